@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace claude_init {
+
+/// "312 B", "1.2 MiB".
+[[nodiscard]] std::string format_bytes(std::uint64_t bytes);
+
+/// A file name or other foreign text made safe to show on a terminal and to log on one line: control
+/// characters, invalid UTF-8 and terminal escapes become \xNN.
+[[nodiscard]] std::string printable(std::string_view text);
+
+/// A word as a POSIX shell needs it written: quoted only where that is necessary.
+[[nodiscard]] std::string shell_quote(std::string_view word);
+
+}  // namespace claude_init

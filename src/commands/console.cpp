@@ -1,0 +1,69 @@
+#include "commands/console.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "log/redact.h"
+
+namespace claude_init::commands {
+namespace {
+
+constexpr std::string_view kBold = "\x1b[1m";
+constexpr std::string_view kGreen = "\x1b[32m";
+constexpr std::string_view kYellow = "\x1b[33m";
+constexpr std::string_view kRed = "\x1b[31m";
+constexpr std::string_view kDim = "\x1b[2m";
+constexpr std::string_view kReset = "\x1b[0m";
+
+void put(std::string_view text) {
+  const std::string line = log::redact(text) + '\n';
+  std::string_view rest = line;
+  while (!rest.empty()) {
+    const ssize_t n = ::write(STDERR_FILENO, rest.data(), rest.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return;  // the terminal has gone: there is nobody to tell
+    rest.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+}  // namespace
+
+Console::Console(bool plain) : rich_(!plain && ::isatty(STDERR_FILENO) == 1) {}
+
+void Console::write(std::string_view color, std::string_view mark, std::string_view line) const {
+  if (rich_) {
+    put(fmt::format("{}{}{} {}", color, mark, kReset, line));
+  } else {
+    put(line);
+  }
+}
+
+void Console::blank() const {
+  put("");
+}
+void Console::text(std::string_view line) const {
+  put(fmt::format("  {}", line));
+}
+void Console::title(std::string_view line) const {
+  put(rich_ ? fmt::format("{}{}{}", kBold, line, kReset) : std::string(line));
+}
+void Console::good(std::string_view line) const {
+  write(kGreen, "✔", line);
+}
+void Console::warning(std::string_view line) const {
+  write(kYellow, "!", rich_ ? std::string(line) : fmt::format("warning: {}", line));
+}
+void Console::bad(std::string_view line) const {
+  write(kRed, "✖", rich_ ? std::string(line) : fmt::format("error: {}", line));
+}
+void Console::detail(std::string_view label, std::string_view value) const {
+  put(rich_ ? fmt::format("  {}{:<8}{} {}", kDim, label, kReset, value)
+            : fmt::format("  {:<8} {}", label, value));
+}
+void Console::command(std::string_view line) const {
+  put(rich_ ? fmt::format("    {}{}{}", kBold, line, kReset) : fmt::format("    {}", line));
+}
+
+}  // namespace claude_init::commands

@@ -1,0 +1,52 @@
+#include "health/health.h"
+
+#include <unistd.h>
+
+#include "commands/commands.h"
+#include "commands/health_context.h"
+#include "commands/store_path.h"
+#include "fs/identity.h"
+#include "fs/mounts.h"
+#include "log/log.h"
+#include "options/exit_status.h"
+#include "store/store.h"
+#include "workcopy/account.h"
+
+namespace claude_init::commands {
+namespace {
+
+void print(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (n <= 0) return;  // nobody reads: the exit status tells
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+}  // namespace
+
+health::Context health_context(const std::string& store, const options::Environment& environment) {
+  health::Context context;
+  context.now = unix_now();
+  context.in_container = fs::in_container();
+  context.reader = fs::current_identity();
+  context.shadowing =
+      login::shadowing_variables([&](std::string_view name) { return environment.get(name); });
+  context.setup_command = setup_command_line(store, context.in_container);
+  return context;
+}
+
+int health_command(const options::Health& options, const options::Environment& environment) {
+  const auto account = workcopy::choose_account(options.user, environment.get("HOME"));
+  if (!account) {
+    log::failure(log::Level::error, account.error());
+    return kExitUnhealthy;
+  }
+  const std::string path = choose_store(options.store, account->home, environment);
+  const health::Context context = health_context(path, environment);
+  const store::Inspection inspection = store::inspect(path, context.now);
+  print(options.json ? health::as_json(inspection, context) : health::as_text(inspection, context));
+  return health::is_healthy(inspection.state) ? kExitOk : kExitUnhealthy;
+}
+
+}  // namespace claude_init::commands

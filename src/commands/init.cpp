@@ -1,0 +1,23 @@
+#include <boost/asio/io_context.hpp>
+
+#include "commands/commands.h"
+#include "log/log.h"
+#include "options/exit_status.h"
+
+namespace claude_init::commands {
+
+int init_command(const options::Init& options, const options::Environment& environment,
+                 const supervise::Inherited& inherited) {
+  boost::asio::io_context io(1);
+  supervise::Command command;
+  command.argv = options.command;
+  command.env = environment.variables();
+  const auto outcome = supervise::supervise(io, inherited, options.supervision, command);
+  if (!outcome) {
+    log::failure(log::Level::error, outcome.error());
+    return kExitSystem;
+  }
+  return outcome->exit_status;
+}
+
+}  // namespace claude_init::commands

@@ -1,0 +1,217 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "commands/commands.h"
+#include "commands/console.h"
+#include "commands/health_context.h"
+#include "commands/store_path.h"
+#include "fs/identity.h"
+#include "fs/mounts.h"
+#include "health/health.h"
+#include "log/log.h"
+#include "options/exit_status.h"
+#include "store/restore.h"
+#include "store/store.h"
+#include "workcopy/account.h"
+#include "workcopy/privileges.h"
+#include "workcopy/workcopy.h"
+
+namespace claude_init::commands {
+namespace {
+
+constexpr std::uint64_t kBlock = 4096;
+
+int refuse(const Error& error, int exit_status) {
+  log::failure(log::Level::error, error);
+  return exit_status;
+}
+
+/// Root that may not change its user stays root, and the CLI does not let root skip permission prompts.
+void warn_if_stuck_as_root(const workcopy::Account& account) {
+  if (account.uid != 0 || workcopy::can_change_user()) return;
+  log::warn(
+      "the command runs as root, since root may not change its user here; allow it with --cap-add SETUID "
+      "--cap-add SETGID --cap-add KILL, or start us as the user: docker run --user 1000:1000");
+}
+
+/// Says why the login cannot be used and what to do: one line with --log-format json, else as `health` does.
+void tell(const health::Explanation& words, const options::Environment& environment) {
+  if (log::format() == log::Format::json) {
+    std::string remedies;
+    for (const auto& remedy : words.remedies) remedies += (remedies.empty() ? "" : "; ") + remedy;
+    log::error(words.headline, {{"meaning", words.meaning}, {"remedy", remedies}});
+    return;
+  }
+  const Console console(environment.has("NO_COLOR") || environment.get("TERM") == "dumb");
+  console.bad(words.headline);
+  console.text(words.meaning);
+  for (const auto& remedy : words.remedies) console.text("→ " + remedy);
+}
+
+/// Whether there is a login to run with, or something that stands in for it; 0, or the status to refuse with.
+int check_login(const options::Run& options, const options::Environment& environment,
+                const store::Inspection& inspection) {
+  const health::Context context = health_context(inspection.path, environment);
+  const health::Explanation words = health::explain(inspection, context);
+  const bool handed_on = options.refresh_token == store::RefreshToken::copy;
+  const bool usable = health::can_be_used(inspection.state, handed_on);
+  if (usable || !context.shadowing.empty() || options.allow_no_login) {
+    for (const auto& note : words.notes) log::warn(note);
+    if (!usable) log::warn("no stored login is used: " + words.headline);
+    return kExitOk;
+  }
+  tell(words, environment);
+  const int status = exit_status_of(inspection.state);
+  // Renewable: alive, but not for a command that gets no refresh token.
+  return status == kExitOk ? kExitLoginExpired : status;
+}
+
+/// Where there is a store that can be read: also without a login in it, for the settings.
+Result<std::optional<store::Store>> open_store(const store::Inspection& inspection) {
+  std::optional<store::Store> store;
+  if (inspection.state == login::State::no_store || inspection.state == login::State::unreadable)
+    return store;
+  auto opened = store::Store::open(inspection.path);
+  if (!opened) return opened.error();
+  store = std::move(*opened);
+  return store;
+}
+
+Result<void> fill(const workcopy::WorkingCopy& copy, const store::Store& store,
+                  const workcopy::Account& account, const store::RestoreOptions& what) {
+  const SteadyTime start = std::chrono::steady_clock::now();
+  const auto restored = store::restore(store, copy.state(), {account.uid, account.gid}, what);
+  if (!restored) return restored.error_with("fill the working copy");
+  for (const auto& skipped : restored->skipped) {
+    log::info("not in the working copy", {{"path", skipped.path}, {"reason", skipped.reason}});
+  }
+  log::info("working copy", {{"path", copy.root()},
+                             {"files", restored->files},
+                             {"bytes", restored->bytes},
+                             {"took", took_since(start)}});
+  return {};
+}
+
+void wipe(workcopy::WorkingCopy& copy) {
+  if (const auto wiped = copy.wipe(); !wiped) log::failure(log::Level::warn, wiped.error());
+}
+
+/// A working copy, or the status to refuse with.
+using Prepared = std::variant<workcopy::WorkingCopy, int>;
+
+/// 1. What the store has, and how much room that takes.
+/// 2. Room: what dead runs left behind goes first.
+/// 3. The copy, filled.
+Prepared prepare_copy(const options::Run& options, const options::Environment& environment,
+                      const workcopy::Account& account, const store::Inspection& inspection) {
+  // 1.
+  const auto store = open_store(inspection);
+  if (!store) return refuse(store.error(), exit_status_of(store.error()));
+  store::RestoreOptions what;
+  what.extent = options.extent;
+  what.refresh_token = options.refresh_token;
+  what.filter = options.filter;
+  store::Size size;
+  if (*store) {
+    const auto measured = store::measure(**store, what);
+    if (!measured) return refuse(measured.error(), exit_status_of(measured.error()));
+    size = *measured;
+  }
+  // 2.
+  const workcopy::Places places{options.workdir, std::string(environment.get("XDG_RUNTIME_DIR"))};
+  const std::size_t dead = workcopy::remove_dead_copies(account, places);
+  if (dead > 0) log::info("removed the working copies of dead runs", {{"count", dead}});
+  // 3.
+  // Half a block more a file on the average, and its directory entry: a block is on the safe side.
+  const std::uint64_t bytes = size.bytes + size.files * kBlock;
+  auto copy = workcopy::WorkingCopy::create(account, {places, {bytes, size.has_executables}});
+  if (!copy) return refuse(copy.error(), kExitNoPlace);
+  if (*store) {
+    if (const auto filled = fill(*copy, **store, account, what); !filled) {
+      wipe(*copy);
+      const bool full = filled.error().kind == ErrorKind::no_space;
+      return refuse(filled.error(), full ? kExitNoPlace : exit_status_of(filled.error()));
+    }
+  }
+  return std::move(*copy);
+}
+
+/// The account's home directory; the working copy where it has none that it can enter. "/" is what an account
+/// without passwd entry gets: no home.
+std::string home_for(const workcopy::Account& account, const workcopy::WorkingCopy& copy) {
+  const fs::ActAs as_target({account.uid, account.gid});
+  const std::string inside = account.home + "/.";
+  if (account.home != "/" && ::faccessat(AT_FDCWD, inside.c_str(), X_OK, AT_EACCESS) == 0)
+    return account.home;
+  log::info("no home directory: HOME is the working copy", {{"home", account.home}, {"path", copy.root()}});
+  return copy.root();
+}
+
+supervise::Command command_for(const options::Run& options, options::Environment environment,
+                               const workcopy::Account& account, const workcopy::WorkingCopy& copy) {
+  environment.set("CLAUDE_CONFIG_DIR", copy.state().config_dir);
+  environment.set("HOME", home_for(account, copy));
+  environment.set("USER", account.name);
+  environment.set("LOGNAME", account.name);
+  if (account.uid != ::geteuid()) environment.unset("XDG_RUNTIME_DIR");  // is ours, and closed to others
+  supervise::Command command;
+  command.argv = options.command;
+  command.env = environment.variables();
+  command.before_exec = workcopy::drop_to(
+      account, options.new_privileges ? workcopy::NewPrivileges::allow : workcopy::NewPrivileges::forbid);
+  return command;
+}
+
+}  // namespace
+
+/// 1. Who to run as, and which store.
+/// 2. A login that can be used, or a refusal that says what to do.
+/// 3. A working copy of the store's state, the target's own.
+/// 4. The command, as the target: instead of us, or supervised.
+/// 5. Nothing is left behind.
+int run_command(const options::Run& options, const options::Environment& environment,
+                const supervise::Inherited& inherited) {
+  // 1.
+  const auto account = workcopy::choose_account(options.user, environment.get("HOME"));
+  if (!account) {
+    const bool denied = account.error().kind == ErrorKind::permission;
+    return refuse(account.error(), denied ? kExitPermission : kExitUsage);
+  }
+  warn_if_stuck_as_root(*account);
+  const std::string path = choose_store(options.store, account->home, environment);
+
+  // 2.
+  const store::Inspection inspection = store::inspect(path, unix_now());
+  if (const int status = check_login(options, environment, inspection); status != kExitOk) return status;
+
+  // 3.
+  Prepared prepared = prepare_copy(options, environment, *account, inspection);
+  if (const int* status = std::get_if<int>(&prepared)) return *status;
+  auto& copy = std::get<workcopy::WorkingCopy>(prepared);
+  // On a host the home directory is a person's own, who may start a CLI of theirs in it.
+  if (fs::in_container()) copy.link_home(account->home);
+
+  // 4.
+  workcopy::give_standard_streams(*account);
+  const supervise::Command command = command_for(options, environment, *account, copy);
+  if (options.exec) {
+    copy.keep_lock_over_exec();
+    const auto [status, error] = supervise::exec_instead(inherited, command);
+    wipe(copy);
+    return refuse(error, status);
+  }
+  boost::asio::io_context io(1);
+  const auto outcome = supervise::supervise(io, inherited, options.supervision, command);
+
+  // 5.
+  wipe(copy);
+  return outcome ? outcome->exit_status : refuse(outcome.error(), kExitSystem);
+}
+
+}  // namespace claude_init::commands

@@ -1,0 +1,184 @@
+#include "commands/setup_report.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "commands/store_path.h"
+#include "options/exit_status.h"
+
+namespace claude_init::commands {
+namespace {
+
+// A list that is longer says how much longer, and where the rest is to be seen.
+constexpr std::size_t kNamedAtMost = 5;
+
+std::string whose(const store::Inspection& inspection) {
+  std::string name = inspection.email;
+  if (name.empty() && inspection.login) name = inspection.login->account_uuid;
+  if (name.empty()) name = "an account without a name in it";
+  const std::string subscription = inspection.login ? inspection.login->subscription : "";
+  return subscription.empty() ? printable(name)
+                              : fmt::format("{} ({})", printable(name), printable(subscription));
+}
+
+std::string deadline(UnixMs time, UnixMs now) {
+  return time > now ? fmt::format("until {}, {} from now", format_utc(time), format_duration(time - now))
+                    : fmt::format("ended {}, {} ago", format_utc(time), format_duration(now - time));
+}
+
+void tell_deadlines(const Console& console, const login::Login& login) {
+  const UnixMs now = unix_now();
+  console.detail("access", deadline(login.expires_at, now));
+  if (login.refresh_expires_at) {
+    console.detail("login", deadline(*login.refresh_expires_at, now));
+  } else if (login.has_refresh_token) {
+    console.detail("login", "renewable (the CLI has not written down until when)");
+  } else {
+    console.detail("login", "cannot be renewed: it has no refresh token");
+  }
+}
+
+template <class List, class Show>
+void tell_list(const Console& console, std::string_view what, const List& list, Show show) {
+  if (list.empty()) return;
+  console.warning(fmt::format("{} {}:", list.size(), what));
+  std::size_t shown = 0;
+  for (const auto& item : list) {
+    if (shown++ == kNamedAtMost) break;
+    console.text("  " + show(item));
+  }
+  if (list.size() > kNamedAtMost) {
+    console.text(
+        fmt::format("  … and {} more (--log-level debug names them all)", list.size() - kNamedAtMost));
+  }
+}
+
+void tell_files(const Console& console, const store::CaptureReport& report) {
+  console.detail("files", fmt::format("{} new, {} changed, {} as they were ({} written)", report.added,
+                                      report.changed, report.unchanged, format_bytes(report.bytes)));
+  tell_list(console, "files were not saved", report.skipped,
+            [](const store::Skipped& s) { return fmt::format("{}: {}", printable(s.path), s.reason); });
+  tell_list(console, "files were left out because the time before the engine's kill was over",
+            report.left_out, [](const std::string& path) { return printable(path); });
+}
+
+void tell_next(const Console& console, const SetupStore& store) {
+  console.blank();
+  if (store.in_container) {
+    console.text("Use it, in any number of containers:");
+    console.command(fmt::format(
+        "docker run --rm -v \"${{CLAUDE_HUB_DIR:-$HOME/.claude-hub}}:{}:ro\" claude-runtime --print hello",
+        store.store.path()));
+  } else {
+    console.text("Use it:");
+    console.command(
+        fmt::format("claude-init run --store {} -- claude --print hello", shell_quote(store.store.path())));
+  }
+}
+
+/// There is no usable login in the session, nor did the store have a better one.
+int tell_no_login(const Console& console, const SetupStore& store, const login::Verdict& verdict) {
+  const std::string& path = store.store.path();
+  switch (verdict.source_state) {
+    case login::State::missing:
+      console.bad(fmt::format("Not logged in: there is no login to save, and {} has none either.", path));
+      console.text("Start setup again, type `claude`, follow /login, then `exit`.");
+      break;
+    case login::State::empty:
+      console.bad("Login not saved: the CLI's .credentials.json is empty.");
+      console.text("A login was begun and not finished. Start setup again and log in to the end.");
+      break;
+    case login::State::malformed:
+      console.bad("Login not saved: the CLI's .credentials.json is incomplete or damaged.");
+      console.text(fmt::format("It {}. Start setup again and log in.",
+                               verdict.reason.empty() ? "is not what the CLI writes" : verdict.reason));
+      break;
+    case login::State::unreadable:
+      console.bad("Login not saved: the CLI's .credentials.json cannot be read by its user.");
+      console.text("Was `claude` started as root, with sudo? Start setup again and log in without it.");
+      break;
+    default:
+      console.bad(fmt::format("Login not saved: it is {}.", login::name_of(verdict.source_state)));
+      console.text("Start setup again and log in with /login.");
+  }
+  return exit_status_of(verdict.source_state);
+}
+
+/// The store's login was better than the session's, and stays.
+int tell_kept(const Console& console, const SetupStore& store, const login::Verdict& verdict) {
+  console.warning(fmt::format("The login in {} was kept: {}.", store.store.path(), verdict.reason));
+  switch (verdict.source_state) {
+    case login::State::missing:
+      console.text("If you logged out, the server has ended that login: run setup again and log in.");
+      return kExitNotLoggedIn;
+    case login::State::usable:
+    case login::State::renewable:
+      return kExitOk;
+    default:
+      return exit_status_of(verdict.source_state);
+  }
+}
+
+}  // namespace
+
+void greet(const Console& console, const SetupStore& store, const store::Inspection& before,
+           bool greet_shell) {
+  if (!greet_shell) return;
+  console.title("claude-init setup");
+  console.detail("store", store.read_only ? store.store.path() + " (read-only: nothing will be captured)"
+                                          : store.store.path());
+  if (before.login && (before.state == login::State::usable || before.state == login::State::renewable)) {
+    console.detail("has", fmt::format("the login of {}", whose(before)));
+    tell_deadlines(console, *before.login);
+  } else if (before.state == login::State::missing) {
+    console.detail("has", "no login yet");
+  } else {
+    console.detail("has", fmt::format("a login that is {}", login::name_of(before.state)));
+  }
+  console.blank();
+  console.text("1. log in:");
+  console.command("claude --dangerously-skip-permissions");
+  console.text("2. leave the CLI with /exit, then save and leave this shell:");
+  console.command("exit");
+  console.blank();
+}
+
+int report_capture(const Console& console, const SetupStore& store, const store::CaptureReport& report,
+                   const store::Inspection& after) {
+  const login::Verdict& verdict = report.login;
+  int status = kExitOk;
+  console.blank();
+  switch (verdict.choice) {
+    case login::Choice::take:
+      if (verdict.account_changed) console.warning("This login is of another account than the one before.");
+      console.good(fmt::format("Saved the login of {} in {}", whose(after), store.store.path()));
+      break;
+    case login::Choice::same:
+      console.good(fmt::format("Nothing new about the login of {} in {}", whose(after), store.store.path()));
+      break;
+    case login::Choice::keep_store:
+      status = tell_kept(console, store, verdict);
+      break;
+    case login::Choice::nothing:
+      status = tell_no_login(console, store, verdict);
+      break;
+  }
+  const bool has_login = verdict.choice == login::Choice::take || verdict.choice == login::Choice::same;
+  if (has_login && after.login) tell_deadlines(console, *after.login);
+  tell_files(console, report);
+  if (report.settings_kept) {
+    console.warning("The CLI's .claude.json is damaged; the store's was kept.");
+  }
+  if (has_login) tell_next(console, store);
+  return status;
+}
+
+int report_failure(const Console& console, const SetupStore& store, const Error& error) {
+  console.blank();
+  console.bad(fmt::format("Not saved: {}", error.message()));
+  if (!error.remedy.empty()) console.text(error.remedy);
+  console.text(fmt::format("What {} held before is still there, whole.", store.store.path()));
+  return exit_status_of(error);
+}
+
+}  // namespace claude_init::commands

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "base/time.h"
+#include "commands/console.h"
+#include "commands/setup_store.h"
+#include "store/capture.h"
+#include "supervise/supervisor.h"
+
+/// What a setup session says to the person in front of it, and the exit status that says the same.
+namespace claude_init::commands {
+
+/// Before the command starts: which store, what it holds, what to do now. `greet`: an interactive shell
+/// follows, so say how to log in and how to end.
+void greet(const Console& console, const SetupStore& store, const store::Inspection& before,
+           bool greet_shell);
+
+/// After the capture. Returns 0, or the status of ours that says why no login was kept.
+int report_capture(const Console& console, const SetupStore& store, const store::CaptureReport& report,
+                   const store::Inspection& after);
+
+/// The capture failed: what is lost, what is not, what to do.
+int report_failure(const Console& console, const SetupStore& store, const Error& error);
+
+}  // namespace claude_init::commands

@@ -1,0 +1,103 @@
+#include "commands/setup_store.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <boost/filesystem/operations.hpp>
+
+#include <cerrno>
+
+#include "base/text.h"
+#include "commands/store_path.h"
+#include "fs/mounts.h"
+#include "log/log.h"
+
+namespace claude_init::commands {
+namespace {
+
+// Enough for a login and the CLI's settings many times over; a state that is larger is staged until the space
+// is gone, and the login goes first.
+constexpr std::uint64_t kNeededBytes = std::uint64_t{4} << 20;
+
+/// mkdir -p, 0700: what is created for a login is nobody else's to read.
+Result<void> create_directories(const std::string& path) {
+  for (std::size_t i = 1; i <= path.size(); ++i) {
+    if (i != path.size() && path[i] != '/') continue;
+    if (::mkdir(path.substr(0, i).c_str(), 0700) != 0 && errno != EEXIST) {
+      return system_error(errno, "create the store " + path.substr(0, i));
+    }
+  }
+  return Done{};
+}
+
+/// A store that goes with the container is refused, or warned about where somebody may have meant it.
+Result<void> check_persistence(const std::string& path, bool allow_ephemeral, const Console& console) {
+  const auto mounts = fs::read_mounts();
+  if (!mounts) return mounts.error_with("find out whether the store outlives this container");
+  // mountinfo knows resolved names only.
+  boost::system::error_code ec;
+  const std::string resolved = boost::filesystem::weakly_canonical(path, ec).string();
+  const fs::Persistence persistence = fs::persistence_of(*mounts, ec ? path : resolved);
+  log::debug("store's file system", {{"path", path}, {"persistence", static_cast<int>(persistence)}});
+  const std::string mount =
+      fmt::format("mount a directory or a named volume there:\n    {}", setup_command_line(path, true));
+  switch (persistence) {
+    case fs::Persistence::mounted:
+      return Done{};
+    case fs::Persistence::container_layer:
+      if (allow_ephemeral) {
+        console.warning(fmt::format(
+            "{} is in the container's own layer: it is gone when the container is removed.", path));
+        return Done{};
+      }
+      return make_error(
+          ErrorKind::not_found,
+          fmt::format("nothing is mounted at {}: a login saved there would be lost with this container",
+                      path),
+          mount + "\n  or add --allow-ephemeral to go on all the same");
+    case fs::Persistence::anonymous_volume:
+      if (!allow_ephemeral) {
+        console.warning(
+            fmt::format("{} is an anonymous volume: `docker run --rm` deletes it at the end.", path));
+        console.text(mount);
+      }
+      return Done{};
+    case fs::Persistence::memory:
+      if (!allow_ephemeral) {
+        console.warning(fmt::format(
+            "{} is in memory (tmpfs): what is saved there is gone when the container stops.", path));
+        console.text(mount);
+      }
+      return Done{};
+  }
+  return Done{};
+}
+
+}  // namespace
+
+Result<SetupStore> open_setup_store(const options::Setup& options, const options::Environment& environment,
+                                    const workcopy::Account& account, const Console& console) {
+  const std::string path = choose_store(options.store, account.home, environment);
+  const bool in_container = fs::in_container();
+  log::debug("store chosen", {{"path", path}, {"container", in_container ? "yes" : "no"}});
+
+  if (in_container) {
+    if (auto kept = check_persistence(path, options.allow_ephemeral, console); !kept) return kept.error();
+  }
+  // On the host any directory is fine; in a container --allow-ephemeral may name one that is not there yet.
+  if (!in_container || options.allow_ephemeral) {
+    if (auto created = create_directories(path); !created) return created.error();
+  }
+  auto store = store::Store::open(path);
+  if (!store) return store.error();
+
+  SetupStore found{std::move(*store), in_container, path == account.home + "/.claude", false};
+  if (auto fit = found.store.prepare(kNeededBytes); !fit) {
+    // The documented way to try a login out: `-v DIR:/home/node/.claude:ro`. Nobody expects a capture there.
+    if (!found.at_home || fit.error().kind != ErrorKind::read_only) return fit.error();
+    found.read_only = true;
+  }
+  return found;
+}
+
+}  // namespace claude_init::commands

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "commands/console.h"
+#include "options/environment.h"
+#include "options/options.h"
+#include "store/store.h"
+#include "workcopy/account.h"
+
+namespace claude_init::commands {
+
+/// The store of a setup session, found to be fit for it before anybody logs in.
+struct SetupStore {
+  store::Store store;
+  bool in_container = false;
+  bool at_home = false;    // it is mounted at ~/.claude itself: the session then works on a copy
+  bool read_only = false;  // only where it is at ~/.claude: the session runs, and nothing is captured
+};
+
+/// Finds the store and proves that the login can be kept in it: it exists (on the host it is created), it is
+/// a mount (in a container), it can be written and has room. Warns on the console about a store that goes
+/// with the container. Errors carry what to type.
+[[nodiscard]] Result<SetupStore> open_setup_store(const options::Setup& options,
+                                                  const options::Environment& environment,
+                                                  const workcopy::Account& account, const Console& console);
+
+}  // namespace claude_init::commands

@@ -1,0 +1,51 @@
+#include "commands/store_path.h"
+
+#include <sys/stat.h>
+
+#include <boost/filesystem/operations.hpp>
+#include <boost/filesystem/path.hpp>
+
+#include "base/text.h"
+#include "fs/mounts.h"
+
+namespace claude_init::commands {
+namespace {
+
+bool exists(const std::string& path) {
+  struct stat st {};
+  return ::stat(path.c_str(), &st) == 0;
+}
+
+std::string absolute(const std::string& path) {
+  namespace bfs = boost::filesystem;
+  boost::system::error_code ec;
+  const bfs::path full = bfs::absolute(bfs::path(path), ec).lexically_normal();
+  std::string text = ec ? path : full.string();
+  while (text.size() > 1 && text.back() == '/') text.pop_back();
+  if (text.size() > 2 && text.ends_with("/.")) text.resize(text.size() - 2);
+  return text;
+}
+
+}  // namespace
+
+std::string choose_store(const std::string& option, std::string_view home,
+                         const options::Environment& environment) {
+  if (!option.empty()) return absolute(option);
+  for (const char* usual : {"/claude-auth", "/auth-output"}) {
+    if (exists(usual)) return usual;
+  }
+  const std::string in_home = std::string(home) + "/.claude";
+  if (const auto mounts = fs::read_mounts(); mounts && fs::is_mount_point(*mounts, in_home)) return in_home;
+  if (!fs::in_container()) {
+    const std::string_view hub = environment.get("CLAUDE_HUB_DIR");
+    return absolute(hub.empty() ? std::string(home) + "/.claude-hub" : std::string(hub));
+  }
+  return std::string(kDefaultStore);
+}
+
+std::string setup_command_line(const std::string& store, bool in_container) {
+  if (!in_container) return "claude-init setup --store " + shell_quote(store);
+  return "docker run -it --rm -v ~/.claude-hub:" + shell_quote(store) + " claude-setup";
+}
+
+}  // namespace claude_init::commands

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+
+namespace claude_init::fs {
+
+struct Copied {
+  enum class End {
+    complete,     // everything that the source had, up to its size when it was opened
+    out_of_time,  // the deadline came first
+    unreadable,   // the source could not be read: `read_error` is the errno
+  };
+  End end = End::complete;
+  int read_error = 0;
+  std::uint64_t bytes = 0;  // data written; holes do not count
+};
+
+/// Copies the data of regular files by the cheapest way there is: sharing blocks (FICLONE), then inside the
+/// kernel (copy_file_range), then read and write. Remembers what the two file systems cannot do, so use one
+/// Copier for one pair of them. Holes stay holes.
+class Copier {
+ public:
+  /// `to` is empty and open for writing. No more than `st.st_size` bytes are copied, so a file that grows
+  /// while it is copied ends. The deadline is looked at every few MiB. An Error is one of writing.
+  [[nodiscard]] Result<Copied> copy(int from, int to, const struct stat& st, SteadyTime deadline);
+
+ private:
+  bool clone(int from, int to, const struct stat& st);
+  [[nodiscard]] Result<Copied> copy_range(int from, int to, std::int64_t begin, std::int64_t end,
+                                          SteadyTime deadline);
+  [[nodiscard]] Result<Copied> copy_holes(int from, int to, const struct stat& st, SteadyTime deadline);
+
+  bool can_clone_ = true;
+  bool can_copy_range_ = true;
+  std::vector<char> buffer_;
+};
+
+}  // namespace claude_init::fs

@@ -1,0 +1,112 @@
+#include "fs/file.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+
+#include "base/text.h"
+
+namespace claude_init::fs {
+namespace {
+
+std::string doing(std::string_view verb, std::string_view what) {
+  return std::string(verb) + " " + printable(what);
+}
+
+Result<void> write_all(int fd, std::string_view text, std::string_view what) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(errno, doing("write", what));
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return Done{};
+}
+
+Result<void> fill(UniqueFd fd, const std::string& name, std::string_view text, mode_t mode, Sync sync) {
+  if (const auto written = write_all(fd.get(), text, name); !written) return written;
+  // The umask and a default ACL have had their say in the mode: set what was asked for.
+  if (::fchmod(fd.get(), mode) != 0) return system_error(errno, doing("set the mode of", name));
+  if (sync == Sync::yes) {
+    if (const auto synced = sync_to_disk(fd.get(), name); !synced) return synced;
+  }
+  return close_checked(std::move(fd), name);
+}
+
+std::string temporary_name(const std::string& name) {
+  std::uint32_t number = 0;
+  if (::getrandom(&number, sizeof number, 0) != sizeof number)
+    number = static_cast<std::uint32_t>(::getpid());
+  std::array<char, 16> digits{};
+  std::snprintf(digits.data(), digits.size(), ".tmp.%08x", number);
+  return name + digits.data();
+}
+
+}  // namespace
+
+Result<std::string> read_all(int fd, std::size_t limit, std::string_view what) {
+  struct stat st {};
+  if (::fstat(fd, &st) != 0) return system_error(errno, doing("stat", what));
+  // /proc says 0, and a file can grow: one byte more than expected shows that there is more. A secret is a
+  // file of known size and so never moves.
+  std::string text;
+  std::size_t used = 0;
+  text.resize(std::min(st.st_size > 0 ? static_cast<std::size_t>(st.st_size) : 16384, limit) + 1);
+  while (true) {
+    const ssize_t n = ::read(fd, text.data() + used, text.size() - used);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(errno, doing("read", what));
+    if (n == 0) break;
+    used += static_cast<std::size_t>(n);
+    if (used > limit) {
+      return make_error(ErrorKind::limit, printable(what) + " is larger than " + format_bytes(limit));
+    }
+    if (used == text.size()) text.resize(std::min(2 * text.size(), limit + 1));
+  }
+  text.resize(used);
+  return text;
+}
+
+Result<void> write_file(int directory, const std::string& name, std::string_view text, mode_t mode,
+                        Sync sync) {
+  UniqueFd fd(::openat(directory, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd.valid()) return system_error(errno, doing("create", name));
+  auto done = fill(std::move(fd), name, text, mode, sync);
+  if (!done) ::unlinkat(directory, name.c_str(), 0);
+  return done;
+}
+
+Result<void> replace_file(int directory, const std::string& name, std::string_view text, mode_t mode,
+                          Sync sync) {
+  const std::string temporary = temporary_name(name);
+  if (const auto written = write_file(directory, temporary, text, mode, sync); !written) return written;
+  if (::renameat(directory, temporary.c_str(), directory, name.c_str()) != 0) {
+    const int error = errno;
+    ::unlinkat(directory, temporary.c_str(), 0);
+    return system_error(error, doing("replace", name));
+  }
+  return sync == Sync::yes ? sync_to_disk(directory, "the directory of " + name) : Result<void>(Done{});
+}
+
+Result<void> sync_to_disk(int fd, std::string_view what) {
+  while (::fsync(fd) != 0) {
+    if (errno == EINTR) continue;
+    if (errno == EINVAL) break;
+    return system_error(errno, doing("sync", what));
+  }
+  return Done{};
+}
+
+Result<void> close_checked(UniqueFd fd, std::string_view what) {
+  // Linux has released the descriptor even when close says EINTR.
+  if (::close(fd.release()) != 0 && errno != EINTR) return system_error(errno, doing("close", what));
+  return Done{};
+}
+
+}  // namespace claude_init::fs

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+/// Whole small files: read with a limit, written completely or not at all. `what` names the file in errors.
+namespace claude_init::fs {
+
+/// Whether the content has reached the disk when a call returns.
+enum class Sync { no, yes };
+
+/// Everything from the descriptor's position on. Error limit: there are more than `limit` bytes. One buffer
+/// only, so that a secret leaves no copies behind.
+[[nodiscard]] Result<std::string> read_all(int fd, std::size_t limit, std::string_view what);
+
+/// Makes `name` (one component) in `directory` with exactly `mode`. It must not exist (EEXIST; no link is
+/// followed). A file that could not be written completely, with Sync::yes to the disk, is removed again.
+[[nodiscard]] Result<void> write_file(int directory, const std::string& name, std::string_view text,
+                                      mode_t mode, Sync sync);
+
+/// Puts a file of this content in the place of `name` atomically (rename(2)): a reader sees the old or the
+/// new one. Sync::yes syncs file and directory. While it is written it is called NAME.tmp.XXXXXXXX, like the
+/// CLI's.
+[[nodiscard]] Result<void> replace_file(int directory, const std::string& name, std::string_view text,
+                                        mode_t mode, Sync sync);
+
+/// fsync(2). A file system that does not know it for directories says EINVAL: there is nothing to wait for.
+[[nodiscard]] Result<void> sync_to_disk(int fd, std::string_view what);
+
+/// close(2) of a file that was written to: network file systems and quotas tell of a failed write only here.
+[[nodiscard]] Result<void> close_checked(UniqueFd fd, std::string_view what);
+
+}  // namespace claude_init::fs

@@ -1,0 +1,78 @@
+#include "fs/identity.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/fsuid.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+
+#include "base/unique_fd.h"
+
+namespace claude_init::fs {
+namespace {
+
+// setfsuid and setfsgid never fail visibly: they return the old value, and -1 is no id anybody can have.
+Identity fs_identity() {
+  return {static_cast<uid_t>(::setfsuid(static_cast<uid_t>(-1))),
+          static_cast<gid_t>(::setfsgid(static_cast<gid_t>(-1)))};
+}
+
+uid_t read_overflow_uid() {
+  constexpr uid_t kDefault = 65534;
+  const UniqueFd fd(::open("/proc/sys/kernel/overflowuid", O_RDONLY | O_CLOEXEC));
+  std::array<char, 16> text{};
+  const ssize_t n = fd.valid() ? ::read(fd.get(), text.data(), text.size()) : -1;
+  uid_t uid = kDefault;
+  if (n > 0) std::from_chars(text.data(), text.data() + n, uid);
+  return uid;
+}
+
+std::vector<gid_t> supplementary_groups() {
+  const int count = ::getgroups(0, nullptr);
+  std::vector<gid_t> groups(count > 0 ? static_cast<std::size_t>(count) : 0);
+  if (!groups.empty() && ::getgroups(count, groups.data()) != count) groups.clear();
+  return groups;
+}
+
+}  // namespace
+
+Identity current_identity() {
+  return {::geteuid(), ::getegid()};
+}
+
+uid_t overflow_uid() {
+  static const uid_t uid = read_overflow_uid();
+  return uid;
+}
+
+ActAs::ActAs(Identity who) : before_(fs_identity()) {
+  if (before_ == who) return;
+  ::setfsuid(who.uid);
+  ::setfsgid(who.gid);
+  changed_ = true;
+  effective_ = fs_identity().uid == who.uid;
+  if (!effective_) {
+    restore();
+    return;
+  }
+  if (who.uid == before_.uid) return;
+  // Our own groups would still open what the tree's owner may not. Refused where a user namespace denies
+  // setgroups: then they stay, and are none of root's anyway.
+  groups_ = supplementary_groups();
+  if (!groups_.empty() && ::setgroups(0, nullptr) != 0) groups_.clear();
+}
+
+ActAs::~ActAs() {
+  if (changed_) restore();
+}
+
+void ActAs::restore() {
+  ::setfsuid(before_.uid);
+  ::setfsgid(before_.gid);
+  if (!groups_.empty()) ::setgroups(groups_.size(), groups_.data());
+  changed_ = false;
+}
+
+}  // namespace claude_init::fs

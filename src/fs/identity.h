@@ -1,0 +1,45 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <vector>
+
+namespace claude_init::fs {
+
+/// Whose rights file system calls are made with.
+struct Identity {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  bool operator==(const Identity&) const = default;
+};
+
+/// The rights we have without doing anything (effective uid and gid).
+[[nodiscard]] Identity current_identity();
+
+/// The uid the kernel shows for owners that have no mapping here (/proc/sys/kernel/overflowuid, 65534). Such
+/// an owner is nobody we could act as.
+[[nodiscard]] uid_t overflow_uid();
+
+/// While it lives, file system calls of this (only) thread are made with the fsuid and fsgid of `who` and
+/// without supplementary groups: a hostile tree gains nothing from our being root, and CAP_SETUID and
+/// CAP_SETGID are all that is needed to write into a tree of somebody else. Does nothing where we are already
+/// that identity, or may not become that user (`effective()` is false then and we stay who we are); a group
+/// that is refused is no obstacle. Nests. setfsuid(2).
+class ActAs {
+ public:
+  explicit ActAs(Identity who);
+  ~ActAs();
+  ActAs(const ActAs&) = delete;
+  ActAs& operator=(const ActAs&) = delete;
+  [[nodiscard]] bool effective() const { return effective_; }
+
+ private:
+  void restore();
+
+  Identity before_;
+  std::vector<gid_t> groups_;  // supplementary ones given up, to be taken back
+  bool changed_ = false;
+  bool effective_ = true;
+};
+
+}  // namespace claude_init::fs

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace claude_init::fs {
+
+/// One line of /proc/self/mountinfo (proc(5)), with its octal escapes undone.
+struct Mount {
+  std::string root;  // of the mount within its file system: "/var/lib/docker/volumes/NAME/_data"
+  std::string mount_point;
+  std::string fs_type;  // "ext4", "tmpfs", "overlay", …
+  std::string source;
+  bool read_only = false;  // by mount options or by the superblock's
+  bool noexec = false;
+};
+
+/// Parses mountinfo; lines that cannot be understood are passed over (a newer kernel must not stop us).
+[[nodiscard]] std::vector<Mount> parse_mountinfo(std::string_view text);
+[[nodiscard]] Result<std::vector<Mount>> read_mounts();
+
+/// What a directory is, as far as keeping something in it is concerned.
+enum class Persistence {
+  mounted,           // a bind mount, a named volume, a disk: survives the container
+  anonymous_volume,  // a volume that the engine named itself (lost with `docker run --rm`) or an emptyDir
+  memory,            // tmpfs, ramfs: is lost with the container
+  container_layer,   // no mount at all: the container's own layer
+};
+/// The mount that `path` (absolute, resolved) lies on, by longest mount point; nullptr if none.
+[[nodiscard]] const Mount* mount_of(const std::vector<Mount>& mounts, std::string_view path);
+/// Whether `path` itself is a mount point.
+[[nodiscard]] bool is_mount_point(const std::vector<Mount>& mounts, std::string_view path);
+[[nodiscard]] Persistence persistence_of(const std::vector<Mount>& mounts, std::string_view path);
+
+/// Whether we run inside a container (Docker, podman, Kubernetes, any OCI runtime): /.dockerenv,
+/// /run/.containerenv, KUBERNETES_SERVICE_HOST, $container, or an overlay root with PID 1 being ours.
+[[nodiscard]] bool in_container();
+
+}  // namespace claude_init::fs

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "fs/identity.h"
+
+/// Opening files of trees that somebody else may be changing while we look: nothing outside the directory
+/// that a call starts from is ever reached. All descriptors are O_CLOEXEC.
+namespace claude_init::fs {
+
+/// What to do with symbolic links on the way and at the end.
+enum class Links {
+  refuse,   // ELOOP
+  beneath,  // followed as long as they stay beneath the starting directory, else EXDEV
+};
+
+/// openat2(2) with RESOLVE_BENEATH, or open_beneath_by_hand() where the kernel or a seccomp profile does not
+/// offer it. `path` is relative; "" means the directory itself. Absolute paths and ways out are EXDEV.
+[[nodiscard]] Result<UniqueFd> open_beneath(int directory, std::string_view path, int flags, Links links,
+                                            mode_t mode = 0);
+
+/// The same one component at a time. Only for open_beneath() and for its tests.
+[[nodiscard]] Result<UniqueFd> open_beneath_by_hand(int directory, std::string_view path, int flags,
+                                                    Links links, mode_t mode = 0);
+
+/// The directory at `path`, which a person named and whose own links are followed, opened for reading with
+/// the rights of `who`. Where `who` may not search the way to it, we go there with our own rights and enter
+/// it with theirs. Errors: not_found, permission.
+[[nodiscard]] Result<UniqueFd> open_root(const std::string& path, Identity who);
+
+struct RegularFile {
+  UniqueFd fd;
+  struct stat st {};
+};
+/// A regular file for reading. Never waits (a FIFO, a device). Error invalid: it is something else.
+[[nodiscard]] Result<RegularFile> open_regular(int directory, std::string_view path, Links links);
+
+/// Makes the directory `name` (one component) in `parent` with exactly `mode`, and opens it. An existing one
+/// is opened and keeps its mode; a link is refused.
+[[nodiscard]] Result<UniqueFd> make_directory(int parent, const std::string& name, mode_t mode);
+
+/// "is a FIFO", "is a socket", …: what a directory entry is, for a person.
+[[nodiscard]] const char* describe_type(mode_t mode);
+
+/// PATH/NAME, or NAME where PATH is "".
+[[nodiscard]] std::string join(std::string_view path, std::string_view name);
+/// The part before the last "/", "" if there is none; and the part after it.
+[[nodiscard]] std::string parent_of(std::string_view path);
+[[nodiscard]] std::string name_of(std::string_view path);
+
+}  // namespace claude_init::fs

@@ -1,0 +1,124 @@
+#include "fs/tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <memory>
+
+#include "base/text.h"
+#include "base/unique_fd.h"
+
+namespace claude_init::fs {
+namespace {
+
+constexpr unsigned kMaxDepth = 64;  // descriptors held at a time by remove_tree
+
+struct CloseDirectory {
+  void operator()(DIR* stream) const { ::closedir(stream); }
+};
+
+Error remove_error(int number, const std::string& name) {
+  return system_error(number, "remove " + printable(name));
+}
+
+UniqueFd open_to_empty(int parent, const std::string& name) {
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  struct stat st {};
+  if (::fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+      (st.st_mode & 0700) != 0700) {
+    // Best effort: opening or unlinking tells if it did not help.
+    [[maybe_unused]] const int ignored = ::fchmodat(parent, name.c_str(), 0700, AT_SYMLINK_NOFOLLOW);
+  }
+  return UniqueFd(::openat(parent, name.c_str(), kFlags));
+}
+
+/// One pass over a directory. What lies too deep is moved to `top` under a name of its own and counted in
+/// `moved`: the next pass over `top` finds it.
+class Remover {
+ public:
+  explicit Remover(int top) : top_(top) {}
+
+  Result<void> empty(int directory, unsigned depth) {
+    const auto entries = list_directory(directory, std::numeric_limits<std::size_t>::max());
+    if (!entries) return entries.error();
+    for (const Entry& entry : *entries) {
+      if (const auto removed = remove(directory, entry.name, depth); !removed) return removed;
+    }
+    return Done{};
+  }
+
+  [[nodiscard]] bool moved_some() const { return moved_ > moved_before_; }
+  void next_pass() { moved_before_ = moved_; }
+
+ private:
+  Result<void> remove(int parent, const std::string& name, unsigned depth) {
+    if (::unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return Done{};
+    if (errno != EISDIR && errno != EPERM) return remove_error(errno, name);
+    if (depth == kMaxDepth) {
+      while (::renameat(parent, name.c_str(), top_, ("deep-" + std::to_string(moved_++)).c_str()) != 0) {
+        const bool taken = errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR;
+        if (!taken) return remove_error(errno, name);
+      }
+      return Done{};
+    }
+    const UniqueFd directory = open_to_empty(parent, name);
+    if (!directory.valid()) return remove_error(errno, name);
+    if (const auto emptied = empty(directory.get(), depth + 1); !emptied) return emptied;
+    if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0) return remove_error(errno, name);
+    return Done{};
+  }
+
+  int top_;
+  unsigned moved_ = 0;
+  unsigned moved_before_ = 0;
+};
+
+}  // namespace
+
+Result<std::vector<Entry>> list_directory(int directory, std::size_t limit) {
+  // A descriptor of its own: the stream closes it, and its position is nobody else's.
+  UniqueFd own(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!own.valid()) return system_error(errno, "read the directory");
+  const std::unique_ptr<DIR, CloseDirectory> stream(::fdopendir(own.get()));
+  if (!stream) return system_error(errno, "read the directory");
+  [[maybe_unused]] const int owned_by_stream = own.release();
+  std::vector<Entry> entries;
+  while (true) {
+    errno = 0;
+    const dirent* found = ::readdir(stream.get());
+    if (found == nullptr) break;
+    const std::string_view name = found->d_name;
+    if (name == "." || name == "..") continue;
+    if (entries.size() >= limit) return make_error(ErrorKind::limit, "too many files");
+    Entry& entry = entries.emplace_back();
+    entry.name = name;
+    if (::fstatat(directory, found->d_name, &entry.st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0) {
+      entry.error = errno;
+      if (errno == ENOENT) entries.pop_back();
+    }
+  }
+  if (errno != 0) return system_error(errno, "read the directory");
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.name < b.name; });
+  return entries;
+}
+
+Result<void> remove_tree(int parent, const std::string& name) {
+  if (::unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return Done{};
+  if (errno != EISDIR && errno != EPERM) return remove_error(errno, name);
+  const UniqueFd top = open_to_empty(parent, name);
+  if (!top.valid()) return remove_error(errno, name);
+  Remover remover(top.get());
+  do {
+    remover.next_pass();
+    if (const auto emptied = remover.empty(top.get(), 1); !emptied) return emptied;
+  } while (remover.moved_some());
+  if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
+    return remove_error(errno, name);
+  return Done{};
+}
+
+}  // namespace claude_init::fs

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace claude_init::fs {
+
+struct Entry {
+  std::string name;  // raw bytes
+  struct stat st {};
+  int error = 0;  // errno where it could not be looked at; `st` is then empty
+};
+
+/// The entries of an open directory without "." and "..", sorted by name. What disappears meanwhile is not
+/// among them. Error limit: there are more than `limit`.
+[[nodiscard]] Result<std::vector<Entry>> list_directory(int directory, std::size_t limit);
+
+/// Removes `name` (one component) in `parent`, with everything in it if it is a directory. Links are removed,
+/// never followed; a tree that is deeper than we have descriptors for is brought up piece by piece; a
+/// directory that its owner made unwritable is made writable. It not being there is no error.
+[[nodiscard]] Result<void> remove_tree(int parent, const std::string& name);
+
+}  // namespace claude_init::fs

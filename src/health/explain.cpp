@@ -1,0 +1,284 @@
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "health/health.h"
+
+namespace claude_init::health {
+namespace {
+
+using login::State;
+
+constexpr std::int64_t kDay = 86'400'000;
+constexpr std::int64_t kEndsSoon = 3 * kDay;
+
+/// "2026-11-24 05:12 UTC (in 7 h 59 min)", "2026-11-23 20:00 UTC (1 h 12 min ago)".
+std::string when(UnixMs time, UnixMs now) {
+  return time > now ? fmt::format("{} (in {})", format_utc(time), format_duration(time - now))
+                    : fmt::format("{} ({} ago)", format_utc(time), format_duration(now - time));
+}
+
+std::string credentials_of(const store::Inspection& inspection) {
+  return printable(inspection.path) + "/.credentials.json";
+}
+
+/// "a@example.org (max)", as far as it is known.
+std::string who(const store::Inspection& inspection) {
+  const std::string& subscription = inspection.login ? inspection.login->subscription : std::string();
+  if (inspection.email.empty()) return subscription.empty() ? "" : printable(subscription) + " subscription";
+  return printable(inspection.email) + (subscription.empty() ? "" : " (" + printable(subscription) + ")");
+}
+
+std::string logged_in(const store::Inspection& inspection) {
+  const std::string name = who(inspection);
+  return name.empty() ? "logged in" : "logged in, " + name;
+}
+
+std::string login_deadline(const login::Login& login, UnixMs now) {
+  if (!login.refresh_expires_at)
+    return "When the login itself ends is not recorded; it lives about four weeks.";
+  return fmt::format("The login itself ends {}.", when(*login.refresh_expires_at, now));
+}
+
+std::string log_in(const Context& context) {
+  return "log in: " + context.setup_command;
+}
+std::string log_in_again(const Context& context) {
+  return "log in again: " + context.setup_command;
+}
+
+Explanation usable(const store::Inspection& inspection, const Context& context) {
+  const login::Login& login = *inspection.login;
+  Explanation out;
+  out.headline = "usable: " + logged_in(inspection);
+  out.meaning =
+      fmt::format("The access token is valid until {}{} {}", when(login.expires_at, context.now),
+                  login.has_refresh_token ? " and can be renewed without a new login."
+                                          : "; it is renewed where the refresh token is kept, not here.",
+                  login_deadline(login, context.now));
+  return out;
+}
+
+Explanation renewable(const store::Inspection& inspection, const Context& context) {
+  const login::Login& login = *inspection.login;
+  Explanation out;
+  out.headline = "renewable: " + logged_in(inspection) + "; the access token has to be renewed";
+  out.meaning = fmt::format(
+      "The access token ran out {}, as each does after some hours; the login lives and renews it. {}",
+      when(login.expires_at, context.now), login_deadline(login, context.now));
+  out.remedies = {"renew it by using the CLI once: " + context.setup_command + " claude --print hi",
+                  "or hand the refresh token on to one container, and to no second one at the same time: "
+                  "claude-init run --refresh-token copy"};
+  return out;
+}
+
+Explanation expired(const store::Inspection& inspection, const Context& context) {
+  const login::Login& login = *inspection.login;
+  Explanation out;
+  const bool ended = login.refresh_expires_at && *login.refresh_expires_at <= context.now;
+  if (login.scopes.empty()) {
+    out.headline = "expired: the CLI does not accept this login";
+    out.meaning =
+        credentials_of(inspection) + " has tokens without scopes, which the CLI takes for not logged in.";
+  } else if (ended) {
+    out.headline = "expired: the login has ended";
+    out.meaning =
+        fmt::format("It ended {}, and its last access token {}. That is its normal end: nothing is broken.",
+                    when(*login.refresh_expires_at, context.now), when(login.expires_at, context.now));
+  } else {
+    out.headline = "expired: the access token has run out and nothing here can renew it";
+    out.meaning =
+        fmt::format("It ran out {}. This store holds no refresh token.", when(login.expires_at, context.now));
+    out.remedies.emplace_back(
+        "if another store renews this one, look at that: claude-init health --store DIR");
+  }
+  out.remedies.push_back(log_in_again(context));
+  return out;
+}
+
+Explanation dead(const store::Inspection&, const Context& context) {
+  Explanation out;
+  out.headline = "dead: the server no longer accepts this login";
+  out.meaning =
+      "The CLI blanked it when the server rejected its refresh token: the login was ended elsewhere (a "
+      "logout, a "
+      "changed password), or two copies of it were renewed side by side.";
+  out.remedies = {log_in_again(context),
+                  "then let containers share the store instead of copies of it: claude-init run"};
+  return out;
+}
+
+Explanation missing(const store::Inspection& inspection, const Context& context) {
+  Explanation out;
+  out.headline = "missing: nobody has logged in";
+  const std::string path = printable(inspection.path);
+  if (inspection.login) {
+    out.meaning = credentials_of(inspection) + " is there and holds no login.";
+  } else if (inspection.empty_directory && inspection.owner.uid == 0 && context.in_container) {
+    out.meaning = fmt::format(
+        "{} is empty and belongs to root. If there should be a login in it, the mount is wrong: the engine "
+        "makes "
+        "such a directory when the one to be mounted does not exist.",
+        path);
+    out.remedies.push_back(
+        fmt::format("check the host's side of the mount, left of the colon: -v HOST_DIR:{}", path));
+  } else {
+    out.meaning = fmt::format("{} has no .credentials.json{}.", path,
+                              inspection.empty_directory ? ": it is empty" : "");
+    if (context.in_container) {
+      out.remedies.push_back(fmt::format("if there should be one, check what is mounted at {}", path));
+    }
+  }
+  out.remedies.push_back(log_in(context));
+  return out;
+}
+
+Explanation empty(const store::Inspection& inspection, const Context& context) {
+  Explanation out;
+  out.headline = "empty: .credentials.json has nothing in it";
+  out.meaning = credentials_of(inspection) +
+                " has no content: writing it was cut off (a full disk, a power cut), or somebody created it "
+                "to have a file to mount.";
+  out.remedies = {"look for free space: df -h " + shell_quote(inspection.path), log_in_again(context)};
+  return out;
+}
+
+Explanation malformed(const store::Inspection& inspection, const Context& context) {
+  Explanation out;
+  out.headline = "malformed: .credentials.json cannot be understood";
+  out.meaning = fmt::format(
+      "{}: {}.", credentials_of(inspection),
+      inspection.problem.empty() ? "it is not what the CLI writes" : printable(inspection.problem));
+  out.remedies = {"bring back a whole copy of the file, if there is one", log_in_again(context)};
+  return out;
+}
+
+/// Who may read, who tries, and what of it to change. With nothing known of the file it is the directory that
+/// bars the way.
+Explanation unreadable(const store::Inspection& inspection, const Context& context) {
+  const bool file_seen = inspection.file_mode != 0;
+  const fs::Identity owner = file_seen ? inspection.file_owner : inspection.owner;
+  const fs::Identity& reader = context.reader;
+  Explanation out;
+  out.headline = "unreadable: permission denied";
+  out.meaning =
+      fmt::format("{} belongs to {}:{}{}, and we are {}:{}.",
+                  file_seen ? credentials_of(inspection) : printable(inspection.path), owner.uid, owner.gid,
+                  file_seen ? fmt::format(" with mode {:04o}", inspection.file_mode & 07777) : "", reader.uid,
+                  reader.gid);
+  const std::string directory = context.in_container ? "HOST_DIR" : shell_quote(inspection.path);
+  const std::string where = context.in_container ? "on the host: " : "";
+  if (reader.uid == owner.uid && (!file_seen || (inspection.file_mode & 0400) != 0)) {
+    out.remedies = {
+        "the modes allow it, so something else forbids it: with SELinux, mount with :Z at the end "
+        "(-v HOST_DIR:" +
+            printable(inspection.path) + ":Z)",
+        where + "each directory above it needs mode x for that user"};
+    return out;
+  }
+  if (reader.uid == 0) {
+    out.remedies.emplace_back(
+        "root without capabilities has no more rights than others: --cap-add SETUID --cap-add SETGID");
+  }
+  if (context.in_container) {
+    out.remedies.push_back(fmt::format("run as the owner: docker run --user {}:{}", owner.uid, owner.gid));
+  }
+  out.remedies.push_back(
+      fmt::format("{}give it to us: sudo chown -R {}:{} {dir} && sudo chmod -R u+rwX,go= {dir}", where,
+                  reader.uid, reader.gid, fmt::arg("dir", directory)));
+  return out;
+}
+
+Explanation no_store(const store::Inspection& inspection, const Context& context) {
+  const std::string path = printable(inspection.path);
+  Explanation out;
+  if (!inspection.is_directory) {
+    out.headline = "no-store: " + path + " is not a directory";
+    out.meaning =
+        "A store is a whole directory. A file that is mounted alone goes stale as soon as the login is "
+        "renewed.";
+  } else {
+    out.headline = "no-store: there is no " + path;
+    out.meaning = context.in_container
+                      ? "No store is mounted into this container, or it is mounted somewhere else."
+                      : "There is no such directory.";
+  }
+  if (context.in_container) {
+    out.remedies.push_back("mount the directory that you logged in to: -v HOST_DIR:" + path);
+    out.remedies.emplace_back("or say where it is mounted: --store DIR, CLAUDE_INIT_STORE=DIR");
+  } else {
+    out.remedies.emplace_back("say where it is: --store DIR, CLAUDE_INIT_STORE=DIR");
+  }
+  if (inspection.is_directory) out.remedies.push_back("or " + log_in(context));
+  return out;
+}
+
+Explanation of_state(const store::Inspection& inspection, const Context& context) {
+  switch (inspection.state) {
+    case State::usable:
+      return usable(inspection, context);
+    case State::renewable:
+      return renewable(inspection, context);
+    case State::expired:
+      return expired(inspection, context);
+    case State::dead:
+      return dead(inspection, context);
+    case State::missing:
+      return missing(inspection, context);
+    case State::empty:
+      return empty(inspection, context);
+    case State::malformed:
+      return malformed(inspection, context);
+    case State::unreadable:
+      return unreadable(inspection, context);
+    case State::no_store:
+      return no_store(inspection, context);
+  }
+  return {};
+}
+
+}  // namespace
+
+Explanation explain(const store::Inspection& inspection, const Context& context) {
+  Explanation out = of_state(inspection, context);
+  for (const std::string& variable : context.shadowing) {
+    out.notes.push_back(variable + " is set: the CLI uses it and ignores the stored login");
+  }
+  const bool lives = is_healthy(inspection.state);
+  if (lives && inspection.login->refresh_expires_at) {
+    const std::int64_t left = *inspection.login->refresh_expires_at - context.now;
+    if (left < kEndsSoon) {
+      out.notes.push_back(
+          left > 0
+              ? fmt::format("the login ends in {}: {}", format_duration(left), log_in_again(context))
+              : "the login has ended and works until its access token runs out: " + log_in_again(context));
+    }
+  }
+  // On a read-only mount (a Kubernetes Secret is 0644 by default) it is not for us to say.
+  if (lives && !inspection.read_only && (inspection.file_mode & 0007) != 0) {
+    out.notes.push_back(fmt::format("everyone on this machine can read the login (mode {:04o}): chmod 600 {}",
+                                    inspection.file_mode & 07777, credentials_of(inspection)));
+  }
+  return out;
+}
+
+std::string as_text(const Explanation& explanation) {
+  std::string text = explanation.headline + '\n';
+  text += "  " + explanation.meaning + '\n';
+  for (const std::string& remedy : explanation.remedies) text += "  → " + remedy + '\n';
+  for (const std::string& note : explanation.notes) text += "  note: " + note + '\n';
+  return text;
+}
+
+std::string as_text(const store::Inspection& inspection, const Context& context) {
+  return as_text(explain(inspection, context));
+}
+
+bool is_healthy(State state) {
+  return state == State::usable || state == State::renewable;
+}
+
+bool can_be_used(State state, bool refresh_token_handed_on) {
+  return state == State::usable || (state == State::renewable && refresh_token_handed_on);
+}
+
+}  // namespace claude_init::health

@@ -1,0 +1,38 @@
+#include "health/health.h"
+
+#include <nlohmann/json.hpp>
+
+namespace claude_init::health {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json deadline(UnixMs time, UnixMs now) {
+  return {{"expires_at", format_iso8601(time)}, {"expires_in_seconds", (time - now) / 1000}};
+}
+
+}  // namespace
+
+std::string as_json(const store::Inspection& inspection, const Context& context) {
+  const Explanation words = explain(inspection, context);
+  ordered_json out;
+  out["state"] = login::name_of(inspection.state);
+  out["healthy"] = is_healthy(inspection.state);
+  out["store"] = inspection.path;
+  if (!inspection.email.empty()) out["email"] = inspection.email;
+  if (const auto& login = inspection.login) {
+    if (!login->subscription.empty()) out["subscription"] = login->subscription;
+    if (!login->account_uuid.empty()) out["account_uuid"] = login->account_uuid;
+    if (login->has_access_token) out["access_token"] = deadline(login->expires_at, context.now);
+    out["has_refresh_token"] = login->has_refresh_token;
+    if (login->refresh_expires_at) out["login"] = deadline(*login->refresh_expires_at, context.now);
+  }
+  out["headline"] = words.headline;
+  out["meaning"] = words.meaning;
+  out["remedies"] = words.remedies;
+  out["notes"] = words.notes;
+  // A path may hold any bytes; JSON holds text.
+  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + '\n';
+}
+
+}  // namespace claude_init::health

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "fs/identity.h"
+#include "login/login.h"
+#include "store/store.h"
+
+/// A store's state → words and JSON. Pure.
+namespace claude_init::health {
+
+struct Context {
+  UnixMs now = 0;
+  bool in_container = false;
+  fs::Identity reader;                 // who looked: for what a permission error means
+  std::vector<std::string> shadowing;  // variables that make the CLI ignore the stored login
+  std::string
+      setup_command;  // what to type to log in, e.g. "docker run -it --rm -v …:/claude-auth claude-setup"
+};
+
+/// What a person reads: `headline` names the state in its first word, `meaning` says what it means, each of
+/// `remedies` is one thing to type or do, in order. `notes` warn (shadowing variables, …).
+struct Explanation {
+  std::string headline;
+  std::string meaning;
+  std::vector<std::string> remedies;
+  std::vector<std::string> notes;
+};
+[[nodiscard]] Explanation explain(const store::Inspection& inspection, const Context& context);
+
+/// The explanation as it is shown to a person: the headline, then the rest indented; ends with a newline.
+[[nodiscard]] std::string as_text(const Explanation& explanation);
+[[nodiscard]] std::string as_text(const store::Inspection& inspection, const Context& context);
+
+/// One object on one line, with a newline. Times are ISO 8601 and seconds from now; absent where unknown.
+[[nodiscard]] std::string as_json(const store::Inspection& inspection, const Context& context);
+
+/// Whether the login lives: an access token that has run out and can be renewed is no reason for an alarm.
+[[nodiscard]] bool is_healthy(login::State state);
+
+/// Whether a workload can be started with it now: usable, or renewable where the refresh token is handed on.
+[[nodiscard]] bool can_be_used(login::State state, bool refresh_token_handed_on);
+
+}  // namespace claude_init::health

@@ -1,0 +1,112 @@
+#include "log/log.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "base/text.h"
+#include "base/time.h"
+#include "log/redact.h"
+
+namespace claude_init::log {
+namespace {
+
+// Set once by the command before anything runs beside it; a process has one standard error.
+Level g_level = Level::warn;
+Format g_format = Format::text;
+
+constexpr std::array<std::string_view, 5> kNames{"error", "warn", "info", "debug", "trace"};
+
+std::string json_string(std::string_view text) {
+  // printable() leaves valid UTF-8 without control characters; what JSON still needs escaped are these two.
+  std::string out = "\"";
+  for (const char c : printable(text)) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + '"';
+}
+
+std::string text_line(Level level, std::string_view message, std::initializer_list<Field> fields) {
+  std::string line = "claude-init: ";
+  if (level == Level::error) line += "error: ";
+  if (level == Level::warn) line += "warning: ";
+  if (level == Level::debug) line += "debug: ";
+  if (level == Level::trace) line += "trace: ";
+  line += printable(message);
+  for (const Field& field : fields) {
+    const std::string value = printable(field.value);
+    const bool quoted = value.empty() || value.find_first_of(" \"=") != std::string::npos;
+    const std::string_view quote = quoted ? "\"" : "";
+    fmt::format_to(std::back_inserter(line), " {}={}{}{}", field.key, quote, value, quote);
+  }
+  return line;
+}
+
+std::string json_line(Level level, std::string_view message, std::initializer_list<Field> fields) {
+  std::string line =
+      fmt::format(R"({{"time":"{}","level":"{}","pid":{},"message":{})", format_iso8601(unix_now()),
+                  kNames[static_cast<std::size_t>(level)], getpid(), json_string(message));
+  for (const Field& field : fields) {
+    fmt::format_to(std::back_inserter(line), ",{}:{}", json_string(field.key),
+                   field.number ? field.value : json_string(field.value));
+  }
+  return line + '}';
+}
+
+}  // namespace
+
+void configure(Level level, Format format) {
+  g_level = level;
+  g_format = format;
+}
+
+bool enabled(Level level) {
+  return level <= g_level;
+}
+Format format() {
+  return g_format;
+}
+
+Result<Level> parse_level(std::string_view text) {
+  for (std::size_t i = 0; i < kNames.size(); ++i) {
+    if (text == kNames[i]) return static_cast<Level>(i);
+  }
+  return make_error(ErrorKind::usage, fmt::format("'{}' is not a log level", text),
+                    "write one of error, warn, info, debug, trace");
+}
+
+Result<Format> parse_format(std::string_view text) {
+  if (text == "text") return Format::text;
+  if (text == "json") return Format::json;
+  return make_error(ErrorKind::usage, fmt::format("'{}' is not a log format", text), "write text or json");
+}
+
+void write(Level level, std::string_view message, std::initializer_list<Field> fields) {
+  if (!enabled(level)) return;
+  std::string line = redact(g_format == Format::json ? json_line(level, message, fields)
+                                                     : text_line(level, message, fields));
+  line += "\n";
+  // Nobody reads, or a full pipe that will not drain: a log line is not worth more than the work it tells of.
+  std::string_view rest = line;
+  while (!rest.empty()) {
+    const ssize_t n = ::write(STDERR_FILENO, rest.data(), rest.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return;
+    rest.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+void failure(Level level, const Error& error) {
+  if (error.remedy.empty()) {
+    write(level, error.message());
+  } else if (g_format == Format::json) {
+    write(level, error.message(), {{"remedy", error.remedy}});
+  } else {
+    write(level, error.message() + "; " + error.remedy);
+  }
+}
+
+}  // namespace claude_init::log

@@ -1,0 +1,290 @@
+#include "login/login.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace claude_init::login {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+// A login is about 1 KiB, more with logins of other services beside it. The file can come from a workload
+// that is not trusted, and ordered_json looks keys up one by one.
+constexpr std::size_t kMaxLoginBytes = 256 * 1024;
+constexpr int kMaxDepth = 64;
+// The latest date that the CLI's own clock knows (ECMAScript, "Time Values and Time Range").
+constexpr double kMaxUnixMs = 8.64e15;
+
+constexpr const char* kOauth = "claudeAiOauth";
+constexpr const char* kAccessToken = "accessToken";
+constexpr const char* kRefreshToken = "refreshToken";
+
+Error invalid(std::string what) {
+  return make_error(ErrorKind::invalid, std::move(what));
+}
+
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
+
+/// What is wrong with a text that is not JSON, said without quoting it.
+std::string why_not_json(std::string_view text) {
+  if (is_blank(text)) return "it is empty";
+  if (text.find_first_not_of('\0') == std::string_view::npos) {
+    return "it holds nothing but zero bytes, as after a power cut";
+  }
+  const char last = text[text.find_last_not_of(" \t\r\n")];
+  if (text.front() == '{' && last != '}') return "it is cut off: its end is missing";
+  return "it is not JSON";
+}
+
+/// The document, if it is a JSON object that is not nested deeper than anything the CLI writes: whoever
+/// serialises it again does so recursively.
+template <class Json>
+Result<Json> parse_object(std::string_view text) {
+  bool too_deep = false;
+  const auto check_depth = [&](int depth, typename Json::parse_event_t, Json&) {
+    too_deep = too_deep || depth > kMaxDepth;
+    return !too_deep;
+  };
+  Json document = Json::parse(text, check_depth, /*allow_exceptions=*/false);
+  if (too_deep) return invalid("it is nested too deeply");
+  if (document.is_discarded()) return invalid(why_not_json(text));
+  if (!document.is_object()) return invalid("it is JSON, but not an object");
+  return document;
+}
+
+template <class Json>
+Result<Json> parse_credentials(std::string_view text) {
+  if (text.size() > kMaxLoginBytes) return invalid("it is far larger than any login");
+  return parse_object<Json>(text);
+}
+
+/// A string member; nullopt if it is absent or null. Error: it is something else.
+Result<std::optional<std::string>> string_member(const json& object, const char* key) {
+  const auto it = object.find(key);
+  if (it == object.end() || it->is_null()) return std::optional<std::string>();
+  if (!it->is_string()) return invalid(std::string("its ") + key + " is not a string");
+  return std::optional<std::string>(it->get<std::string>());
+}
+
+/// A point in time in milliseconds, kept within what dates can express; nullopt if it is absent or null.
+Result<std::optional<UnixMs>> time_member(const json& object, const char* key) {
+  const auto it = object.find(key);
+  if (it == object.end() || it->is_null()) return std::optional<UnixMs>();
+  if (!it->is_number()) return invalid(std::string("its ") + key + " is not a number");
+  const double value = it->get<double>();
+  if (!std::isfinite(value)) return invalid(std::string("its ") + key + " is not a time");
+  return std::optional<UnixMs>(static_cast<UnixMs>(std::clamp(value, 0.0, kMaxUnixMs)));
+}
+
+/// A login with its tokens, for comparing.
+struct Parsed {
+  Login login;
+  Secret access_token;
+  Secret refresh_token;
+};
+
+Result<Parsed> parse_oauth(const json& oauth) {
+  if (!oauth.is_object()) return invalid("its claudeAiOauth is not an object");
+  auto access = string_member(oauth, kAccessToken);
+  auto refresh = string_member(oauth, kRefreshToken);
+  const auto subscription = string_member(oauth, "subscriptionType");
+  const auto account = string_member(oauth, "accountUuid");
+  const auto organization = string_member(oauth, "organizationUuid");
+  const auto expires_at = time_member(oauth, "expiresAt");
+  const auto refresh_expires_at = time_member(oauth, "refreshTokenExpiresAt");
+  for (const auto* text : {&access, &refresh}) {
+    if (!*text) return text->error();
+  }
+  for (const auto* time : {&expires_at, &refresh_expires_at}) {
+    if (!*time) return time->error();
+  }
+  Parsed parsed;
+  Login& login = parsed.login;
+  login.blanked = *access && (*access)->empty() && (!*refresh || (*refresh)->empty());
+  parsed.access_token = Secret(std::move(*access).value_or(""));
+  parsed.refresh_token = Secret(std::move(*refresh).value_or(""));
+  login.has_access_token = !parsed.access_token.empty();
+  login.has_refresh_token = !parsed.refresh_token.empty();
+  login.expires_at = expires_at->value_or(0);
+  login.refresh_expires_at = *refresh_expires_at;
+  // What is only shown may have any shape: a login is not refused for it.
+  if (subscription) login.subscription = subscription->value_or("");
+  if (account) login.account_uuid = account->value_or("");
+  if (organization) login.organization_uuid = organization->value_or("");
+  if (const auto scopes = oauth.find("scopes"); scopes != oauth.end() && scopes->is_array()) {
+    for (const json& scope : *scopes) {
+      if (scope.is_string()) login.scopes.push_back(scope.get<std::string>());
+    }
+  }
+  return parsed;
+}
+
+Result<Parsed> parse_with_tokens(std::string_view text) {
+  const auto document = parse_credentials<json>(text);
+  if (!document) return document.error();
+  const auto oauth = document->find(kOauth);
+  if (oauth == document->end() || oauth->is_null()) return Parsed{};
+  return parse_oauth(*oauth);
+}
+
+bool works(State state) {
+  return state == State::usable || state == State::renewable;
+}
+
+/// One side of a comparison.
+struct Side {
+  State state = State::missing;
+  Parsed parsed;
+};
+
+Side look_at(std::optional<std::string_view> text, UnixMs now) {
+  Side side;
+  if (!text) return side;
+  auto parsed = parse_with_tokens(*text);
+  if (!parsed) {
+    side.state = is_blank(*text) ? State::empty : State::malformed;
+    return side;
+  }
+  side.state = judge(parsed->login, now);
+  side.parsed = std::move(*parsed);
+  return side;
+}
+
+/// Why a login in this state is not worth keeping.
+std::string_view why_useless(State state) {
+  switch (state) {
+    case State::missing:
+      return "there is no login any more";
+    case State::empty:
+      return "the captured one is empty";
+    case State::malformed:
+      return "the captured one is damaged";
+    case State::dead:
+      return "the captured one was rejected by the server";
+    case State::expired:
+      return "the captured one has expired";
+    default:
+      return "the captured one cannot be used";
+  }
+}
+
+bool differs(const std::string& a, const std::string& b) {
+  return !a.empty() && !b.empty() && a != b;
+}
+
+}  // namespace
+
+std::string_view name_of(State state) {
+  static constexpr std::array<std::string_view, 9> kNames{
+      "usable", "renewable", "expired", "dead", "missing", "empty", "malformed", "unreadable", "no-store"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+Result<Login> parse(std::string_view text) {
+  auto parsed = parse_with_tokens(text);
+  if (!parsed) return parsed.error();
+  return std::move(parsed->login);
+}
+
+State judge(const Login& login, UnixMs now) {
+  if (login.blanked) return State::dead;
+  if (!login.has_access_token && !login.has_refresh_token) return State::missing;
+  if (login.scopes.empty()) return State::expired;
+  if (login.has_access_token && login.expires_at > now) return State::usable;
+  const bool login_lives = !login.refresh_expires_at || *login.refresh_expires_at > now;
+  return login.has_refresh_token && login_lives ? State::renewable : State::expired;
+}
+
+Judged judge_file(std::string_view text, UnixMs now) {
+  auto login = parse(text);
+  if (login) return {judge(*login, now), std::move(*login), {}};
+  return {is_blank(text) ? State::empty : State::malformed, std::nullopt, login.error().what};
+}
+
+/// 1. A source that does not work never replaces a store that does.
+/// 2. A store that does not work is replaced by a source that does.
+/// 3. Both work, with the same access token: only what was written beside it can have changed, and a copy
+///    that had its refresh token withheld, or its deadline set back to force a renewal, is not a change.
+/// 4. Both work: not without the refresh token that the store has, not of another account unless that is
+///    allowed, and, within one account, not an older one.
+Verdict compare(std::optional<std::string_view> source, std::optional<std::string_view> store, UnixMs now,
+                const Rules& rules) {
+  const Side from = look_at(source, now);
+  const Side to = look_at(store, now);
+  const Login& theirs = from.parsed.login;
+  const Login& ours = to.parsed.login;
+
+  Verdict verdict;
+  verdict.source_state = from.state;
+  verdict.store_state = to.state;
+  verdict.account_changed = differs(theirs.account_uuid, ours.account_uuid);
+  const auto decide = [&](Choice choice, std::string_view reason = {}) {
+    verdict.choice = choice;
+    verdict.account_changed = verdict.account_changed && choice == Choice::take;
+    verdict.reason = reason;
+    return verdict;
+  };
+  if (source && source == store) return decide(Choice::same);
+
+  // 1.
+  if (!works(from.state)) {
+    return decide(works(to.state) ? Choice::keep_store : Choice::nothing, why_useless(from.state));
+  }
+  // 2.
+  if (!works(to.state)) return decide(Choice::take);
+
+  // 3.
+  const bool loses_refresh_token = ours.has_refresh_token && !theirs.has_refresh_token;
+  if (from.parsed.access_token == to.parsed.access_token) {
+    const bool set_back = theirs.expires_at < ours.expires_at;
+    return decide(loses_refresh_token || set_back ? Choice::same : Choice::take);
+  }
+  // 4.
+  if (loses_refresh_token) return decide(Choice::keep_store, "the captured one has no refresh token");
+  if (verdict.account_changed) {
+    if (rules.allow_account_change) return decide(Choice::take);
+    return decide(Choice::keep_store, "the captured one belongs to another account");
+  }
+  if (theirs.expires_at < ours.expires_at) return decide(Choice::keep_store, "the captured one is older");
+  return decide(Choice::take);
+}
+
+Result<Secret> without_refresh_token(std::string_view text) {
+  auto document = parse_credentials<ordered_json>(text);
+  if (!document) return document.error();
+  if (const auto oauth = document->find(kOauth); oauth != document->end()) {
+    if (!oauth->is_object() && !oauth->is_null()) return invalid("its claudeAiOauth is not an object");
+    if (oauth->is_object()) oauth->erase(kRefreshToken);
+  }
+  return Secret(document->dump());
+}
+
+std::string account_email(std::string_view claude_json) {
+  const auto document = parse_object<json>(claude_json);
+  if (!document) return {};
+  const auto account = document->find("oauthAccount");
+  if (account == document->end() || !account->is_object()) return {};
+  const auto email = string_member(*account, "emailAddress");
+  return email ? email->value_or("") : "";
+}
+
+bool is_json_object(std::string_view text) {
+  const std::size_t start = text.find_first_not_of(" \t\r\n");
+  return start != std::string_view::npos && text[start] == '{' && json::accept(text);
+}
+
+std::vector<std::string> shadowing_variables(const std::function<std::string_view(std::string_view)>& get) {
+  std::vector<std::string> set;
+  for (const char* name : {"CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "ANTHROPIC_AUTH_TOKEN",
+                           "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"}) {
+    if (!get(name).empty()) set.emplace_back(name);
+  }
+  return set;
+}
+
+}  // namespace claude_init::login

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "base/time.h"
+
+/// The content of `.credentials.json`: parsed, judged, compared. Pure: no I/O, no clock of its own.
+/// The format was measured on the CLI: {"claudeAiOauth":{"accessToken","refreshToken","expiresAt"(ms),
+/// "scopes":[],"subscriptionType",…}}, with siblings of claudeAiOauth and unknown keys that must be kept.
+namespace claude_init::login {
+
+/// One list for every output (text, JSON, metrics, exit status).
+enum class State {
+  usable,      // the access token is valid now
+  renewable,   // the access token has expired, the refresh token is there
+  expired,     // neither can be used
+  dead,        // the CLI blanked it: the server rejected the refresh token
+  missing,     // there is no .credentials.json, or no login in it (`{}`, or other services' logins only)
+  empty,       // it has no bytes
+  malformed,   // not JSON, cut off, or not of the expected shape
+  unreadable,  // it is there and we may not read it
+  no_store,    // there is no store to look into
+};
+
+/// "usable", "no-store", …
+[[nodiscard]] std::string_view name_of(State state);
+
+/// Everything about a login that may be shown: no token.
+struct Login {
+  bool has_access_token = false;
+  bool has_refresh_token = false;
+  bool blanked = false;   // both tokens "", as the CLI leaves it after a rejection
+  UnixMs expires_at = 0;  // access token
+  std::optional<UnixMs>
+      refresh_expires_at;  // the login itself (`refreshTokenExpiresAt`), where the CLI wrote it
+  std::vector<std::string> scopes;
+  std::string subscription;  // "max", "pro", … or ""
+  std::string account_uuid;  // "" where the CLI has not written it yet
+  std::string organization_uuid;
+};
+
+/// Parses the file's content. Errors: kind invalid; `what` never quotes the content. An empty text is
+/// invalid too: callers that must tell empty from malformed look at the size (see judge_file). An object
+/// without `claudeAiOauth` is a Login with nothing in it.
+[[nodiscard]] Result<Login> parse(std::string_view text);
+
+/// State of a parsed login at `now`. A login without scopes counts as expired: the CLI says "not logged in".
+/// A deadline counts as passed in its own millisecond.
+[[nodiscard]] State judge(const Login& login, UnixMs now);
+
+/// The parsed login, if any, with its state: `text` is the whole file.
+struct Judged {
+  State state = State::missing;
+  std::optional<Login> login;
+  std::string problem;  // for malformed: what is wrong with it, without quoting it
+};
+[[nodiscard]] Judged judge_file(std::string_view text, UnixMs now);
+
+/// What to do with a login found in a source when the store has another (or none).
+enum class Choice {
+  take,        // the source's is valid and better, or the store has none
+  same,        // identical bytes, or the same access token and nothing beside it that the store lacks
+  keep_store,  // the store's is better; `reason` says why
+  nothing,     // neither side has a login that can be used
+};
+struct Verdict {
+  Choice choice = Choice::nothing;
+  State source_state = State::missing;
+  State store_state = State::missing;
+  bool account_changed = false;  // taken, but of another account than the store's
+  std::string reason;            // one clause for a person: "the captured one has no refresh token"
+};
+struct Rules {
+  bool allow_account_change = false;  // a person in setup may change it on purpose
+};
+/// An empty, unparsable, blanked, older login, one without refresh token where the store has one, or one of
+/// another account never replaces one that is better.
+/// `source` and `store`: whole files; nullopt = missing.
+[[nodiscard]] Verdict compare(std::optional<std::string_view> source, std::optional<std::string_view> store,
+                              UnixMs now, const Rules& rules);
+
+/// The same file without `refreshToken`. Everything else is kept, unknown keys and their order too, and also
+/// `refreshTokenExpiresAt`, so that a reader without the token still knows when the login ends.
+/// A copy without refresh token never calls the token endpoint (measured). Error: invalid.
+[[nodiscard]] Result<Secret> without_refresh_token(std::string_view text);
+
+/// `oauthAccount.emailAddress` of a `.claude.json`, "" if it has none or cannot be parsed.
+[[nodiscard]] std::string account_email(std::string_view claude_json);
+
+/// Whether this text is a JSON object (for `.claude.json`: one that does not parse never replaces one that
+/// does).
+[[nodiscard]] bool is_json_object(std::string_view text);
+
+/// Environment variables that are set and make the CLI ignore the stored login. `get` looks a name up ("" if
+/// unset).
+[[nodiscard]] std::vector<std::string> shadowing_variables(
+    const std::function<std::string_view(std::string_view)>& get);
+
+}  // namespace claude_init::login

@@ -1,0 +1,68 @@
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <exception>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "commands/commands.h"
+#include "log/log.h"
+#include "options/exit_status.h"
+#include "options/options.h"
+#include "supervise/supervisor.h"
+
+namespace claude_init {
+namespace {
+
+void print(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n <= 0) return;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+int dispatch(const options::Subcommand& subcommand, const options::Environment& environment,
+             const supervise::Inherited& inherited) {
+  if (const auto* init = std::get_if<options::Init>(&subcommand)) {
+    return commands::init_command(*init, environment, inherited);
+  }
+  if (const auto* setup = std::get_if<options::Setup>(&subcommand)) {
+    return commands::setup_command(*setup, environment, inherited);
+  }
+  if (const auto* run = std::get_if<options::Run>(&subcommand)) {
+    return commands::run_command(*run, environment, inherited);
+  }
+  return commands::health_command(std::get<options::Health>(subcommand), environment);
+}
+
+int main_status(int argc, char** argv, char** envp) {
+  // First of all: from here on no signal is lost.
+  const supervise::Inherited inherited = supervise::take_over_signals();
+  // Tokens pass through our memory: no core dump, no ptrace by the workload's user.
+  ::prctl(PR_SET_DUMPABLE, 0);
+
+  const options::Environment environment(envp);
+  const auto parsed = options::parse(std::vector<std::string>(argv + 1, argv + argc), environment);
+  if (const auto* reply = std::get_if<options::Reply>(&parsed)) {
+    print(reply->exit_status == kExitOk ? STDOUT_FILENO : STDERR_FILENO, reply->text);
+    return reply->exit_status;
+  }
+  const auto& line = std::get<options::CommandLine>(parsed);
+  log::configure(line.logging.level, line.logging.format);
+  return dispatch(line.subcommand, environment, inherited);
+}
+
+}  // namespace
+}  // namespace claude_init
+
+int main(int argc, char** argv, char** envp) {
+  try {
+    return claude_init::main_status(argc, argv, envp);
+  } catch (const std::exception& e) {
+    claude_init::log::error("internal fault", {{"what", e.what()}});
+    return claude_init::kExitInternal;
+  }
+}

@@ -1,0 +1,228 @@
+#include "options/definitions.h"
+
+#include <fmt/format.h>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <charconv>
+#include <functional>
+
+namespace claude_init::options {
+namespace {
+
+/// "--stop-timeout" → "CLAUDE_INIT_STOP_TIMEOUT".
+std::string variable_of(std::string_view option) {
+  std::string name = "CLAUDE_INIT_";
+  for (const char c : option.substr(option.find_first_not_of('-'))) {
+    name += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+  }
+  return name;
+}
+
+/// An option whose text `set` turns into a value; what `set` refuses is refused with its remedy.
+CLI::Option* add(CLI::App& app, const std::string& name, const std::string& help,
+                 std::function<Result<void>(const std::string&)> set) {
+  auto* option = app.add_option_function<std::string>(
+      name,
+      [name, set = std::move(set)](const std::string& text) {
+        const auto done = set(text);
+        if (!done) throw CLI::ValidationError(name, done.error().message() + "; " + done.error().remedy);
+      },
+      help);
+  return option->envname(variable_of(name))->type_name("WORD");
+}
+
+CLI::Option* add_text(CLI::App& app, const std::string& name, std::string& target, const std::string& help) {
+  return add(app, name, help, [&target](const std::string& text) {
+    target = text;
+    return Result<void>();
+  });
+}
+
+CLI::Option* add_flag(CLI::App& app, const std::string& name, bool& target, const std::string& help) {
+  return app.add_flag(name, target, help)->envname(variable_of(name));
+}
+
+CLI::Option* add_duration(CLI::App& app, const std::string& name, Milliseconds& target,
+                          const std::string& help) {
+  return add(app, name, help,
+             [&target](const std::string& text) -> Result<void> {
+               const auto parsed = parse_duration(text);
+               if (!parsed) return parsed.error();
+               target = *parsed;
+               return Done{};
+             })
+      ->type_name("TIME");
+}
+
+/// An option with a few words to choose from.
+template <class T>
+CLI::Option* add_choice(CLI::App& app, const std::string& name, T& target,
+                        std::vector<std::pair<std::string_view, T>> choices, const std::string& help) {
+  return add(
+      app, name, help, [&target, choices = std::move(choices)](const std::string& text) -> Result<void> {
+        std::string words;
+        for (const auto& [word, value] : choices) {
+          if (text == word) {
+            target = value;
+            return Done{};
+          }
+          words += (words.empty() ? "" : " or ") + std::string(word);
+        }
+        return make_error(ErrorKind::usage, fmt::format("'{}' is not possible", text), "write " + words);
+      });
+}
+
+Result<int> parse_exit_status(std::string_view text) {
+  int value = -1;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (ec != std::errc{} || end != text.data() + text.size() || value < 0 || value > 255) {
+    return make_error(ErrorKind::usage, fmt::format("'{}' is not an exit status", text),
+                      "write a number from 0 to 255");
+  }
+  return value;
+}
+
+/// Splits "FROM:TO" and hands both halves to `parse_half`.
+template <class ParseHalf>
+Result<std::pair<int, int>> parse_pair(std::string_view text, ParseHalf parse_half) {
+  const auto colon = text.find(':');
+  if (colon == std::string_view::npos) {
+    return make_error(ErrorKind::usage, fmt::format("'{}' has no colon", text), "write FROM:TO");
+  }
+  const auto from = parse_half(text.substr(0, colon));
+  if (!from) return from.error();
+  const auto to = parse_half(text.substr(colon + 1));
+  if (!to) return to.error();
+  return std::pair(*from, *to);
+}
+
+/// An option that may be given several times, each "FROM:TO"; as a variable, the pairs are separated by
+/// commas.
+template <class ParseHalf>
+void add_map(CLI::App& app, const std::string& name, std::map<int, int>& target, ParseHalf parse_half,
+             const std::string& help) {
+  app.add_option_function<std::vector<std::string>>(
+         name,
+         [name, &target, parse_half](const std::vector<std::string>& texts) {
+           for (const auto& text : texts) {
+             const auto parsed = parse_pair(text, parse_half);
+             if (!parsed)
+               throw CLI::ValidationError(name, parsed.error().message() + "; " + parsed.error().remedy);
+             target[parsed->first] = parsed->second;
+           }
+         },
+         help)
+      ->envname(variable_of(name))
+      ->delimiter(',')
+      ->expected(1)
+      ->take_all()
+      ->type_name("A:B");
+}
+
+void add_supervision(CLI::App& app, supervise::Options& options) {
+  add_duration(app, "--grace", options.grace,
+               "between TERM and KILL (default 5s; the CLI needs 3s to save a token)");
+  add_duration(app, "--stop-timeout", options.stop_timeout,
+               "what the engine gives us between its TERM and its KILL (default 10s, as Docker)");
+  add_flag(app, "--group", options.group, "forward signals to the command's process group");
+  add_map(
+      app, "--rewrite", options.rewrite,
+      [](std::string_view text) -> Result<int> {
+        return text.empty() ? Result<int>(0) : supervise::parse_signal(text);
+      },
+      "FROM:TO, forward signal TO when FROM comes; an empty TO drops it (repeatable)");
+  add_map(app, "--remap-exit", options.remap_exit, parse_exit_status,
+          "N:M, exit with M when the command exits with N (repeatable)");
+  add(app, "--pdeathsig", "signal that we get when our parent dies",
+      [&](const std::string& text) -> Result<void> {
+        const auto parsed = supervise::parse_signal(text);
+        if (!parsed) return parsed.error();
+        options.pdeathsig = *parsed;
+        return Done{};
+      });
+  using Hup = supervise::Options::Hup;
+  add_choice<Hup>(app, "--hup", options.hup, {{"auto", Hup::automatic}, {"never", Hup::never}},
+                  "auto: an interactive shell that outlives TERM gets HUP; never (default auto)");
+}
+
+void add_filter(CLI::App& app, store::Filter& filter) {
+  app.add_option("--include", filter.include,
+                 "pattern of paths to keep that are left out otherwise (repeatable)")
+      ->envname(variable_of("--include"))
+      ->delimiter(',')
+      ->expected(1)
+      ->take_all()
+      ->type_name("GLOB");
+  app.add_option("--exclude", filter.exclude, "pattern of paths to leave out (repeatable)")
+      ->envname(variable_of("--exclude"))
+      ->delimiter(',')
+      ->expected(1)
+      ->take_all()
+      ->type_name("GLOB");
+}
+
+constexpr const char* kStoreHelp =
+    "the store (default: /claude-auth, /auth-output, ~/.claude if it is a mount; on a host ~/.claude-hub)";
+constexpr const char* kUserHelp = "NAME or UID[:GID] to run as (default: node, when root and it exists)";
+
+}  // namespace
+
+void define(CLI::App& app, Init& init) {
+  add_supervision(app, init.supervision);
+}
+
+void define(CLI::App& app, Setup& setup) {
+  add_text(app, "--store", setup.store, kStoreHelp)->type_name("DIR");
+  add_text(app, "--user", setup.user, kUserHelp)->type_name("USER");
+  add_flag(app, "--allow-ephemeral", setup.allow_ephemeral,
+           "go on although the store would be lost with the container");
+  add_filter(app, setup.filter);
+  add_supervision(app, setup.supervision);
+}
+
+void define(CLI::App& app, Run& run) {
+  add_text(app, "--store", run.store, kStoreHelp)->type_name("DIR");
+  add_text(app, "--user", run.user, kUserHelp)->type_name("USER");
+  add_text(app, "--workdir", run.workdir,
+           "where the working copy goes (default: $XDG_RUNTIME_DIR, /run, /tmp or HOME)")
+      ->type_name("DIR");
+  add_choice<store::Extent>(app, "--copy", run.extent,
+                            {{"all", store::Extent::all}, {"login", store::Extent::login}},
+                            "all: the whole state; login: the login and the settings (default all)");
+  add_choice<store::RefreshToken>(
+      app, "--refresh-token", run.refresh_token,
+      {{"withhold", store::RefreshToken::withhold}, {"copy", store::RefreshToken::copy}},
+      "withhold: the copy cannot renew, nor log anyone out; copy (default withhold)");
+  add_flag(app, "--allow-no-login", run.allow_no_login, "start the command even if nobody has logged in");
+  add_flag(app, "--new-privileges", run.new_privileges,
+           "let the command gain privileges (sudo, setuid programs)");
+  add_flag(app, "--exec", run.exec, "replace claude-init by the command instead of supervising it");
+  add_filter(app, run.filter);
+  add_supervision(app, run.supervision);
+}
+
+void define(CLI::App& app, Health& health) {
+  add_text(app, "--store", health.store, kStoreHelp)->type_name("DIR");
+  add_text(app, "--user", health.user, kUserHelp)->type_name("USER");
+  add_flag(app, "--json", health.json, "the same for machines");
+}
+
+void define(CLI::App& app, Logging& logging) {
+  add(app, "--log-level", "error, warn, info, debug or trace (default warn)",
+      [&](const std::string& text) -> Result<void> {
+        const auto parsed = log::parse_level(text);
+        if (!parsed) return parsed.error();
+        logging.level = *parsed;
+        return Done{};
+      });
+  add(app, "--log-format", "text or json, on standard error (default text)",
+      [&](const std::string& text) -> Result<void> {
+        const auto parsed = log::parse_format(text);
+        if (!parsed) return parsed.error();
+        logging.format = *parsed;
+        return Done{};
+      });
+}
+
+}  // namespace claude_init::options

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <CLI/App.hpp>
+
+#include "options/options.h"
+
+namespace claude_init::options {
+
+/// Adds the options of one subcommand to `app`, bound to the fields of the structure, each with its variable.
+/// A value that is refused throws CLI::ValidationError with what to write instead.
+void define(CLI::App& app, Init& init);
+void define(CLI::App& app, Setup& setup);
+void define(CLI::App& app, Run& run);
+void define(CLI::App& app, Health& health);
+void define(CLI::App& app, Logging& logging);
+
+}  // namespace claude_init::options

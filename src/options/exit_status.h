@@ -1,0 +1,35 @@
+#pragma once
+
+#include "base/result.h"
+#include "login/login.h"
+
+namespace claude_init {
+
+/// Exit statuses of our own, in the range that sysexits.h uses and that neither the CLI nor a shell gives.
+/// Everything else is the supervised command's: its status, 128+n when signal n ended it, 126 when it could
+/// not be executed, 127 when it was not found.
+enum ExitStatus : int {
+  kExitOk = 0,
+  kExitUnhealthy = 1,        // health only: Docker knows 0 and 1
+  kExitUsage = 64,           // wrong command line or setting
+  kExitLoginMalformed = 65,  // .credentials.json is empty, cut off or not what the CLI writes
+  kExitNoStore = 66,         // no store, or what is mounted is not one
+  kExitNotLoggedIn = 67,     // there is no login
+  kExitLoginExpired = 68,    // there is one, and it cannot be used any more
+  kExitNoPlace = 69,         // no place for a working copy
+  kExitInternal = 70,        // a fault of ours
+  kExitSystem = 71,          // the system refused something that has no status of its own
+  kExitStoreFull = 72,
+  kExitStoreReadOnly = 73,
+  kExitIo = 74,
+  kExitStoreBusy = 75,
+  kExitPermission = 77,
+};
+
+/// The status for a failure while a store was read or written.
+[[nodiscard]] int exit_status_of(const Error& error);
+
+/// The status for a login that cannot be used; kExitOk for usable and renewable.
+[[nodiscard]] int exit_status_of(login::State state);
+
+}  // namespace claude_init

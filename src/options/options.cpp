@@ -1,0 +1,62 @@
+#include "options/options.h"
+
+#include "options/exit_status.h"
+
+namespace claude_init {
+
+int exit_status_of(const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::usage:
+      return kExitUsage;
+    case ErrorKind::not_found:
+      return kExitNoStore;
+    case ErrorKind::permission:
+      return kExitPermission;
+    case ErrorKind::read_only:
+      return kExitStoreReadOnly;
+    case ErrorKind::no_space:
+      return kExitStoreFull;
+    case ErrorKind::busy:
+      return kExitStoreBusy;
+    case ErrorKind::invalid:
+      return kExitNoStore;
+    case ErrorKind::io:
+      return kExitIo;
+    case ErrorKind::limit:
+    case ErrorKind::system:
+      return kExitSystem;
+  }
+  return kExitInternal;
+}
+
+int exit_status_of(login::State state) {
+  switch (state) {
+    case login::State::usable:
+    case login::State::renewable:
+      return kExitOk;
+    case login::State::expired:
+    case login::State::dead:
+      return kExitLoginExpired;
+    case login::State::missing:
+      return kExitNotLoggedIn;
+    case login::State::empty:
+    case login::State::malformed:
+      return kExitLoginMalformed;
+    case login::State::unreadable:
+      return kExitPermission;
+    case login::State::no_store:
+      return kExitNoStore;
+  }
+  return kExitInternal;
+}
+
+namespace options {
+
+std::vector<std::string> complete_command(std::vector<std::string> words, std::vector<std::string> fallback) {
+  if (words.empty()) return fallback;
+  if (words.front().starts_with('-')) words.insert(words.begin(), "claude");
+  return words;
+}
+
+}  // namespace options
+}  // namespace claude_init

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "log/log.h"
+#include "options/environment.h"
+#include "store/layout.h"
+#include "store/restore.h"
+#include "supervise/supervisor.h"
+
+/// The command line and the environment as plain, checked structures: one for each subcommand. Each option
+/// has an environment variable CLAUDE_INIT_NAME; the command line wins.
+namespace claude_init::options {
+
+struct Logging {
+  log::Level level = log::Level::warn;
+  log::Format format = log::Format::text;
+};
+
+struct Init {
+  supervise::Options supervision;
+  std::vector<std::string> command;  // never empty
+};
+
+struct Setup {
+  std::string store;  // "" = found as commands/store_path.h says
+  std::string user;   // "" = node when root and it exists
+  bool allow_ephemeral = false;
+  store::Filter filter;
+  supervise::Options supervision;
+  std::vector<std::string> command;  // empty = an interactive shell with a greeting
+};
+
+struct Run {
+  std::string store;
+  std::string user;
+  std::string workdir;  // "" = the first place that will do
+  store::Extent extent = store::Extent::all;
+  store::RefreshToken refresh_token = store::RefreshToken::withhold;
+  bool allow_no_login = false;
+  bool new_privileges = false;  // --new-privileges: no PR_SET_NO_NEW_PRIVS
+  bool exec = false;
+  store::Filter filter;
+  supervise::Options supervision;
+  std::vector<std::string> command;  // never empty: `claude` by default
+};
+
+struct Health {
+  std::string store;
+  std::string user;
+  bool json = false;
+};
+
+using Subcommand = std::variant<Init, Setup, Run, Health>;
+
+struct CommandLine {
+  Logging logging;
+  Subcommand subcommand;
+};
+
+/// What to print and to exit with, instead of running anything: help, version, or what is wrong.
+struct Reply {
+  std::string text;
+  int exit_status = 0;
+};
+
+/// `arguments` without the program's name.
+[[nodiscard]] std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments,
+                                                     const Environment& environment);
+
+/// The words that are the command, by the rules for containers: none → `fallback`; a first word that begins
+/// with "-" gets `claude` put before it, so that `docker run IMAGE --print hi` works.
+[[nodiscard]] std::vector<std::string> complete_command(std::vector<std::string> words,
+                                                        std::vector<std::string> fallback);
+
+}  // namespace claude_init::options

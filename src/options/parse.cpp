@@ -1,0 +1,182 @@
+#include <fmt/format.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
+#include <functional>
+
+#include "options/definitions.h"
+#include "options/exit_status.h"
+#include "options/options.h"
+#include "options/suggest.h"
+
+namespace claude_init::options {
+namespace {
+
+constexpr std::string_view kVersion = "claude-init " CLAUDE_INIT_VERSION "\n";
+
+constexpr std::string_view kUsage = R"(claude-init - one Claude login, any number of containers
+
+Usage: claude-init SUBCOMMAND [OPTIONS] [--] [COMMAND...]
+
+  setup    log in by hand, in a container: restores the store's state, runs a shell or the CLI on the
+           terminal, captures the login and everything else at the end
+  run      run the CLI on a private working copy of the store's state, with privileges dropped
+  health   say whether the login can be used, until when, and what to do if not
+  init     supervise a command as PID 1, and nothing else
+
+If COMMAND begins with "-", `claude` is put before it. Each option --some-name can be set by the variable
+CLAUDE_INIT_SOME_NAME. 'claude-init SUBCOMMAND --help' lists the options.
+)";
+
+/// "Usage", what it does, one line an option: CLI11's own layout puts types and variables in the way.
+class HelpFormatter : public CLI::FormatterBase {
+ public:
+  explicit HelpFormatter(bool takes_command) : takes_command_(takes_command) {}
+
+  std::string make_help(const CLI::App* app, std::string, CLI::AppFormatMode) const override {
+    std::string text = fmt::format("Usage: {} [OPTIONS]{}\n\n{}\n\nOptions:\n", app->get_name(),
+                                   takes_command_ ? " [--] [COMMAND...]" : "", app->get_description());
+    for (const CLI::Option* option : app->get_options()) {
+      const std::string value = option->get_items_expected_max() > 0 ? " " + option->get_type_name() : "";
+      const std::string name = option->get_name() + value;
+      // A name that fills its column gets a line of its own.
+      text += name.size() < 25 ? fmt::format("  {:<25} {}\n", name, option->get_description())
+                               : fmt::format("  {}\n  {:<25} {}\n", name, "", option->get_description());
+    }
+    return text +
+           "\nEach option has a variable: --some-name is CLAUDE_INIT_SOME_NAME. The command line wins.\n";
+  }
+
+ private:
+  bool takes_command_;
+};
+
+Reply refusal(std::string_view subcommand, std::string_view what) {
+  const std::string name = subcommand.empty() ? "claude-init" : fmt::format("claude-init {}", subcommand);
+  return {fmt::format("{}: {}\nTry '{} --help'.\n", name, what, name), kExitUsage};
+}
+
+/// Where the command begins: after "--", or at the first word that is neither an option of ours nor the value
+/// of one. What lies before it is ours, and an unknown option there is an error, never a command.
+std::size_t command_start(const CLI::App& app, const std::vector<std::string>& words) {
+  std::size_t i = 0;
+  while (i < words.size() && words[i] != "--" && words[i].size() > 1 && words[i].starts_with('-')) {
+    const std::string& word = words[i++];
+    const auto* option = app.get_option_no_throw(word);
+    const bool takes_value =
+        option != nullptr && option->get_items_expected_max() > 0 && word.find('=') == std::string::npos;
+    if (takes_value && i < words.size()) ++i;
+  }
+  return i;
+}
+
+std::string unknown_option(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> names;
+  for (const auto* option : app.get_options()) names.push_back(option->get_name());
+  const std::string guess = closest(word.substr(0, word.find('=')), names);
+  return fmt::format("there is no option '{}'", word) +
+         (guess.empty() ? "; a command that begins with '-' goes behind '--'"
+                        : fmt::format("; did you mean '{}'?", guess));
+}
+
+struct Rules {
+  const char* name;
+  const char* summary;
+  bool takes_command;
+};
+
+template <class Options>
+std::variant<CommandLine, Reply> parse_as(
+    const Rules& rules, const std::vector<std::string>& words,
+    const std::function<std::string(Options&, std::vector<std::string>)>& set_command) {
+  CommandLine line;
+  Options parsed;
+  CLI::App app(rules.summary, std::string("claude-init ") + rules.name);
+  app.formatter(std::make_shared<HelpFormatter>(rules.takes_command));
+  define(app, parsed);
+  define(app, line.logging);
+
+  const std::size_t start = command_start(app, words);
+  std::vector<std::string> own(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(start));
+  std::vector<std::string> command(words.begin() + static_cast<std::ptrdiff_t>(start), words.end());
+  if (!command.empty() && command.front() == "--") command.erase(command.begin());
+  if (!rules.takes_command && !command.empty()) {
+    return refusal(rules.name, fmt::format("takes no command, but got '{}'", command.front()));
+  }
+  try {
+    std::reverse(own.begin(), own.end());  // the form in which CLI11 takes a vector
+    app.parse(own);
+  } catch (const CLI::CallForHelp&) {
+    return Reply{app.help(), kExitOk};
+  } catch (const CLI::ExtrasError&) {
+    for (const std::string& word : app.remaining()) {
+      if (app.get_option_no_throw(word.substr(0, word.find('='))) == nullptr) {
+        return refusal(rules.name, unknown_option(app, word));
+      }
+    }
+    return refusal(rules.name, "cannot understand these options");
+  } catch (const CLI::ParseError& e) {
+    return refusal(rules.name, e.what());
+  }
+  if (set_command) {
+    if (const std::string problem = set_command(parsed, std::move(command)); !problem.empty()) {
+      return refusal(rules.name, problem);
+    }
+  }
+  line.subcommand = std::move(parsed);
+  return line;
+}
+
+}  // namespace
+
+std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments, const Environment&) {
+  if (arguments.empty()) return Reply{std::string(kUsage), kExitUsage};
+  const std::string& name = arguments.front();
+  const std::vector<std::string> words(arguments.begin() + 1, arguments.end());
+
+  if (name == "--help" || name == "-h" || name == "help") return Reply{std::string(kUsage), kExitOk};
+  if (name == "--version" || name == "-V") return Reply{std::string(kVersion), kExitOk};
+  if (name == "init") {
+    return parse_as<Init>(
+        {"init", "Supervises COMMAND as PID 1 (or as a subreaper), and nothing else.", true}, words,
+        [](Init& init, std::vector<std::string> command) -> std::string {
+          init.command = complete_command(std::move(command), {});
+          return init.command.empty() ? "which command? write it behind '--'" : "";
+        });
+  }
+  if (name == "setup") {
+    return parse_as<Setup>(
+        {"setup",
+         "Restores the store's state, runs COMMAND (default: an interactive shell) on the terminal, and "
+         "captures the login and everything else at the end.",
+         true},
+        words, [](Setup& setup, std::vector<std::string> command) -> std::string {
+          setup.command = complete_command(std::move(command), {});
+          return "";
+        });
+  }
+  if (name == "run") {
+    return parse_as<Run>(
+        {"run",
+         "Runs COMMAND (default: claude) on a private working copy of the store's state, with privileges "
+         "dropped, and wipes the copy at the end.",
+         true},
+        words, [](Run& run, std::vector<std::string> command) -> std::string {
+          run.command = complete_command(std::move(command), {"claude"});
+          return "";
+        });
+  }
+  if (name == "health") {
+    return parse_as<Health>(
+        {"health", "Says whether the login can be used, until when, and what to do if not.", false}, words,
+        {});
+  }
+  const std::string guess = closest(name, {"init", "setup", "run", "health"});
+  return refusal("", fmt::format("there is no subcommand '{}'", name) +
+                         (guess.empty() ? "; write init, setup, run or health"
+                                        : fmt::format("; did you mean '{}'?", guess)));
+}
+
+}  // namespace claude_init::options

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "fs/identity.h"
+#include "login/login.h"
+#include "store/layout.h"
+#include "store/lock.h"
+#include "store/plan.h"
+#include "store/store.h"
+
+namespace claude_init::store {
+
+struct CaptureOptions {
+  Filter filter{};
+  login::Rules rules{};
+  SteadyTime deadline = SteadyTime::max();  // what is not staged by then is left out and named
+  Limits limits{};
+};
+
+struct CaptureReport {
+  login::Verdict login;     // what became of the login
+  std::uint64_t added = 0;  // files that the store did not have
+  std::uint64_t changed = 0;
+  std::uint64_t unchanged = 0;
+  std::uint64_t bytes = 0;            // written
+  std::vector<Skipped> skipped;       // links out, special files, unreadable ones
+  std::vector<std::string> left_out;  // out of time
+  bool settings_kept = false;         // the source's .claude.json did not parse and the store's was kept
+};
+
+/// Captures the state at `from`, read with the rights of `source`, into `to`, written with the rights of its
+/// owner. The login is a transaction of its own and goes first. Each file: staged beside the store's
+/// files on the same file system, synced, verified by reading it back (login files), renamed into place;
+/// directories synced at the end. Nothing is deleted. When it returns an error the store holds, file by
+/// file, the old or the new content, never a part of one; a login that was reported taken is durable.
+/// Needs the "store" lock. Errors: no_space, read_only, permission, io, limit.
+[[nodiscard]] Result<CaptureReport> capture(const StatePaths& from, fs::Identity source, const Store& to,
+                                            const Lock& lock, const CaptureOptions& options);
+
+}  // namespace claude_init::store

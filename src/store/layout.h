@@ -1,0 +1,46 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// What the CLI's state consists of, what of it is captured, and where it lies: the one table of it.
+namespace claude_init::store {
+
+inline constexpr std::string_view kCredentials = ".credentials.json";
+inline constexpr std::string_view kClaudeJson = ".claude.json";
+inline constexpr std::string_view kPrivateDir = ".claude-init";  // ours, in the store's root; never captured
+
+/// Where a CLI keeps its state: the configuration directory, and `.claude.json`, which lies beside it in the
+/// home directory unless CLAUDE_CONFIG_DIR is set (then inside).
+struct StatePaths {
+  std::string config_dir;   // absolute
+  std::string claude_json;  // absolute
+};
+[[nodiscard]] StatePaths state_in_home(std::string_view home);
+[[nodiscard]] StatePaths state_in_config_dir(std::string_view config_dir);
+
+/// Chooses by path relative to the configuration directory ("projects/x/y.jsonl"). Built-in exclusions: our
+/// directory, locks, `*.tmp.*`, `sessions/`, `telemetry/`, `backups/`, caches (facts about the CLI: locks
+/// that are copied block it for up to 60 s). `include` wins over built-in exclusions, `exclude` over
+/// everything, and nothing over the exclusion of our directory. Patterns are fnmatch(3) with FNM_PATHNAME,
+/// matched against the whole path and against each parent.
+struct Filter {
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+  [[nodiscard]] bool captures(std::string_view relative_path) const;
+  /// Whether something beneath this directory may be captured: it is itself, or an `include` leads into it.
+  [[nodiscard]] bool enters(std::string_view relative_directory) const;
+};
+
+/// How much of the state is wanted.
+enum class Extent {
+  all,
+  login,  // .credentials.json, .claude.json and the settings files only
+};
+
+/// Of the configuration directory's own files those that a login needs to be usable without the rest: the
+/// settings. (`.credentials.json` and `.claude.json` are dealt with one by one.)
+[[nodiscard]] bool is_settings_file(std::string_view relative_path);
+
+}  // namespace claude_init::store

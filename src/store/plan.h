@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "store/layout.h"
+#include "store/tree.h"
+
+/// Comparing two trees: what has to be copied so that the one has what the other has. The same for a capture
+/// (state → store) and a restore (store → working copy). Reads only.
+namespace claude_init::store {
+
+/// What was not copied, and why.
+struct Skipped {
+  std::string path;    // relative, raw bytes: show it through printable()
+  std::string reason;  // "points outside", "is a FIFO", "cannot be read: Permission denied"
+};
+
+struct Limits {
+  std::uint64_t max_bytes = std::uint64_t{16} << 30;
+  std::uint64_t max_files = 2'000'000;  // of any kind, directories too
+  unsigned max_depth = 128;
+};
+
+struct ScanOptions {
+  Filter filter{};
+  Extent extent = Extent::all;
+  Limits limits{};
+};
+
+/// A file to be copied, or a link to be made.
+struct PlannedEntry {
+  std::string name;
+  std::string link_target;    // of a link that is kept as one; "" for a file
+  bool through_link = false;  // the entry is a link into a Secret's `..data`: its content is copied
+  bool replaces = false;      // there is one already
+  std::uint64_t bytes = 0;    // of data; holes do not count
+};
+
+struct PlannedDirectory {
+  std::string path;     // relative, "" for the root
+  bool is_new = false;  // it has to be made
+  std::vector<PlannedEntry> entries;
+};
+
+struct Plan {
+  std::vector<PlannedDirectory> directories;  // a parent before its children, a subtree without gaps
+  std::vector<Skipped> skipped;
+  std::uint64_t files = 0;      // planned, links included
+  std::uint64_t bytes = 0;      // planned
+  std::uint64_t unchanged = 0;  // files that are the same on both sides
+  bool has_executables = false;
+};
+
+/// Files are the same when size and mtime are: then nothing is read. Mode and owner do not count. `to` may be
+/// null: everything is new then. The two login files of the root are left to their own transactions. Links
+/// that point inside are kept as links, those through an entry whose name begins with ".." (a Kubernetes
+/// volume's
+/// `..data`) are followed, all others are skipped and named, like everything else that is neither file nor
+/// directory, is a hard link to another user's file, or cannot be read. Error limit: more, larger or deeper
+/// than allowed.
+[[nodiscard]] Result<Plan> make_plan(const Tree& from, const Tree* to, const ScanOptions& options);
+
+/// A link's target as it can be kept in another place: relative, going up to the root of the tree at most,
+/// and going up only at its beginning, so that no link on its way can lead it out; "" where it cannot.
+/// `depth` is the number of components of the link's directory, `root` the tree's path, for targets that are
+/// absolute.
+[[nodiscard]] std::string kept_target(std::string_view target, std::size_t depth, std::string_view root);
+
+}  // namespace claude_init::store

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "fs/identity.h"
+#include "store/layout.h"
+#include "store/plan.h"
+#include "store/store.h"
+
+namespace claude_init::store {
+
+enum class RefreshToken { withhold, copy };
+
+struct RestoreOptions {
+  Extent extent = Extent::all;
+  RefreshToken refresh_token = RefreshToken::withhold;
+  Filter filter{};
+  Limits limits{};
+};
+
+struct RestoreReport {
+  std::uint64_t files = 0;  // written
+  std::uint64_t bytes = 0;
+  std::vector<Skipped> skipped;
+};
+
+/// Bytes and files that a restore into an empty place would write.
+struct Size {
+  std::uint64_t bytes = 0;
+  std::uint64_t files = 0;
+  bool has_executables = false;
+};
+[[nodiscard]] Result<Size> measure(const Store& from, const RestoreOptions& options);
+
+/// Copies the store's state to `to`: the way both a working copy and a setup session get theirs. The
+/// configuration directory is made if its parent is there. Files are created as `target` (0700 directories,
+/// 0600 files, executables 0700), whole or not at all; an existing file is replaced unless it is the same.
+/// Links as make_plan() says, so a Secret's `..data` is followed; nothing outside `to` is written. Login
+/// files that do not parse are not restored, and a login that is there already and that a capture into this
+/// store would take is kept; both are named. Not durable: a working copy is not worth an fsync. Errors:
+/// permission, no_space, limit, not_found, invalid (`to` is the store itself).
+[[nodiscard]] Result<RestoreReport> restore(const Store& from, const StatePaths& to, fs::Identity target,
+                                            const RestoreOptions& options);
+
+}  // namespace claude_init::store

@@ -1,0 +1,48 @@
+#include "store/state_file.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include "fs/file.h"
+#include "fs/identity.h"
+#include "fs/open.h"
+#include "store/layout.h"
+
+namespace claude_init::store {
+namespace {
+
+// `.claude.json` grows with every project; a login is a few kilobytes.
+std::size_t limit_of(std::string_view name) {
+  return std::size_t{name == kCredentials ? 1u : 64u} << 20;
+}
+
+}  // namespace
+
+StateFile read_state_file(const Tree& tree, std::string_view name) {
+  StateFile file;
+  const fs::ActAs as(tree.who);
+  // Looked at before it is opened: who owns a file that may not be read is what a person wants to know.
+  const auto place = fs::open_beneath(tree.root, name, O_PATH, fs::Links::beneath);
+  if (!place) {
+    if (place.error().number != ENOENT) file.problem = place.error();
+    return file;
+  }
+  struct stat st {};
+  if (::fstat(place->get(), &st) == 0) file.st = st;
+  const auto opened = fs::open_regular(tree.root, name, fs::Links::beneath);
+  if (!opened) {
+    file.problem = opened.error();
+    return file;
+  }
+  file.st = opened->st;
+  auto text = fs::read_all(opened->fd.get(), limit_of(name), name);
+  if (!text) {
+    file.problem = text.error();
+    return file;
+  }
+  file.text = Secret(std::move(*text));
+  return file;
+}
+
+}  // namespace claude_init::store

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "store/tree.h"
+
+namespace claude_init::store {
+
+/// One of the two files that are judged by their content: `.credentials.json` and `.claude.json`.
+struct StateFile {
+  std::optional<Secret> text;     // the whole file; nothing where it is missing or cannot be read
+  std::optional<struct stat> st;  // where it is there
+  std::optional<Error> problem;   // why it cannot be read; nothing where it is missing
+};
+
+/// Reads `name` from the root of `tree` with the rights of its owner. A link is followed as long as it stays
+/// beneath. Error limit inside `problem`: larger than anything the CLI writes.
+[[nodiscard]] StateFile read_state_file(const Tree& tree, std::string_view name);
+
+}  // namespace claude_init::store

@@ -1,0 +1,168 @@
+#include "store/store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/text.h"
+#include "fs/file.h"
+#include "fs/open.h"
+#include "fs/tree.h"
+#include "log/log.h"
+#include "store/layout.h"
+#include "store/state_file.h"
+
+namespace claude_init::store {
+namespace {
+
+fs::Identity identity_of(const struct stat& st) {
+  return {st.st_uid, st.st_gid};
+}
+
+fs::Identity whose_rights(const struct stat& st) {
+  return st.st_uid == fs::overflow_uid() ? fs::current_identity() : identity_of(st);
+}
+
+Error no_directory(const std::string& path) {
+  return make_error(ErrorKind::invalid, printable(path) + " is not a directory",
+                    "mount the directory that holds the login, not a file of it");
+}
+
+/// What a person can do about a store that cannot be written.
+Error with_remedy(Error error, const Store& store) {
+  error.what = printable(store.path()) + " cannot be written: " + error.what;
+  const std::string uid = std::to_string(fs::current_identity().uid);
+  switch (error.kind) {
+    case ErrorKind::read_only:
+      error.remedy = "mount it without \":ro\"";
+      break;
+    case ErrorKind::permission:
+      error.remedy = "it belongs to uid " + std::to_string(store.owner().uid) + " and we are uid " + uid +
+                     ": on the host, chown -R " + uid + " the directory, or run as its owner";
+      break;
+    case ErrorKind::no_space:
+      error.remedy = "free some space there, or use another store";
+      break;
+    default:
+      break;
+  }
+  return error;
+}
+
+Result<void> check_space(const Store& store, std::uint64_t needed) {
+  constexpr fsfilcnt_t kInodes = 64;  // a session makes a few files; more cannot be known beforehand
+  struct statvfs vfs {};
+  if (::fstatvfs(store.fd(), &vfs) != 0) return system_error(errno, "look at the free space");
+  const std::uint64_t available = static_cast<std::uint64_t>(vfs.f_bavail) * vfs.f_frsize;
+  if (available < needed) {
+    return system_error(ENOSPC,
+                        format_bytes(needed) + " are needed and " + format_bytes(available) + " are free");
+  }
+  // Some file systems (btrfs) do not count inodes: 0 of 0.
+  if (vfs.f_files != 0 && vfs.f_favail < kInodes) return system_error(ENOSPC, "no inodes are left");
+  return Done{};
+}
+
+Result<void> probe(const Store& store) {
+  const fs::ActAs as(store.owner());
+  const Modes modes = store.modes();
+  const auto own = fs::make_directory(store.fd(), std::string(kPrivateDir), modes.directory);
+  if (!own) return own.error();
+  for (const char* name : {"locks", "stage"}) {
+    if (const auto made = fs::make_directory(own->get(), name, modes.directory); !made) return made.error();
+  }
+  constexpr const char* kProbe = "probe";
+  if (const auto written = fs::replace_file(own->get(), kProbe, "probe\n", modes.file, fs::Sync::yes);
+      !written) {
+    return written;
+  }
+  return fs::remove_tree(own->get(), kProbe);
+}
+
+void judge_login(const Tree& tree, UnixMs now, Inspection& found) {
+  const StateFile file = read_state_file(tree, kCredentials);
+  if (file.st) {
+    found.file_owner = identity_of(*file.st);
+    found.file_mode = file.st->st_mode & 07777;
+  }
+  if (file.problem) {
+    found.state = file.problem->kind == ErrorKind::invalid || file.problem->kind == ErrorKind::limit
+                      ? login::State::malformed
+                      : login::State::unreadable;
+    found.problem = file.problem->message();
+    return;
+  }
+  if (!file.text) {
+    found.state = login::State::missing;
+    found.problem = "there is no " + std::string(kCredentials) + " in it";
+    return;
+  }
+  login::Judged judged = login::judge_file(file.text->reveal(), now);
+  found.state = judged.state;
+  found.login = std::move(judged.login);
+  found.problem = std::move(judged.problem);
+}
+
+void look_around(const Tree& tree, Inspection& found) {
+  if (const StateFile settings = read_state_file(tree, kClaudeJson); settings.text) {
+    found.email = login::account_email(settings.text->reveal());
+  }
+  const fs::ActAs as(tree.who);
+  // A limit of none: more than that is an error, and then it is not empty.
+  const auto entries = fs::list_directory(tree.root, 0);
+  found.empty_directory = entries.ok();
+}
+
+}  // namespace
+
+Inspection inspect(const std::string& path, UnixMs now) {
+  Inspection found;
+  found.path = path;
+  struct stat st {};
+  if (::stat(path.c_str(), &st) == 0) {
+    found.owner = identity_of(st);
+    found.is_directory = S_ISDIR(st.st_mode);
+  }
+  struct statvfs vfs {};
+  if (::statvfs(path.c_str(), &vfs) == 0) found.read_only = (vfs.f_flag & ST_RDONLY) != 0;
+  const auto store = Store::open(path);
+  if (!store) {
+    const bool unreadable = store.error().kind == ErrorKind::permission;
+    found.state = unreadable ? login::State::unreadable : login::State::no_store;
+    found.problem = store.error().message();
+    return found;
+  }
+  judge_login(store->tree(), now, found);
+  look_around(store->tree(), found);
+  return found;
+}
+
+Result<Store> Store::open(const std::string& path) {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0) return system_error(errno, "open the store " + printable(path));
+  if (!S_ISDIR(st.st_mode)) return no_directory(path);
+  Store store;
+  store.path_ = path;
+  auto root = fs::open_root(path, whose_rights(st));
+  if (!root) return root.error_with("the store");
+  // What was opened counts, not what was looked at before.
+  if (::fstat(root->get(), &st) != 0) return system_error(errno, "open the store " + printable(path));
+  store.owner_ = whose_rights(st);
+  store.group_readable_ = (st.st_mode & S_ISGID) != 0;
+  store.root_ = std::move(*root);
+  return store;
+}
+
+Result<void> Store::prepare(std::uint64_t needed) {
+  const auto start = std::chrono::steady_clock::now();
+  if (const auto probed = probe(*this); !probed) return with_remedy(probed.error(), *this);
+  if (const auto space = check_space(*this, needed); !space) return with_remedy(space.error(), *this);
+  log::debug("the store can be written", {{"path", path_}, {"took", took_since(start)}});
+  return Done{};
+}
+
+}  // namespace claude_init::store

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "fs/identity.h"
+#include "login/login.h"
+#include "store/tree.h"
+
+namespace claude_init::store {
+
+/// The login of a store as a reader sees it. Changes nothing, takes no lock, contacts no one.
+struct Inspection {
+  login::State state = login::State::no_store;
+  std::optional<login::Login> login;
+  std::string email;        // of .claude.json, "" if unknown
+  std::string path;         // the store
+  std::string problem;      // what is wrong, for a person; "" if usable
+  fs::Identity owner;       // of the store's root
+  fs::Identity file_owner;  // of .credentials.json, where that exists
+  unsigned file_mode = 0;
+  bool read_only = false;        // the mount is read-only
+  bool is_directory = true;      // false: a file was mounted instead
+  bool empty_directory = false;  // nothing in it at all: the engine creates such a one, owned by root, when a
+                                 // bind mount's source did not exist
+};
+[[nodiscard]] Inspection inspect(const std::string& path, UnixMs now);
+
+/// An opened store: a plain `.claude` tree with our `.claude-init/` in its root. Reading needs no more than
+/// this: a full store, a published store and a Kubernetes Secret mount are the same to a reader.
+class Store {
+ public:
+  /// Errors: not_found, permission, invalid (not a directory).
+  [[nodiscard]] static Result<Store> open(const std::string& path);
+
+  [[nodiscard]] int fd() const { return root_.get(); }
+  [[nodiscard]] const std::string& path() const { return path_; }
+  /// The owner of the root, whose rights are used inside; ourselves where that is the overflow uid.
+  [[nodiscard]] fs::Identity owner() const { return owner_; }
+  /// Files 0640 and directories 2750 with the root's group (the root is setgid: fsGroup) instead of 0600,
+  /// 0700.
+  [[nodiscard]] bool group_readable() const { return group_readable_; }
+
+  [[nodiscard]] Tree tree() const { return {fd(), path_, owner_}; }
+  [[nodiscard]] Modes modes() const { return group_readable_ ? Modes{0640, 0750, 02750} : Modes{}; }
+
+  /// Proves that a capture can succeed later: creates `.claude-init/` and its subdirectories, writes, syncs
+  /// and removes a probe file, looks at the free space (`needed` bytes, and inodes where the file system
+  /// counts them). Errors: read_only, permission, no_space, io; each with a remedy.
+  [[nodiscard]] Result<void> prepare(std::uint64_t needed);
+
+ private:
+  UniqueFd root_;
+  std::string path_;
+  fs::Identity owner_;
+  bool group_readable_ = false;
+};
+
+}  // namespace claude_init::store

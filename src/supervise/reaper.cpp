@@ -1,0 +1,59 @@
+#include "supervise/reaper.h"
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace claude_init::supervise {
+namespace {
+
+ChildChange change_of(const siginfo_t& info) {
+  using Kind = ChildChange::Kind;
+  ChildChange change;
+  change.pid = info.si_pid;
+  change.number = info.si_status;
+  change.core = info.si_code == CLD_DUMPED;
+  change.kind = info.si_code == CLD_EXITED                                 ? Kind::exited
+                : info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED ? Kind::killed
+                                                                           : Kind::stopped;
+  return change;
+}
+
+}  // namespace
+
+void Reaper::watch(pid_t pid, Handler handler) {
+  watched_.push_back({pid, std::move(handler)});
+}
+
+// 1. Look at a child that has changed, without taking the change.
+// 2. Tell whoever watches it, while its number is still its own.
+// 3. Take the change: a dead child is gone from here on, a stopped one is not shown again.
+bool Reaper::reap() {
+  for (;;) {
+    siginfo_t info{};
+    if (::waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) != 0) {  // 1
+      if (errno == EINTR) continue;
+      return false;  // ECHILD
+    }
+    if (info.si_pid == 0) return true;
+    const ChildChange change = change_of(info);
+    tell(change);  // 2
+    const int taken = change.kind == ChildChange::Kind::stopped ? WSTOPPED : WEXITED;
+    while (::waitid(P_PID, static_cast<id_t>(change.pid), &info, taken | WNOHANG) != 0 &&
+           errno == EINTR) {  // 3
+    }
+  }
+}
+
+void Reaper::tell(const ChildChange& change) {
+  const auto found =
+      std::find_if(watched_.begin(), watched_.end(), [&](const Watched& w) { return w.pid == change.pid; });
+  if (found == watched_.end()) return;
+  // A copy, as the handler may watch another child, which moves the others in memory.
+  const Handler handler = found->handler;
+  if (change.kind != ChildChange::Kind::stopped) watched_.erase(found);
+  handler(change);
+}
+
+}  // namespace claude_init::supervise

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <vector>
+
+namespace claude_init::supervise {
+
+/// What became of a child.
+struct ChildChange {
+  pid_t pid = 0;
+  enum class Kind { exited, killed, stopped } kind = Kind::exited;
+  int number = 0;  // exit status, or the signal
+  bool core = false;
+
+  /// As a shell shows it: the exit status, or 128 plus the signal.
+  [[nodiscard]] int shell_status() const { return kind == Kind::exited ? number : 128 + number; }
+};
+
+/// The only caller of wait*(2): every child of ours is reaped here, adopted orphans included, and whoever
+/// started one can be told what becomes of it.
+class Reaper {
+ public:
+  using Handler = std::function<void(const ChildChange&)>;
+
+  /// Calls `handler` when `pid` stops, and when it ends, which is the last time. During the call the child
+  /// has not been reaped, so its number cannot have become somebody else's and it, or its group, may be
+  /// signalled.
+  void watch(pid_t pid, Handler handler);
+
+  /// Reaps all that has ended. Call it after each SIGCHLD: several children's become one. False: no child is
+  /// left.
+  [[nodiscard]] bool reap();
+
+ private:
+  struct Watched {
+    pid_t pid;
+    Handler handler;
+  };
+  void tell(const ChildChange& change);
+  std::vector<Watched> watched_;  // one or two
+};
+
+}  // namespace claude_init::supervise

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <string_view>
+
+#include "base/time.h"
+
+/// How supervision ends: a pure state machine. The supervisor turns what happens into events and the actions
+/// that come back into system calls and timers; docs/supervision.md shows the same table.
+namespace claude_init::supervise {
+
+enum class State {
+  running,   // the main child runs and nobody asked us to stop
+  stopping,  // we were asked to stop; the main child has its grace
+  draining,  // the main child has gone; what it left behind has its grace, or what is left of it
+  killing,   // SIGKILL was sent to everything
+  over,      // nothing is left to supervise, or nothing more can be done about it
+};
+inline constexpr int kStates = 5;
+
+enum class Event {
+  stop,         // the first stop signal
+  stop_again,   // another one
+  hangup,       // the terminal has gone
+  shell_due,    // the foreground group has gone or had its time: an interactive shell may be told
+  child_ended,  // the main child
+  all_ended,    // we have no child any more
+  grace_over,
+  kill_over,  // a second after SIGKILL
+};
+inline constexpr int kEvents = 8;
+
+/// What to do on a transition, as a set of bits.
+enum Action : unsigned {
+  kNothing = 0,
+  kTellChild = 1,      // the signal to the main child and to the terminal's foreground group
+  kTellShells = 2,     // HUP and CONT to interactive shells: they ignore TERM
+  kTellLeftovers = 4,  // TERM and CONT to all descendants
+  kStartGrace = 8,     // unless it runs already; a stop signal can shorten it
+  kKill = 16,          // KILL to all descendants, repeated until kill_over
+};
+
+struct Step {
+  State next;
+  unsigned actions;
+};
+
+/// Total: every event may come in every state. An event that means nothing there changes nothing.
+[[nodiscard]] Step step(State state, Event event);
+
+/// How long the grace is. Once we were asked to stop, everything has to fit into `stop_timeout`, of which the
+/// last second stays free, one more belongs to SIGKILL and two to saving what has to be saved; but never less
+/// than half of it.
+[[nodiscard]] Milliseconds grace_within(Milliseconds grace, Milliseconds stop_timeout);
+
+[[nodiscard]] std::string_view name_of(State state);
+
+}  // namespace claude_init::supervise

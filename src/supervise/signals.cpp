@@ -1,0 +1,136 @@
+#include "supervise/signals.h"
+
+#include <fmt/format.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+#include "supervise/processes.h"
+
+namespace claude_init::supervise {
+namespace {
+
+// The kernel's idea of a signal set. glibc's functions leave out 32 and 33, which it uses between its
+// threads; we have no threads, and somebody may send them.
+constexpr std::size_t kKernelSetSize = _NSIG / 8;
+
+void set_mask(const sigset_t& mask, sigset_t* before) {
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, before, kKernelSetSize);
+}
+
+sigset_t every_signal() {
+  sigset_t all;
+  std::memset(&all, 0xff, sizeof all);
+  return all;
+}
+
+std::optional<int> parse_number(std::string_view text) {
+  int value = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (ec != std::errc{} || end != text.data() + text.size() || text.front() == '-') return std::nullopt;
+  return value;
+}
+
+/// "RTMIN", "RTMIN+n", "RTMAX", "RTMAX-n"; 0 if it is none of these or out of range.
+int parse_real_time(std::string_view name) {
+  const bool from_min = name.starts_with("RTMIN");
+  if (!from_min && !name.starts_with("RTMAX")) return 0;
+  const int base = from_min ? SIGRTMIN : SIGRTMAX;
+  name.remove_prefix(5);
+  if (name.empty()) return base;
+  if (name.front() != (from_min ? '+' : '-') || name.size() < 2) return 0;
+  const auto offset = parse_number(name.substr(1));
+  if (!offset || *offset > SIGRTMAX - SIGRTMIN) return 0;
+  return from_min ? base + *offset : base - *offset;
+}
+
+int parse_name(std::string_view name) {
+  for (int number = 1; number < SIGRTMIN; ++number) {
+    const char* known = sigabbrev_np(number);
+    if (known != nullptr && name == known) return number;
+  }
+  // Names with a second spelling.
+  if (name == "CLD") return SIGCHLD;
+  if (name == "POLL") return SIGPOLL;
+  if (name == "IOT") return SIGABRT;
+  return parse_real_time(name);
+}
+
+}  // namespace
+
+Inherited take_over_signals() {
+  Inherited inherited;
+  set_mask(every_signal(), &inherited.mask);
+  struct sigaction child_action {};
+  ::sigaction(SIGCHLD, nullptr, &child_action);
+  inherited.child_ignored = child_action.sa_handler == SIG_IGN;
+  // SA_NOCLDWAIT survives exec with SIG_DFL no more than SIG_IGN does, but costs nothing to clear with it.
+  if (inherited.child_ignored) ::signal(SIGCHLD, SIG_DFL);
+  return inherited;
+}
+
+void give_back_signals(const Inherited& inherited) {
+  if (inherited.child_ignored) ::signal(SIGCHLD, SIG_IGN);
+  set_mask(inherited.mask, nullptr);
+}
+
+Result<UniqueFd> open_signal_fd() {
+  const sigset_t all = every_signal();
+  UniqueFd fd(::signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd.valid()) return system_error(errno, "open a signal descriptor");
+  return fd;
+}
+
+std::optional<signalfd_siginfo> next_signal(int signal_fd) {
+  signalfd_siginfo info{};
+  ssize_t n = 0;
+  do {
+    n = ::read(signal_fd, &info, sizeof info);
+  } while (n < 0 && errno == EINTR);
+  if (n != static_cast<ssize_t>(sizeof info)) return std::nullopt;
+  return info;
+}
+
+int pass_on(pid_t target, int number, const signalfd_siginfo& origin) {
+  if (origin.ssi_code != SI_QUEUE) return ::kill(target, number) == 0 ? 0 : errno;
+  sigval value{};
+  value.sival_ptr = reinterpret_cast<void*>(origin.ssi_ptr);  // the wider of the two members carries both
+  if (target > 0) return ::sigqueue(target, number, value) == 0 ? 0 : errno;
+  int failure = ESRCH;
+  for (const Process& process : all_processes()) {
+    if (process.group != -target) continue;
+    failure = ::sigqueue(process.pid, number, value) == 0 ? 0 : errno;
+  }
+  // Without /proc the signal is worth more than its value.
+  if (failure == ESRCH) return ::kill(target, number) == 0 ? 0 : errno;
+  return failure;
+}
+
+Result<int> parse_signal(std::string_view text) {
+  int number = 0;
+  if (!text.empty()) {
+    if (const auto parsed = parse_number(text)) {
+      number = *parsed;
+    } else {
+      number = parse_name(text.starts_with("SIG") ? text.substr(3) : text);
+    }
+  }
+  if (number < 1 || number > SIGRTMAX) {
+    return make_error(ErrorKind::usage, fmt::format("'{}' is not a signal", text),
+                      "write a name or a number: TERM, SIGTERM, 15, RTMIN+3");
+  }
+  return number;
+}
+
+std::string signal_name(int number) {
+  if (number >= SIGRTMIN && number <= SIGRTMAX) {
+    return number == SIGRTMIN ? "RTMIN" : fmt::format("RTMIN+{}", number - SIGRTMIN);
+  }
+  const char* name = sigabbrev_np(number);
+  return name != nullptr ? name : std::to_string(number);
+}
+
+}  // namespace claude_init::supervise

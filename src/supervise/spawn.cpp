@@ -1,0 +1,175 @@
+#include "supervise/spawn.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/asio/detail/throw_error.hpp>  // the next one needs it and does not include it
+#include <boost/process/v2/posix/default_launcher.hpp>
+#include <cerrno>
+#include <string_view>
+
+#include "base/text.h"
+
+namespace claude_init::supervise {
+namespace {
+
+constexpr int kCannotExecute = 126;
+constexpr int kNotFound = 127;
+
+enum class Stage { group, directory, before_exec, exec };
+
+/// What the child reports: it shares our memory until it executes.
+struct Report {
+  Stage stage = Stage::group;
+  int number = 0;
+};
+
+std::vector<char*> pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> out;
+  out.reserve(strings.size() + 1);
+  // execve(2) takes pointers to non-const for history's sake and changes nothing.
+  for (const std::string& s : strings) out.push_back(const_cast<char*>(s.c_str()));
+  out.push_back(nullptr);
+  return out;
+}
+
+std::string_view path_of(const std::vector<std::string>& env) {
+  for (const std::string& variable : env) {
+    if (variable.starts_with("PATH=")) return std::string_view(variable).substr(5);
+  }
+  return "/usr/local/bin:/usr/bin:/bin";
+}
+
+/// The files that the name may stand for, in order (execvp(3)).
+std::vector<std::string> candidates(const Command& command) {
+  const std::string& name = command.argv.front();
+  if (name.empty() || name.find('/') != std::string::npos) return {name};
+  std::vector<std::string> out;
+  for (std::string_view path = path_of(command.env);;) {
+    const std::size_t colon = path.find(':');
+    const std::string directory(path.substr(0, colon));
+    out.push_back(directory.empty() ? name : directory + "/" + name);
+    if (colon == std::string_view::npos) return out;
+    path.remove_prefix(colon + 1);
+  }
+}
+
+/// Starts processes as Boost.Process' own launchers do, but for what PID 1 needs otherwise: PATH is searched
+/// as the child's user, descriptors that we were given stay open, a failed exec ends in _exit(2) with the
+/// status that shells give, and no process object is attached, whose destructor would wait and kill.
+/// vfork(2): the child uses our memory until it executes, while we stand still, so there are no page tables
+/// to copy and what went wrong needs no pipe. The kernel makes that memory undumpable when the child changes
+/// its user, so nobody of that user can trace it meanwhile.
+class Launcher : public boost::process::v2::posix::default_launcher {
+ public:
+  Launcher(const Inherited& inherited, const Command& command)
+      : inherited_(inherited),
+        command_(command),
+        files_(candidates(command)),
+        argv_pointers_(pointers(command.argv)),
+        env_pointers_(pointers(command.env)) {
+    // For a script without "#!": /bin/sh FILE ARGUMENTS…, FILE being filled in when it is known.
+    script_ = argv_pointers_;
+    script_.insert(script_.begin(), const_cast<char*>("/bin/sh"));
+    env = env_pointers_.data();
+  }
+
+  /// 0 or errno of vfork. `pid` is the child's.
+  int start(int terminal_fd) {
+    pid = ::vfork();  // NOLINT: see above; the child calls async-signal-safe functions only
+    if (pid == 0) {
+      become_group(terminal_fd);
+      if (report_.number == 0) execute();
+      ::_exit(exit_status());
+    }
+    return pid < 0 ? errno : 0;
+  }
+
+  /// Everything from the working directory to exec. Returns only when it failed. Async-signal-safe.
+  void execute() {
+    if (!command_.directory.empty() && ::chdir(command_.directory.c_str()) != 0) {
+      report_ = {Stage::directory, errno};
+      return;
+    }
+    if (command_.before_exec) {
+      report_ = {Stage::before_exec, command_.before_exec()};
+      if (report_.number != 0) return;
+    }
+    give_back_signals(inherited_);
+    report_ = {Stage::exec, try_files()};
+  }
+
+  [[nodiscard]] const Report& report() const { return report_; }
+  [[nodiscard]] int exit_status() const { return report_.number == ENOENT ? kNotFound : kCannotExecute; }
+
+  [[nodiscard]] Error error() const {
+    switch (report_.stage) {
+      case Stage::group:
+        return system_error(report_.number, "give the command a process group");
+      case Stage::directory:
+        return system_error(report_.number, "enter " + printable(command_.directory));
+      case Stage::before_exec:
+        return system_error(report_.number, "prepare the command's process");
+      case Stage::exec:
+        break;
+    }
+    return system_error(report_.number, "run " + printable(command_.argv.front()));
+  }
+
+ private:
+  void become_group(int terminal_fd) {
+    if (::setpgid(0, 0) != 0) {
+      report_ = {Stage::group, errno};
+    } else if (terminal_fd >= 0) {
+      // SIGTTOU is blocked, so this works from the background. A terminal that has gone is no reason not to
+      // run.
+      static_cast<void>(::tcsetpgrp(terminal_fd, ::getpid()));
+    }
+  }
+
+  /// The errno that counts: a file that is there and may not be run tells more than one that is not there.
+  int try_files() {
+    int failure = ENOENT;
+    for (const std::string& file : files_) {
+      ::execve(file.c_str(), argv_pointers_.data(), env_pointers_.data());
+      if (errno == ENOEXEC) {
+        script_[1] = const_cast<char*>(file.c_str());
+        ::execve("/bin/sh", script_.data(), env_pointers_.data());
+      }
+      if (errno == ENOENT || (errno == ENOTDIR && files_.size() > 1)) continue;
+      failure = errno;
+      if (failure != EACCES) break;
+    }
+    return failure;
+  }
+
+  const Inherited& inherited_;
+  const Command& command_;
+  std::vector<std::string> files_;
+  std::vector<char*> argv_pointers_;
+  std::vector<char*> env_pointers_;
+  std::vector<char*> script_;
+  Report report_;
+};
+
+}  // namespace
+
+Result<Spawned> spawn(const Inherited& inherited, const Command& command, int terminal_fd) {
+  Launcher launcher(inherited, command);
+  if (const int failure = launcher.start(terminal_fd); failure != 0) {
+    return system_error(failure, "start a process for " + printable(command.argv.front()));
+  }
+  Spawned spawned{launcher.pid, std::nullopt};
+  if (launcher.report().number == 0) return spawned;
+  if (launcher.report().stage != Stage::exec) return launcher.error();
+  spawned.failure = launcher.error();
+  return spawned;
+}
+
+std::pair<int, Error> exec_instead(const Inherited& inherited, const Command& command) {
+  Launcher launcher(inherited, command);
+  launcher.execute();
+  return {launcher.exit_status(), launcher.error()};
+}
+
+}  // namespace claude_init::supervise

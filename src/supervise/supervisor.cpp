@@ -1,0 +1,296 @@
+#include "supervise/supervisor.h"
+
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
+
+#include "log/log.h"
+#include "supervise/processes.h"
+#include "supervise/reaper.h"
+#include "supervise/shutdown.h"
+#include "supervise/terminal.h"
+
+namespace claude_init::supervise {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using std::chrono::steady_clock;
+
+constexpr Milliseconds kAfterKill{1000};  // then we are done, whoever is left
+constexpr Milliseconds kKillAgain{20};    // for what forked while we killed
+constexpr Milliseconds kShellPatience{
+    3000};                              // what a shell's foreground job may take before the shell is told
+constexpr Milliseconds kShellLook{50};  // the job's end is no event for us: it is the shell's child
+
+class Supervisor {
+ public:
+  Supervisor(asio::io_context& io, const Options& options, UniqueFd signal_fd)
+      : options_(options), signals_(io, signal_fd.get()), end_timer_(io), again_timer_(io) {
+    static_cast<void>(signal_fd.release());
+  }
+
+  Result<Outcome> run(asio::io_context& io, const Inherited& inherited, const Command& command);
+
+ private:
+  void await_signals();
+  void on_signal(const signalfd_siginfo& info);
+  void forward(int number, const signalfd_siginfo& info);
+  void reap();
+  void on_child(const ChildChange& change);
+  void on_child_stopped(int number);
+  void on_continued();
+
+  void apply(Event event);
+  void tell_child();
+  void tell_shells();
+  void tell_leftovers();
+  void start_grace();
+  void kill_all();
+  void look_at_shells();
+  void kill_again();
+
+  const Options& options_;
+  asio::posix::stream_descriptor signals_;
+  asio::steady_timer end_timer_;    // the grace, then the second after KILL
+  asio::steady_timer again_timer_;  // what has to be looked at repeatedly while we stop
+  Reaper reaper_;
+  Terminal terminal_;
+  State state_ = State::running;
+  pid_t child_ = 0;  // the main child and its group; 0 when it has gone
+  bool child_stopped_ = false;
+  bool child_killed_ = false;
+  pid_t foreground_at_stop_ = 0;
+  SteadyTime shells_wait_until_ = SteadyTime::max();
+  signalfd_siginfo stop_info_{};  // the signal that stops us, for the child
+  SteadyTime grace_end_ = SteadyTime::max();
+  Outcome outcome_;
+};
+
+// 1. Orphans come to us, and our parent's death is told to us if that is wanted.
+// 2. The terminal as it is now, to be restored.
+// 3. The child. Its group exists and has the foreground when this returns.
+// 4. Signals until nothing is left. Those sent since take_over_signals() are pending and come first.
+// 5. The terminal as it was.
+Result<Outcome> Supervisor::run(asio::io_context& io, const Inherited& inherited, const Command& command) {
+  if (::getpid() != 1) ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // 1
+  if (options_.pdeathsig != 0) ::prctl(PR_SET_PDEATHSIG, options_.pdeathsig);
+  terminal_ = Terminal::open();                                      // 2
+  const auto spawned = spawn(inherited, command, terminal_.lend());  // 3
+  if (!spawned) {
+    terminal_.restore(false);
+    static_cast<void>(reaper_.reap());
+    return spawned.error();
+  }
+  child_ = spawned->pid;
+  if (spawned->failure) log::failure(log::Level::error, *spawned->failure);
+  log::debug("started", {{"command", command.argv.front()}, {"pid", child_}});
+  reaper_.watch(child_, [this](const ChildChange& change) { on_child(change); });
+  reap();  // it may have gone before we listened
+  await_signals();
+  while (state_ != State::over) io.run_one();  // 4
+  terminal_.restore(child_killed_);            // 5
+  return outcome_;
+}
+
+void Supervisor::await_signals() {
+  signals_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const error_code& failure) {
+    if (failure) return;
+    while (const auto info = next_signal(signals_.native_handle())) {
+      on_signal(*info);
+      if (state_ == State::over) return;
+    }
+    await_signals();
+  });
+}
+
+void Supervisor::on_signal(const signalfd_siginfo& info) {
+  const auto number = static_cast<int>(info.ssi_signo);
+  if (number == SIGCHLD) return reap();
+  // Our own: SIGPIPE of a log line that nobody reads.
+  if (info.ssi_pid == static_cast<std::uint32_t>(::getpid()) && info.ssi_code == SI_USER) return;
+  if (number == SIGCONT && child_stopped_) return on_continued();
+
+  const auto& stops = options_.stop_signals;
+  const bool hangup = number == SIGHUP && (info.ssi_code == SI_KERNEL || terminal_.hung_up());
+  const auto rewrite = options_.rewrite.find(number);
+  const int sent = rewrite == options_.rewrite.end() ? number : rewrite->second;
+  if (sent == 0 && !hangup) {
+    log::debug("signal dropped", {{"signal", signal_name(number)}});
+    return;
+  }
+  if (!hangup && std::find(stops.begin(), stops.end(), number) == stops.end()) return forward(sent, info);
+
+  const bool first = outcome_.stop_signal == 0;
+  log::info(hangup  ? "the terminal has gone: stopping"
+            : first ? "stopping"
+                    : "stopping at once",
+            {{"signal", signal_name(number)}, {"sender", info.ssi_pid}});
+  stop_info_ = info;
+  stop_info_.ssi_signo = static_cast<std::uint32_t>(sent == 0 ? number : sent);
+  if (first) {
+    outcome_.stop_signal = number;
+    outcome_.deadline = steady_clock::now() + options_.stop_timeout - Milliseconds(1000);
+  }
+  apply(hangup ? Event::hangup : first ? Event::stop : Event::stop_again);
+}
+
+void Supervisor::forward(int number, const signalfd_siginfo& info) {
+  if (child_ == 0) return;
+  const int failure = pass_on(options_.group ? -child_ : child_, number, info);
+  if (failure != 0) {
+    log::failure(log::Level::warn, system_error(failure, "forward SIG" + signal_name(number)));
+  } else if (log::enabled(log::Level::debug)) {
+    log::debug("signal forwarded", {{"signal", signal_name(number)}, {"sender", info.ssi_pid}});
+  }
+}
+
+void Supervisor::reap() {
+  const pid_t child_before = child_;
+  if (!reaper_.reap()) {
+    apply(Event::all_ended);
+  } else if (child_ != child_before) {
+    apply(Event::child_ended);  // only with something left: looking for it means reading all of /proc
+  }
+}
+
+void Supervisor::on_child(const ChildChange& change) {
+  if (change.kind == ChildChange::Kind::stopped) return on_child_stopped(change.number);
+  child_killed_ = change.kind == ChildChange::Kind::killed;
+  if (child_killed_) {
+    log::info("the command was ended by a signal",
+              {{"signal", signal_name(change.number)}, {"core", change.core ? "yes" : "no"}});
+  } else {
+    log::debug("the command ended", {{"status", change.number}});
+  }
+  outcome_.exit_status = change.shell_status();
+  const auto remap = options_.remap_exit.find(outcome_.exit_status);
+  if (remap != options_.remap_exit.end()) outcome_.exit_status = remap->second;
+  child_ = 0;
+  child_stopped_ = false;
+}
+
+// Without the terminal nobody pressed ^Z: whoever stopped it on purpose will continue it.
+void Supervisor::on_child_stopped(int number) {
+  child_stopped_ = true;
+  if (terminal_.stop_with_child()) return;  // SIGCONT is pending: on_continued()
+  if (!terminal_.resume(child_)) return;
+  log::warn("the command stopped itself, and there is no shell above that could continue it: continued",
+            {{"signal", signal_name(number)}});
+  on_continued();
+}
+
+void Supervisor::on_continued() {
+  child_stopped_ = false;
+  static_cast<void>(terminal_.resume(child_));
+  ::kill(-child_, SIGCONT);
+}
+
+void Supervisor::apply(Event event) {
+  const State before = state_;
+  const Step next = step(state_, event);
+  state_ = next.next;
+  if (state_ != before) log::debug("supervision", {{"was", name_of(before)}, {"is", name_of(state_)}});
+  if ((next.actions & kTellChild) != 0) tell_child();
+  if ((next.actions & kTellShells) != 0) tell_shells();
+  if ((next.actions & kTellLeftovers) != 0) tell_leftovers();
+  if ((next.actions & kStartGrace) != 0) start_grace();
+  if ((next.actions & kKill) != 0) kill_all();
+}
+
+void Supervisor::tell_child() {
+  const auto number = static_cast<int>(stop_info_.ssi_signo);
+  foreground_at_stop_ = terminal_.foreground_group();
+  // The child's own group may have the foreground: then the group's signal is the child's.
+  if (foreground_at_stop_ != child_) forward(number, stop_info_);
+  if (foreground_at_stop_ > 0 && foreground_at_stop_ != ::getpgrp()) ::kill(-foreground_at_stop_, number);
+  look_at_shells();
+}
+
+void Supervisor::look_at_shells() {
+  if (!terminal_.present() || options_.hup == Options::Hup::never) return;
+  if (foreground_at_stop_ == 0) foreground_at_stop_ = terminal_.foreground_group();
+  shells_wait_until_ = std::min(shells_wait_until_, steady_clock::now() + kShellPatience);
+  again_timer_.expires_after(kShellLook);
+  again_timer_.async_wait([this](const error_code& failure) {
+    if (failure || state_ >= State::killing) return;
+    // A shell at its prompt has the foreground itself: then there is nobody to wait for.
+    const pid_t job = foreground_at_stop_;
+    const bool job_runs = job > 0 && !is_interactive_shell(job) && ::kill(-job, 0) == 0;
+    if (job_runs && steady_clock::now() < shells_wait_until_) return look_at_shells();
+    apply(Event::shell_due);
+  });
+}
+
+void Supervisor::tell_shells() {
+  for (const Process& process : descendants()) {
+    if (!is_interactive_shell(process.pid)) continue;
+    log::info("hanging up an interactive shell", {{"pid", process.pid}});
+    ::kill(process.pid, SIGHUP);
+    ::kill(process.pid, SIGCONT);
+  }
+}
+
+void Supervisor::tell_leftovers() {
+  const std::vector<Process> left = descendants();
+  if (left.empty()) return;
+  log::info("asking what the command left behind to end", {{"processes", left.size()}});
+  for (const Process& process : left) {
+    ::kill(process.pid, SIGTERM);
+    ::kill(process.pid, SIGCONT);
+  }
+  look_at_shells();
+}
+
+void Supervisor::start_grace() {
+  const Milliseconds grace =
+      outcome_.stop_signal == 0 ? options_.grace : grace_within(options_.grace, options_.stop_timeout);
+  const SteadyTime end = steady_clock::now() + grace;
+  if (end >= grace_end_) return;
+  grace_end_ = end;
+  end_timer_.expires_at(end);
+  end_timer_.async_wait([this](const error_code& failure) {
+    if (!failure) apply(Event::grace_over);
+  });
+}
+
+void Supervisor::kill_all() {
+  log::info("killing what is left", {{"processes", descendants().size()}});
+  outcome_.killed_leftovers = true;
+  if (child_ != 0) outcome_.exit_status = 128 + SIGKILL;  // should it not even end now
+  end_timer_.expires_after(kAfterKill);
+  end_timer_.async_wait([this](const error_code& failure) {
+    if (failure) return;
+    log::warn("some processes could not be killed", {{"processes", descendants().size()}});
+    apply(Event::kill_over);
+  });
+  kill_again();
+}
+
+void Supervisor::kill_again() {
+  kill_descendants();
+  again_timer_.expires_after(kKillAgain);
+  again_timer_.async_wait([this](const error_code& failure) {
+    if (!failure && state_ == State::killing) kill_again();
+  });
+}
+
+}  // namespace
+
+Result<Outcome> supervise(asio::io_context& io, const Inherited& inherited, const Options& options,
+                          const Command& command) {
+  auto signal_fd = open_signal_fd();
+  if (!signal_fd) return signal_fd.error();
+  try {
+    return Supervisor(io, options, std::move(*signal_fd)).run(io, inherited, command);
+  } catch (const boost::system::system_error& e) {
+    return system_error(e.code().value(), "supervise the command");
+  }
+}
+
+}  // namespace claude_init::supervise

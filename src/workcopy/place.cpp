@@ -1,0 +1,133 @@
+#include "workcopy/place.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <climits>
+#include <cstdlib>
+#include <limits>
+#include <optional>
+
+#include "base/text.h"
+
+namespace claude_init::workcopy {
+namespace {
+
+constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
+
+UniqueFd open_directory(const std::string& path) {
+  return UniqueFd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+/// What CLAUDE_CONFIG_DIR will say must hold in any working directory. A path that is not there stays as it
+/// is.
+std::string absolute(const std::string& path) {
+  std::array<char, PATH_MAX> resolved{};
+  return ::realpath(path.c_str(), resolved.data()) != nullptr ? std::string(resolved.data()) : path;
+}
+
+bool in_memory(int fd) {
+  struct statfs fs {};
+  return ::fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
+/// The start of a small file of the kernel's; "" if it cannot be read.
+std::string read_start(const char* path) {
+  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  std::array<char, 1024> buffer{};
+  const ssize_t n = fd.valid() ? ::read(fd.get(), buffer.data(), buffer.size()) : -1;
+  return n > 0 ? std::string(buffer.data(), static_cast<std::size_t>(n)) : std::string();
+}
+
+/// The number after the blanks at the start of `text`; "max" and what is no number are none.
+std::optional<std::uint64_t> leading_number(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+  std::uint64_t value = 0;
+  if (std::from_chars(text.data(), text.data() + text.size(), value).ec != std::errc{}) return std::nullopt;
+  return value;
+}
+
+std::uint64_t machine_memory_left() {
+  constexpr std::string_view kKey = "MemAvailable:";
+  const std::string text = read_start("/proc/meminfo");
+  const std::size_t at = text.find(kKey);
+  if (at == std::string::npos) return kUnlimited;
+  const auto kibibytes = leading_number(std::string_view(text).substr(at + kKey.size()));
+  return kibibytes ? *kibibytes * 1024 : kUnlimited;
+}
+
+/// Of our control group as a container sees it, at the root of its cgroup mount. Outside containers that is
+/// the machine's root group, which has no limit.
+std::uint64_t group_memory_left(const char* limit_file, const char* usage_file) {
+  const auto limit = leading_number(read_start(limit_file));
+  if (!limit) return kUnlimited;
+  const std::uint64_t usage = leading_number(read_start(usage_file)).value_or(0);
+  return *limit > usage ? *limit - usage : 0;
+}
+
+std::uint64_t one_and_a_half(std::uint64_t bytes) {
+  return bytes > kUnlimited / 2 ? kUnlimited : bytes + bytes / 2;
+}
+
+}  // namespace
+
+std::uint64_t memory_left() {
+  return std::min({machine_memory_left(),
+                   group_memory_left("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+                   group_memory_left("/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                                     "/sys/fs/cgroup/memory/memory.usage_in_bytes")});
+}
+
+std::vector<std::string> candidates(const Places& places, const Account& target) {
+  if (!places.chosen.empty()) return {absolute(places.chosen)};
+  std::vector<std::string> paths;
+  for (const std::string& path :
+       {places.runtime_dir, std::string("/run"), std::string("/tmp"), target.home}) {
+    const bool usable = path.starts_with('/') && path != "/";
+    if (usable && std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
+  }
+  std::stable_partition(paths.begin(), paths.end(), [](const std::string& path) {
+    const UniqueFd fd = open_directory(path);
+    return fd.valid() && in_memory(fd.get());
+  });
+  return paths;
+}
+
+Result<UniqueFd> open_place(const std::string& path, const Demand& demand) {
+  const auto refuse = [&](ErrorKind kind, const std::string& why) {
+    return make_error(kind, printable(path) + ": " + why);
+  };
+  UniqueFd fd = open_directory(path);
+  struct statvfs fs {};
+  if (!fd.valid() || ::fstatvfs(fd.get(), &fs) != 0) return system_error(errno, printable(path));
+  if ((fs.f_flag & ST_RDONLY) != 0) return refuse(ErrorKind::read_only, "is mounted read-only");
+  if (::faccessat(fd.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
+    return system_error(errno, printable(path));
+  }
+  if (demand.exec && (fs.f_flag & ST_NOEXEC) != 0) {
+    return refuse(ErrorKind::invalid, "is mounted noexec, and the state has programs in it");
+  }
+  const std::uint64_t needed = one_and_a_half(demand.bytes);
+  // A file system without a size (a tmpfs mounted with size=0) has no limit of its own.
+  const std::uint64_t free = fs.f_blocks == 0 ? kUnlimited : std::uint64_t{fs.f_bavail} * fs.f_frsize;
+  if (free < needed) {
+    return refuse(ErrorKind::no_space,
+                  fmt::format("has {} free and {} are needed", format_bytes(free), format_bytes(needed)));
+  }
+  if (in_memory(fd.get()) && memory_left() / 2 < demand.bytes) {
+    return refuse(ErrorKind::no_space,
+                  fmt::format("is in memory, and {} would take more than half of what is left",
+                              format_bytes(demand.bytes)));
+  }
+  return fd;
+}
+
+}  // namespace claude_init::workcopy

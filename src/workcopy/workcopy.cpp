@@ -1,0 +1,236 @@
+#include "workcopy/workcopy.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <memory>
+#include <string_view>
+
+#include "base/text.h"
+#include "fs/identity.h"
+#include "fs/tree.h"
+#include "log/log.h"
+
+namespace claude_init::workcopy {
+namespace {
+
+constexpr std::string_view kPrefix = "claude-init-";
+constexpr std::size_t kSuffixLength = 8;
+constexpr const char* kInner = "claude";
+constexpr unsigned kAttempts = 16;
+
+fs::Identity identity_of(const Account& account) {
+  return {account.uid, account.gid};
+}
+
+std::string random_name() {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz012345";
+  std::array<unsigned char, kSuffixLength> bytes{};
+  (void)::getrandom(bytes.data(), bytes.size(), 0);  // this few bytes are never cut short (getrandom(2))
+  std::string name(kPrefix);
+  for (const unsigned char byte : bytes) name += kLetters[byte % kLetters.size()];
+  return name;
+}
+
+bool is_copy_name(std::string_view name) {
+  return name.size() == kPrefix.size() + kSuffixLength && name.starts_with(kPrefix);
+}
+
+/// Opens the directory NAME of `target`'s in `place` and takes its lock. Error: busy if somebody holds it.
+Result<UniqueFd> open_locked(int place, const std::string& name, const Account& target) {
+  UniqueFd fd(::openat(place, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat st {};
+  if (!fd.valid() || ::fstat(fd.get(), &st) != 0) return system_error(errno, "open " + name);
+  if (st.st_uid != target.uid) {
+    return make_error(ErrorKind::permission,
+                      fmt::format("{} belongs to uid {}, not {}", name, st.st_uid, target.uid));
+  }
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return system_error(errno, "lock " + name);
+  return fd;
+}
+
+bool is_still_named(int place, const std::string& name, int fd) {
+  struct stat by_name {};
+  struct stat by_fd {};
+  return ::fstatat(place, name.c_str(), &by_name, AT_SYMLINK_NOFOLLOW) == 0 && ::fstat(fd, &by_fd) == 0 &&
+         by_name.st_dev == by_fd.st_dev && by_name.st_ino == by_fd.st_ino;
+}
+
+/// Overwrites the login in a copy: a token is not to be left behind on the free blocks of a disk. What is not
+/// a plain file with this one name is somebody's trick and stays as it is.
+void overwrite_login(int copy) {
+  constexpr off_t kMost = 1 << 20;
+  const std::string path = fmt::format("{}/{}", kInner, store::kCredentials);
+  const UniqueFd fd(::openat(copy, path.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  struct stat st {};
+  if (!fd.valid() || ::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1) return;
+  static constexpr std::array<char, 4096> kZeros{};
+  for (off_t left = std::min(st.st_size, kMost); left > 0;) {
+    const ssize_t n =
+        ::write(fd.get(), kZeros.data(), std::min(static_cast<std::size_t>(left), kZeros.size()));
+    if (n <= 0) return;
+    left -= n;
+  }
+  (void)::fdatasync(fd.get());
+}
+
+/// Removes a locked copy.
+Result<void> remove_copy(int place, const std::string& name, int copy) {
+  overwrite_login(copy);
+  return fs::remove_tree(place, name);
+}
+
+std::string link_target(const std::string& path) {
+  std::array<char, PATH_MAX> buffer{};
+  const ssize_t n = ::readlink(path.c_str(), buffer.data(), buffer.size());
+  return n > 0 ? std::string(buffer.data(), static_cast<std::size_t>(n)) : std::string();
+}
+
+/// Whether PATH can be a link to a copy: nothing is there, or a link to a copy that has gone.
+bool is_free(const std::string& path) {
+  struct stat st {};
+  if (::lstat(path.c_str(), &st) != 0) return errno == ENOENT;
+  if (!S_ISLNK(st.st_mode) || ::stat(path.c_str(), &st) == 0) return false;
+  return link_target(path).find('/' + std::string(kPrefix)) != std::string::npos;
+}
+
+bool replace_with_link(const std::string& path, const std::string& to) {
+  (void)::unlink(path.c_str());
+  return ::symlink(to.c_str(), path.c_str()) == 0;
+}
+
+std::pair<std::string, std::string> split(const std::string& root) {
+  const std::size_t slash = root.rfind('/');
+  return {root.substr(0, slash), root.substr(slash + 1)};
+}
+
+}  // namespace
+
+/// 1. Make a directory with a random name, as the target.
+/// 2. Take its lock. A run that looks for dead copies may have taken it in between.
+/// 3. If it did, it has removed the directory: the name no longer leads to what we locked. Try another.
+Result<WorkingCopy> WorkingCopy::create_in(const std::string& place, const Account& target,
+                                           const Demand& demand) {
+  const auto dir = open_place(place, demand);
+  if (!dir) return dir.error();
+  for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
+    // 1.
+    const std::string name = random_name();
+    if (::mkdirat(dir->get(), name.c_str(), 0700) != 0) {
+      if (errno == EEXIST) continue;
+      return system_error(errno, printable(place));
+    }
+    // 2.
+    auto lock = open_locked(dir->get(), name, target);
+    if (!lock && lock.error().kind == ErrorKind::busy) continue;
+    if (!lock) {
+      (void)::unlinkat(dir->get(), name.c_str(), AT_REMOVEDIR);
+      return lock.error_with(printable(place));
+    }
+    // 3.
+    if (!is_still_named(dir->get(), name, lock->get())) continue;
+    // The place may have given it more than was asked for (a default ACL, a setgid parent).
+    if (::fchmod(lock->get(), 0700) != 0 || ::mkdirat(lock->get(), kInner, 0700) != 0) {
+      const Error error = system_error(errno, printable(place));
+      (void)::unlinkat(dir->get(), name.c_str(), AT_REMOVEDIR);
+      return error;
+    }
+    WorkingCopy copy;
+    copy.root_ = (place == "/" ? "" : place) + '/' + name;
+    copy.lock_ = std::move(*lock);
+    copy.target_ = target;
+    return copy;
+  }
+  return make_error(ErrorKind::busy, printable(place) + ": every directory made there was taken away again");
+}
+
+Result<WorkingCopy> WorkingCopy::create(const Account& target, const Options& options) {
+  const fs::ActAs as_target(identity_of(target));
+  Error failure = make_error(ErrorKind::not_found, "no directory to try");
+  std::string tried;
+  for (const std::string& place : candidates(options.places, target)) {
+    auto copy = create_in(place, target, options.demand);
+    if (copy) {
+      log::debug("working copy", {{"path", copy->root()}, {"uid", target.uid}});
+      return copy;
+    }
+    failure = copy.error();
+    tried += (tried.empty() ? "" : "; ") + failure.message();
+  }
+  return Error{
+      failure.kind, 0,
+      fmt::format("no place for a working copy of user {}: {}", printable(target.name),
+                  tried.empty() ? failure.message() : tried),
+      "give it one: docker run --tmpfs /tmp, or --workdir DIR with a directory that the user can write to"};
+}
+
+store::StatePaths WorkingCopy::state() const {
+  return store::state_in_config_dir(root_ + '/' + kInner);
+}
+
+void WorkingCopy::link_home(const std::string& home) {
+  const fs::ActAs as_target(identity_of(target_));
+  const store::StatePaths there = store::state_in_home(home);
+  if (!is_free(there.config_dir) || !is_free(there.claude_json)) {
+    log::debug("the home directory has a state of its own: not linked", {{"home", home}});
+    return;
+  }
+  // Both or none: a CLI that finds one half of this state and one of another is worse off than without.
+  linked_home_ = home;
+  if (replace_with_link(there.config_dir, state().config_dir) &&
+      !replace_with_link(there.claude_json, state().claude_json)) {
+    (void)::unlink(there.config_dir.c_str());
+  }
+}
+
+void WorkingCopy::keep_lock_over_exec() {
+  (void)::fcntl(lock_.get(), F_SETFD, 0);
+}
+
+Result<void> WorkingCopy::wipe() {
+  const fs::ActAs as_target(identity_of(target_));
+  if (!linked_home_.empty()) {
+    const store::StatePaths there = store::state_in_home(linked_home_);
+    const store::StatePaths here = state();
+    if (link_target(there.config_dir) == here.config_dir) (void)::unlink(there.config_dir.c_str());
+    if (link_target(there.claude_json) == here.claude_json) (void)::unlink(there.claude_json.c_str());
+  }
+  const auto [place, name] = split(root_);
+  const UniqueFd dir(::open(place.empty() ? "/" : place.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!dir.valid()) return system_error(errno, "wipe " + printable(root_));
+  const auto removed = remove_copy(dir.get(), name, lock_.get());
+  if (!removed) return removed.error_with("wipe " + printable(root_));
+  return {};
+}
+
+std::size_t remove_dead_copies(const Account& target, const Places& places) {
+  const fs::ActAs as_target(identity_of(target));
+  std::size_t removed = 0;
+  for (const std::string& path : candidates(places, target)) {
+    const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(path.c_str()), ::closedir);
+    if (!stream) continue;
+    const int place = ::dirfd(stream.get());
+    while (const dirent* entry = ::readdir(stream.get())) {
+      const std::string name(entry->d_name);
+      if (!is_copy_name(name)) continue;
+      const auto copy = open_locked(place, name, target);
+      if (!copy) continue;  // alive, or not ours
+      const auto gone = remove_copy(place, name, copy->get());
+      if (gone) ++removed;
+      log::debug(gone ? "dead working copy removed" : "dead working copy stays",
+                 {{"path", path + '/' + name}});
+    }
+  }
+  return removed;
+}
+
+}  // namespace claude_init::workcopy

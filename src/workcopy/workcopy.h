@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "store/layout.h"
+#include "workcopy/account.h"
+#include "workcopy/place.h"
+
+namespace claude_init::workcopy {
+
+/// The private directory of one run: PLACE/claude-init-XXXXXXXX/claude, where the inner directory is the
+/// CLI's configuration directory. The outer one is ours alone, since the CLI keeps a lock beside its
+/// configuration directory, and it is flocked for as long as the run lives: a copy whose lock can be taken is
+/// dead and may be removed by anyone. Created as its target user, 0700.
+class WorkingCopy {
+ public:
+  struct Options {
+    Places places;
+    Demand demand;
+  };
+
+  /// Errors: of the last place that was tried, naming every place and why it will not do.
+  [[nodiscard]] static Result<WorkingCopy> create(const Account& target, const Options& options);
+
+  [[nodiscard]] const std::string& root() const { return root_; }  // PLACE/claude-init-XXXXXXXX
+  [[nodiscard]] store::StatePaths state() const;                   // of the CLI inside it
+
+  /// Points ~/.claude and ~/.claude.json of `home` here where nothing is in the way of either (or only a
+  /// dangling link to a dead copy), so that `docker exec -u node … claude` finds the same login. Never an
+  /// error.
+  void link_home(const std::string& home);
+
+  /// Lets the lock live on in the program that replaces us (`--exec`): it goes with that one's process.
+  void keep_lock_over_exec();
+
+  /// Removes the links that still point here and the whole copy; overwrites the login file first. Errors are
+  /// worth a warning only. Also the way to end it early; the destructor removes nothing.
+  Result<void> wipe();
+
+ private:
+  [[nodiscard]] static Result<WorkingCopy> create_in(const std::string& place, const Account& target,
+                                                     const Demand& demand);
+  std::string root_;
+  UniqueFd lock_;  // of the outer directory
+  Account target_;
+  std::string linked_home_;
+};
+
+/// Removes the target's copies in the places above whose runs are dead (their lock can be taken). Returns how
+/// many.
+std::size_t remove_dead_copies(const Account& target, const Places& places);
+
+}  // namespace claude_init::workcopy

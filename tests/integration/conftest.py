@@ -1,0 +1,45 @@
+"""Fixtures of the integration tests. CLAUDE_INIT_BINARY names the binary under test. With CLAUDE_INIT_TEST_NO_SKIP=1
+every skipped test fails: on a machine that is known to have all it takes, a skip hides something."""
+
+import os
+import shutil
+
+import pytest
+
+from harness import BINARY, Init
+
+
+def pytest_collection_modifyitems(items):
+    missing = []
+    if not BINARY or not os.access(BINARY, os.X_OK):
+        missing.append("CLAUDE_INIT_BINARY is not set to an executable")
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        missing.append("needs root and unshare(1) to be PID 1")
+    for item in items:
+        if missing:
+            item.add_marker(pytest.mark.skip(reason="; ".join(missing)))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("CLAUDE_INIT_TEST_NO_SKIP") == "1":
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which is not allowed here: {report.longrepr}"
+
+
+@pytest.fixture(params=["pid1", "child"])
+def start(request):
+    """Starts `claude-init init OPTIONS -- COMMAND`, as PID 1 and as an ordinary process; ended after the test."""
+    started = []
+
+    def starter(command, *options, **more):
+        init = Init(command, *options, pid1=request.param == "pid1", **more)
+        started.append(init)
+        return init
+
+    starter.pid1 = request.param == "pid1"
+    yield starter
+    for init in started:
+        init.destroy()

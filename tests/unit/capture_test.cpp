@@ -1,0 +1,234 @@
+#include "store/capture.h"
+
+#include <sys/mount.h>
+
+#include <catch2/catch.hpp>
+
+#include "state_helpers.h"
+
+using namespace claude_init;
+using namespace claude_init::store;
+using login::Choice;
+using test::FakeLogin;
+using test::TempDir;
+
+namespace {
+
+/// A home with a CLI's state in it, and a store beside it.
+struct World {
+  TempDir home;
+  TempDir store;
+
+  World() { home.dir(".claude"); }
+
+  void login(const std::string& text) const { home.file(".claude/.credentials.json", text, 0600); }
+  [[nodiscard]] std::string stored_login() const { return store.read(".credentials.json"); }
+
+  [[nodiscard]] Result<CaptureReport> capture(const CaptureOptions& options = {}) const {
+    const Store opened = test::open_store(store.path());
+    const Lock lock = test::lock_store(opened);
+    return store::capture(state_in_home(home.path()), fs::current_identity(), opened, lock, options);
+  }
+  [[nodiscard]] CaptureReport captured(const CaptureOptions& options = {}) const {
+    auto report = capture(options);
+    REQUIRE(report.ok());
+    return std::move(*report);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a first capture brings everything into the store, private and with its times") {
+  const World world;
+  const std::string login = FakeLogin{}.text();
+  world.login(login);
+  world.home.file(".claude.json", R"({"hasCompletedOnboarding":true})", 0644);
+  world.home.dir(".claude/projects");
+  world.home.dir(".claude/projects/p");
+  world.home.file(".claude/projects/p/s.jsonl", "history\n", 0644);
+  world.home.mtime(".claude/projects/p/s.jsonl", 1'700'000'000, 42);
+  world.home.file(".claude/hook.sh", "#!/bin/sh\n", 0755);
+  world.home.dir(".claude/sessions");
+  world.home.file(".claude/sessions/1.json", "{}");
+  const CaptureReport report = world.captured();
+  CHECK(report.login.choice == Choice::take);
+  CHECK(report.added == 4);
+  CHECK(report.changed == 0);
+  CHECK(report.skipped.empty());
+  CHECK(world.stored_login() == login);  // byte for byte
+  CHECK(world.store.read(".claude.json") == R"({"hasCompletedOnboarding":true})");
+  CHECK(world.store.read("projects/p/s.jsonl") == "history\n");
+  CHECK(world.store.mode(".credentials.json") == 0600);
+  CHECK(world.store.mode("projects/p/s.jsonl") == 0600);
+  CHECK(world.store.mode("projects") == 0700);
+  CHECK(world.store.mode("hook.sh") == 0700);
+  CHECK(world.store.stat("projects/p/s.jsonl").st_mtim.tv_nsec == 42);
+  CHECK_FALSE(world.store.exists("sessions"));
+  CHECK_FALSE(world.store.exists(".claude-init/stage"));
+}
+
+TEST_CASE("a second capture writes nothing, and drifted modes are no change") {
+  const World world;
+  world.login(FakeLogin{}.text());
+  world.home.file(".claude.json", "{}");
+  world.home.file(".claude/settings.json", "{}");
+  (void)world.captured();
+  REQUIRE(::chmod(world.store.path("settings.json").c_str(), 0644) == 0);
+  const auto before = world.store.stat("settings.json").st_ino;
+  const CaptureReport report = world.captured();
+  CHECK(report.login.choice == Choice::same);
+  CHECK(report.added == 0);
+  CHECK(report.changed == 0);
+  CHECK(report.unchanged == 2);
+  CHECK(report.bytes == 0);
+  CHECK(world.store.stat("settings.json").st_ino == before);
+}
+
+TEST_CASE("what changed is replaced, what has gone from the source stays in the store") {
+  const World world;
+  world.home.file(".claude/a", "1");
+  world.home.file(".claude/b", "1");
+  (void)world.captured();
+  world.home.file(".claude/a", "22");
+  REQUIRE(::unlink(world.home.path(".claude/b").c_str()) == 0);
+  const CaptureReport report = world.captured();
+  CHECK(report.changed == 1);
+  CHECK(report.added == 0);
+  CHECK(world.store.read("a") == "22");
+  CHECK(world.store.read("b") == "1");
+}
+
+TEST_CASE("a login that is no better never replaces one that is, and the rest is captured all the same") {
+  const World world;
+  const std::string good = FakeLogin{}.text();
+  world.login(good);
+  (void)world.captured();
+  const std::vector<std::string> worse{"",
+                                       good.substr(0, good.size() / 2),
+                                       FakeLogin{.access = "", .refresh = ""}.text(),
+                                       FakeLogin{.access = "FAKE-2", .refresh = ""}.text(),
+                                       FakeLogin{.access = "FAKE-2", .account = "account-2"}.text(),
+                                       FakeLogin{.access = "FAKE-2", .valid_for = 1000}.text()};
+  for (std::size_t i = 0; i < worse.size(); ++i) {
+    INFO(i);
+    world.login(worse[i]);
+    world.home.file(".claude/rest", std::string(i + 1, 'x'));
+    const CaptureReport report = world.captured();
+    CHECK(report.login.choice == Choice::keep_store);
+    CHECK_FALSE(report.login.reason.empty());
+    CHECK(world.stored_login() == good);
+    CHECK(world.store.read("rest").size() == i + 1);
+  }
+  REQUIRE(::unlink(world.home.path(".claude/.credentials.json").c_str()) == 0);
+  CHECK(world.captured().login.choice == Choice::keep_store);
+  CHECK(world.stored_login() == good);
+  world.login(FakeLogin{.access = "FAKE-2", .account = "account-2"}.text());
+  const CaptureReport changed = world.captured({.rules = {.allow_account_change = true}});
+  CHECK(changed.login.choice == Choice::take);
+  CHECK(changed.login.account_changed);
+}
+
+TEST_CASE("a login that cannot be read, on either side, is said and replaces nothing") {
+  const World world;
+  const std::string good = FakeLogin{}.text();
+  world.home.fifo(".claude/.credentials.json");
+  CaptureReport report = world.captured();
+  CHECK(report.login.choice == Choice::nothing);
+  CHECK(report.login.source_state == login::State::unreadable);
+  CHECK(report.login.reason == ".credentials.json is a FIFO");
+  REQUIRE(::unlink(world.home.path(".claude/.credentials.json").c_str()) == 0);
+  world.login(good);
+  world.store.dir(".credentials.json");
+  report = world.captured();
+  CHECK(report.login.choice == Choice::keep_store);
+  CHECK(report.login.store_state == login::State::unreadable);
+}
+
+TEST_CASE("a .claude.json that does not parse never replaces one that does") {
+  const World world;
+  world.home.file(".claude.json", R"({"a":1})");
+  (void)world.captured();
+  for (const char* broken : {"", R"({"a":)", "[]"}) {
+    world.home.file(".claude.json", broken);
+    const CaptureReport report = world.captured();
+    CHECK(report.settings_kept);
+    REQUIRE(report.skipped.size() == 1);
+    CHECK(world.store.read(".claude.json") == R"({"a":1})");
+  }
+  world.home.file(".claude.json", R"({"a":2})");
+  CHECK_FALSE(world.captured().settings_kept);
+  CHECK(world.store.read(".claude.json") == R"({"a":2})");
+}
+
+TEST_CASE("with CLAUDE_CONFIG_DIR the same files are found inside") {
+  const TempDir config;
+  const TempDir store;
+  config.file(".credentials.json", FakeLogin{}.text());
+  config.file(".claude.json", "{}");
+  const Store opened = test::open_store(store.path());
+  const auto report = capture(state_in_config_dir(config.path()), fs::current_identity(), opened,
+                              test::lock_store(opened), {});
+  REQUIRE(report.ok());
+  CHECK(store.exists(".credentials.json"));
+  CHECK(store.read(".claude.json") == "{}");
+}
+
+TEST_CASE("a home in which nobody used the CLI is no failure and changes nothing") {
+  const World world;
+  REQUIRE(::rmdir(world.home.path(".claude").c_str()) == 0);
+  world.store.file("history", "kept");
+  const CaptureReport report = world.captured();
+  CHECK(report.login.choice == Choice::nothing);
+  CHECK(report.added + report.changed == 0);
+  CHECK(world.store.read("history") == "kept");
+}
+
+TEST_CASE("too much of the rest is an error that says that the login is saved, and the rest is untouched") {
+  const World world;
+  world.login(FakeLogin{}.text());
+  world.home.file(".claude/a", std::string(2000, 'x'));
+  const auto report = world.capture({.limits = {.max_bytes = 1000}});
+  REQUIRE_FALSE(report.ok());
+  CHECK(report.error().kind == ErrorKind::limit);
+  CHECK(report.error().what.find("the login is saved") != std::string::npos);
+  CHECK(world.store.exists(".credentials.json"));
+  CHECK_FALSE(world.store.exists("a"));
+}
+
+TEST_CASE("out of time, the login is saved and what is left out is named") {
+  const World world;
+  world.login(FakeLogin{}.text());
+  world.home.file(".claude/a", "x");
+  const CaptureReport report = world.captured({.deadline = std::chrono::steady_clock::now()});
+  CHECK(report.login.choice == Choice::take);
+  CHECK(report.left_out == std::vector<std::string>{"a"});
+  CHECK(world.store.exists(".credentials.json"));
+}
+
+TEST_CASE("a store that is full keeps what it had, and no stage") {
+  if (!test::is_root()) {
+    WARN("skipped: needs root");
+    return;
+  }
+  const World world;
+  if (::mount("test", world.store.path().c_str(), "tmpfs", 0, "size=1m") != 0) {
+    WARN("skipped: cannot mount");
+    return;
+  }
+  world.home.file(".claude/a", "old");
+  const std::string good = FakeLogin{}.text();
+  world.login(good);
+  CHECK(world.captured().added == 2);
+  world.home.file(".claude/a", "new!");
+  world.home.file(".claude/b", std::string(2 << 20, 'x'));
+  world.home.dir(".claude/d");
+  const auto report = world.capture();
+  REQUIRE_FALSE(report.ok());
+  CHECK(report.error().kind == ErrorKind::no_space);
+  CHECK(world.store.read("a") == "old");
+  CHECK(world.stored_login() == good);
+  CHECK_FALSE(world.store.exists("b"));
+  CHECK_FALSE(world.store.exists("d"));
+  CHECK_FALSE(world.store.exists(".claude-init/stage"));
+  REQUIRE(::umount2(world.store.path().c_str(), MNT_DETACH) == 0);
+}

@@ -1,0 +1,204 @@
+#include "health/health.h"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+using namespace claude_init;
+using namespace claude_init::health;
+using login::State;
+
+namespace {
+
+constexpr UnixMs kNow = 1'795'468'330'000;  // 2026-11-23 21:12:10 UTC
+constexpr UnixMs kHour = 3'600'000;
+constexpr UnixMs kDay = 24 * kHour;
+
+Context context() {
+  Context context;
+  context.now = kNow;
+  context.in_container = true;
+  context.reader = {1000, 1000};
+  context.setup_command = "docker run -it --rm claude-setup";
+  return context;
+}
+
+store::Inspection inspection(State state) {
+  store::Inspection out;
+  out.state = state;
+  out.path = "/claude-auth";
+  out.owner = out.file_owner = {1000, 1000};
+  return out;
+}
+
+store::Inspection logged_in(State state, UnixMs expires_at) {
+  store::Inspection out = inspection(state);
+  out.email = "a@example.org";
+  out.file_mode = 0600;
+  out.login = login::Login{};
+  out.login->has_access_token = true;
+  out.login->has_refresh_token = true;
+  out.login->expires_at = expires_at;
+  out.login->refresh_expires_at = kNow + 27 * kDay + 3 * kHour;
+  out.login->scopes = {"user:inference"};
+  out.login->subscription = "max";
+  return out;
+}
+
+/// One inspection for each state, as the store gives it.
+std::vector<store::Inspection> all() {
+  std::vector<store::Inspection> out{logged_in(State::usable, kNow + 8 * kHour),
+                                     logged_in(State::renewable, kNow - kHour),
+                                     logged_in(State::expired, kNow - kHour), inspection(State::dead)};
+  for (const State state :
+       {State::missing, State::empty, State::malformed, State::unreadable, State::no_store}) {
+    out.push_back(inspection(state));
+  }
+  return out;
+}
+
+bool contains(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("every state is the first word, and all but the good ones say what to do") {
+  for (const auto& inspection : all()) {
+    const Explanation words = explain(inspection, context());
+    INFO(words.headline);
+    CHECK(words.headline.starts_with(std::string(login::name_of(inspection.state)) + ": "));
+    CHECK_FALSE(words.meaning.empty());
+    CHECK(words.remedies.empty() == (inspection.state == State::usable));
+    CHECK(words.notes.empty());
+    const std::string text = as_text(inspection, context());
+    CHECK(text.starts_with(words.headline + '\n'));
+    if (!words.remedies.empty()) CHECK(contains(text, "→ " + words.remedies.front()));
+  }
+}
+
+TEST_CASE("both deadlines are told, and the access token's is no alarm") {
+  const Explanation words = explain(logged_in(State::usable, kNow + 8 * kHour), context());
+  CHECK(words.headline == "usable: logged in, a@example.org (max)");
+  CHECK(contains(words.meaning, "access token is valid until 2026-11-24 05:12 UTC (in 8 h)"));
+  CHECK(contains(words.meaning, "The login itself ends 2026-12-21 00:12 UTC (in 27 d 3 h)."));
+  const Explanation later = explain(logged_in(State::renewable, kNow - kHour), context());
+  CHECK(contains(later.meaning, "2026-11-23 20:12 UTC (1 h ago)"));
+  CHECK(contains(later.meaning, "in 27 d 3 h"));
+}
+
+TEST_CASE("a login that ends soon is announced, one that does not is not") {
+  auto ends = logged_in(State::usable, kNow + kHour);
+  ends.login->refresh_expires_at = kNow + 3 * kDay;
+  CHECK(explain(ends, context()).notes.empty());
+  ends.login->refresh_expires_at = kNow + 3 * kDay - 60'000;
+  REQUIRE(explain(ends, context()).notes.size() == 1);
+  CHECK(contains(explain(ends, context()).notes[0], "the login ends in 2 d 23 h: log in again: docker run"));
+  ends.login->refresh_expires_at = kNow - 1;
+  CHECK(contains(explain(ends, context()).notes[0], "the login has ended"));
+}
+
+TEST_CASE("a login that expired says which of its ends it was") {
+  auto expired = logged_in(State::expired, kNow - kHour);
+  expired.login->refresh_expires_at = kNow - kDay;
+  CHECK(contains(explain(expired, context()).headline, "the login has ended"));
+  CHECK(contains(explain(expired, context()).meaning, "(1 d ago)"));
+  expired.login->refresh_expires_at.reset();
+  expired.login->has_refresh_token = false;
+  CHECK(contains(explain(expired, context()).meaning, "no refresh token"));
+  expired.login->scopes.clear();
+  CHECK(contains(explain(expired, context()).meaning, "without scopes"));
+}
+
+TEST_CASE("a mount point that the engine made is explained") {
+  auto made = inspection(State::missing);
+  made.empty_directory = true;
+  made.owner = {0, 0};
+  const Explanation words = explain(made, context());
+  CHECK(contains(words.meaning, "the engine makes such a directory"));
+  CHECK(contains(words.remedies.front(), "-v HOST_DIR:/claude-auth"));
+  made.owner = {1000, 1000};
+  CHECK_FALSE(contains(explain(made, context()).meaning, "engine"));
+  made.owner = {0, 0};
+  Context host = context();
+  host.in_container = false;
+  CHECK_FALSE(contains(explain(made, host).meaning, "engine"));
+}
+
+TEST_CASE("a file mounted in a store's place is told from no mount at all") {
+  auto file = inspection(State::no_store);
+  file.is_directory = false;
+  CHECK(contains(explain(file, context()).headline, "is not a directory"));
+  CHECK(contains(explain(inspection(State::no_store), context()).headline, "there is no /claude-auth"));
+}
+
+TEST_CASE("a permission error names owner, mode and us, and what of it to change") {
+  auto foreign = inspection(State::unreadable);
+  foreign.file_owner = {1001, 1001};
+  foreign.file_mode = 0100600;
+  const Explanation words = explain(foreign, context());
+  CHECK(contains(words.meaning,
+                 "/claude-auth/.credentials.json belongs to 1001:1001 with mode 0600, and we are 1000:1000"));
+  CHECK(contains(as_text(words), "docker run --user 1001:1001"));
+  CHECK(contains(as_text(words), "chown -R 1000:1000 HOST_DIR"));
+
+  Context root = context();
+  root.reader = {0, 0};
+  CHECK(contains(explain(foreign, root).remedies.front(), "--cap-add SETUID"));
+
+  foreign.file_owner = {1000, 1000};
+  CHECK(contains(as_text(foreign, context()), "SELinux"));
+  foreign.file_mode = 0100000;
+  CHECK_FALSE(contains(as_text(foreign, context()), "SELinux"));
+}
+
+TEST_CASE("what hides or exposes the login is noted") {
+  auto open = logged_in(State::usable, kNow + kHour);
+  open.file_mode = 0100644;
+  Context with = context();
+  with.shadowing = {"ANTHROPIC_API_KEY"};
+  const auto notes = explain(open, with).notes;
+  REQUIRE(notes.size() == 2);
+  CHECK(contains(notes[0], "ANTHROPIC_API_KEY is set"));
+  CHECK(contains(notes[1], "mode 0644"));
+}
+
+TEST_CASE("foreign text cannot take over the terminal") {
+  auto hostile = logged_in(State::usable, kNow + kHour);
+  hostile.email = "a\x1b[2J@example.org\n";
+  hostile.login->subscription = "\x1b]0;x\x07";
+  hostile.path = "/st\x1bore";
+  CHECK_FALSE(contains(as_text(hostile, context()), "\x1b"));
+  auto malformed = inspection(State::malformed);
+  malformed.path = "/st\x1bore";
+  CHECK_FALSE(contains(as_text(malformed, context()), "\x1b"));
+}
+
+TEST_CASE("the JSON says the same to a machine") {
+  for (const auto& inspection : all()) {
+    const std::string text = as_json(inspection, context());
+    CHECK(text.find('\n') == text.size() - 1);
+    const auto json = nlohmann::json::parse(text, nullptr, false);
+    REQUIRE(json.is_object());
+    CHECK(json["state"] == login::name_of(inspection.state));
+    CHECK(json["healthy"] == (inspection.state == State::usable || inspection.state == State::renewable));
+    CHECK(json["remedies"].is_array());
+  }
+  const auto json =
+      nlohmann::json::parse(as_json(logged_in(State::renewable, kNow - kHour), context()), nullptr, false);
+  CHECK(json["access_token"]["expires_at"] == "2026-11-23T20:12:10Z");
+  CHECK(json["access_token"]["expires_in_seconds"] == -3600);
+  CHECK(json["login"]["expires_in_seconds"] == (27 * kDay + 3 * kHour) / 1000);
+  CHECK(json["has_refresh_token"] == true);
+  auto bytes = inspection(State::missing);
+  bytes.path = "/st\xffore";
+  CHECK(nlohmann::json::parse(as_json(bytes, context()), nullptr, false).is_object());
+}
+
+TEST_CASE("a renewable login is healthy, and can be started with only where the refresh token is handed on") {
+  CHECK(is_healthy(State::renewable));
+  CHECK_FALSE(is_healthy(State::expired));
+  CHECK(can_be_used(State::usable, false));
+  CHECK_FALSE(can_be_used(State::renewable, false));
+  CHECK(can_be_used(State::renewable, true));
+  CHECK_FALSE(can_be_used(State::dead, true));
+}

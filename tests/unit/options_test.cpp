@@ -1,0 +1,137 @@
+#include <catch2/catch.hpp>
+
+#include <csignal>
+
+#include "options/exit_status.h"
+#include "options/options.h"
+#include "options/suggest.h"
+
+using namespace claude_init;
+using namespace claude_init::options;
+
+namespace {
+
+std::variant<CommandLine, Reply> parse_words(std::vector<std::string> words) {
+  const char* const none[] = {nullptr};
+  return parse(words, Environment(none));
+}
+
+template <class T>
+T parsed_as(std::vector<std::string> words) {
+  auto result = parse_words(std::move(words));
+  REQUIRE(std::holds_alternative<CommandLine>(result));
+  return std::get<T>(std::get<CommandLine>(result).subcommand);
+}
+
+std::string refused(std::vector<std::string> words) {
+  auto result = parse_words(std::move(words));
+  REQUIRE(std::holds_alternative<Reply>(result));
+  CHECK(std::get<Reply>(result).exit_status == kExitUsage);
+  return std::get<Reply>(result).text;
+}
+
+using Words = std::vector<std::string>;
+using Catch::Matchers::Contains;
+
+}  // namespace
+
+TEST_CASE("the command begins at the first word that is not an option, or behind --") {
+  CHECK(parsed_as<Run>({"run", "--store", "/s", "bash", "-c", "exit 3"}).command == Words{"bash", "-c", "exit 3"});
+  CHECK(parsed_as<Run>({"run", "--store=/s", "--", "bash", "--store"}).command == Words{"bash", "--store"});
+  CHECK(parsed_as<Run>({"run", "--exec", "true"}).command == Words{"true"});
+  CHECK(parsed_as<Run>({"run", "--", "--", "x"}).command == Words{"claude", "--", "x"});
+  CHECK(parsed_as<Init>({"init", "-"}).command == Words{"claude", "-"});
+}
+
+TEST_CASE("a command that begins with a dash gets claude put before it, and run without one runs claude") {
+  CHECK(parsed_as<Run>({"run", "--", "--print", "hi"}).command == Words{"claude", "--print", "hi"});
+  CHECK(parsed_as<Run>({"run"}).command == Words{"claude"});
+  CHECK(parsed_as<Setup>({"setup", "--"}).command.empty());
+}
+
+TEST_CASE("options reach their fields") {
+  const auto run = parsed_as<Run>({"run", "--user", "1000:1000", "--copy=login", "--refresh-token", "copy", "--grace", "7s",
+                                   "--remap-exit", "143:0", "--remap-exit", "1:2", "--rewrite", "TERM:INT", "--rewrite",
+                                   "HUP:", "--pdeathsig", "KILL", "--hup", "never", "--exclude", "x/*", "--exclude", "y", "cmd"});
+  CHECK(run.user == "1000:1000");
+  CHECK(run.extent == store::Extent::login);
+  CHECK(run.refresh_token == store::RefreshToken::copy);
+  CHECK(run.supervision.grace == Milliseconds(7000));
+  CHECK(run.supervision.remap_exit == std::map<int, int>{{143, 0}, {1, 2}});
+  CHECK(run.supervision.rewrite == std::map<int, int>{{SIGTERM, SIGINT}, {SIGHUP, 0}});
+  CHECK(run.supervision.pdeathsig == SIGKILL);
+  CHECK(run.supervision.hup == supervise::Options::Hup::never);
+  CHECK(run.filter.exclude == Words{"x/*", "y"});
+  CHECK(run.command == Words{"cmd"});
+}
+
+TEST_CASE("a variable sets an option and the command line wins over it") {
+  ::setenv("CLAUDE_INIT_GRACE", "3s", 1);
+  ::setenv("CLAUDE_INIT_REMAP_EXIT", "143:0,129:0", 1);
+  const auto from_variable = parsed_as<Init>({"init", "true"});
+  const auto from_line = parsed_as<Init>({"init", "--grace", "4s", "true"});
+  ::setenv("CLAUDE_INIT_GRACE", "soon", 1);
+  const std::string text = refused({"init", "true"});
+  ::unsetenv("CLAUDE_INIT_GRACE");
+  ::unsetenv("CLAUDE_INIT_REMAP_EXIT");
+  CHECK(from_variable.supervision.grace == Milliseconds(3000));
+  CHECK(from_variable.supervision.remap_exit == std::map<int, int>{{143, 0}, {129, 0}});
+  CHECK(from_line.supervision.grace == Milliseconds(4000));
+  CHECK_THAT(text, Contains("'soon' is not a duration"));
+}
+
+TEST_CASE("a wrong command line is refused with what to write instead") {
+  CHECK_THAT(refused({"run", "--stroe", "/s", "cmd"}), Contains("did you mean '--store'?"));
+  CHECK_THAT(refused({"run", "--print", "hi"}), Contains("no option '--print'") && Contains("behind '--'"));
+  CHECK_THAT(refused({"rnu"}), Contains("did you mean 'run'?"));
+  CHECK_THAT(refused({"frobnicate"}), Contains("write init, setup, run or health"));
+  CHECK_THAT(refused({"init"}), Contains("which command?"));
+  CHECK_THAT(refused({"health", "now"}), Contains("takes no command"));
+  CHECK_THAT(refused({"run", "--grace", "soon", "cmd"}), Contains("500ms, 5s, 2m"));
+  CHECK_THAT(refused({"run", "--grace"}), Contains("--grace"));
+  CHECK_THAT(refused({"run", "--remap-exit", "256:0", "cmd"}), Contains("0 to 255"));
+  CHECK_THAT(refused({"run", "--remap-exit", "7", "cmd"}), Contains("FROM:TO"));
+  CHECK_THAT(refused({"run", "--rewrite", "NONSENSE:TERM", "cmd"}), Contains("NONSENSE"));
+  CHECK_THAT(refused({"run", "--log-level", "loud", "cmd"}), Contains("error, warn, info, debug, trace"));
+  CHECK_THAT(refused({"run", "--copy", "some", "cmd"}), Contains("all or login"));
+  CHECK_THAT(refused({}), Contains("Usage: claude-init SUBCOMMAND"));
+}
+
+TEST_CASE("help and version are no errors") {
+  for (const Words& words : {Words{"--help"}, Words{"run", "--help"}, Words{"setup", "-h"}, Words{"--version"}}) {
+    const auto result = parse_words(words);
+    REQUIRE(std::holds_alternative<Reply>(result));
+    CHECK(std::get<Reply>(result).exit_status == 0);
+    CHECK_FALSE(std::get<Reply>(result).text.empty());
+  }
+}
+
+TEST_CASE("a guess is close, or none is made") {
+  CHECK(closest("--sotre", {"--store", "--user"}) == "--store");
+  CHECK(closest("--x", {"--store", "--user"}).empty());
+  CHECK(closest("", {"init"}).empty());
+}
+
+TEST_CASE("every login state has the exit status that the README lists") {
+  using login::State;
+  CHECK(exit_status_of(State::usable) == 0);
+  CHECK(exit_status_of(State::renewable) == 0);
+  CHECK(exit_status_of(State::expired) == 68);
+  CHECK(exit_status_of(State::dead) == 68);
+  CHECK(exit_status_of(State::missing) == 67);
+  CHECK(exit_status_of(State::empty) == 65);
+  CHECK(exit_status_of(State::malformed) == 65);
+  CHECK(exit_status_of(State::unreadable) == 77);
+  CHECK(exit_status_of(State::no_store) == 66);
+}
+
+TEST_CASE("a child's environment is the given one with what was set") {
+  const char* const given[] = {"A=1", "AB=2", "C", nullptr};
+  Environment environment(given);
+  CHECK(environment.get("A") == "1");
+  CHECK_FALSE(environment.has("B"));
+  environment.set("A", "3");
+  environment.unset("AB");
+  CHECK(environment.get("A") == "3");
+  CHECK(environment.variables() == Words{"C", "A=3"});
+}

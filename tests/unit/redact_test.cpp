@@ -1,0 +1,28 @@
+#include <catch2/catch.hpp>
+
+#include "log/redact.h"
+
+using claude_init::log::redact;
+
+TEST_CASE("tokens of every variety are redacted, wherever they stand") {
+  CHECK(redact("x sk-ant-oat01-FAKEabc_def-123 y") == "x [redacted] y");
+  CHECK(redact("sk-ant-ort01-FAKE") == "[redacted]");
+  CHECK(redact("SK-ANT-api03-FAKE/x+y==") == "[redacted]");
+  CHECK(redact("(sk-ant-sid01-FAKE)") == "([redacted])");
+}
+
+TEST_CASE("values of credential keys are redacted in JSON, also escaped, and in assignments") {
+  CHECK(redact(R"({"accessToken":"FAKE1","expiresAt":5})") == R"({"accessToken":"[redacted]","expiresAt":5})");
+  CHECK(redact(R"({"refreshToken" : "FAKE2"})") == R"({"refreshToken" : "[redacted]"})");
+  CHECK(redact(R"({\"refreshToken\":\"FAKE3\"})") == R"({\"refreshToken\":\"[redacted]\"})");
+  CHECK(redact("ANTHROPIC_API_KEY=FAKE4 next") == "ANTHROPIC_API_KEY=[redacted] next");
+  CHECK(redact(R"(CLAUDE_CODE_OAUTH_TOKEN="FAKE 5" next)") == R"(CLAUDE_CODE_OAUTH_TOKEN="[redacted]" next)");
+  CHECK(redact("Authorization: Bearer FAKE6") == "Authorization: Bearer [redacted]");
+}
+
+TEST_CASE("what is no secret stays readable") {
+  for (const char* text : {"store=/claude-auth", R"({"refreshToken":null})", R"("accessToken":"")", "token endpoint",
+                           "the refresh token is withheld", "key=value", "sk-and-other"}) {
+    CHECK(redact(text) == text);
+  }
+}

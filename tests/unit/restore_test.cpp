@@ -1,0 +1,225 @@
+#include "store/restore.h"
+
+#include <sys/mount.h>
+
+#include <catch2/catch.hpp>
+
+#include "login/login.h"
+#include "state_helpers.h"
+#include "store/capture.h"
+
+using namespace claude_init;
+using namespace claude_init::store;
+using test::FakeLogin;
+using test::TempDir;
+
+namespace {
+
+RestoreReport restored(const TempDir& from, const StatePaths& to, const RestoreOptions& options = {},
+                       fs::Identity target = fs::current_identity()) {
+  const Store store = test::open_store(from.path());
+  auto report = restore(store, to, target, options);
+  if (!report) INFO(report.error().message());
+  REQUIRE(report.ok());
+  return std::move(*report);
+}
+
+void fill(const TempDir& store) {
+  store.file(".credentials.json", FakeLogin{}.text());
+  store.file(".claude.json", R"({"a":1})");
+  store.file("settings.json", "{}");
+  store.dir("projects");
+  store.file("projects/s.jsonl", "history");
+  store.mtime("projects/s.jsonl", 1'700'000'000, 42);
+  store.file("hook.sh", "#!/bin/sh", 0755);
+  store.dir(".claude-init");
+  store.file(".claude-init/id", "x");
+}
+
+}  // namespace
+
+TEST_CASE("a home gets the whole state, private, without the refresh token") {
+  const TempDir store;
+  const TempDir home;
+  fill(store);
+  const RestoreReport report = restored(store, state_in_home(home.path()));
+  CHECK(report.files == 5);
+  CHECK(report.skipped.empty());
+  CHECK(home.read(".claude.json") == R"({"a":1})");
+  CHECK(home.read(".claude/projects/s.jsonl") == "history");
+  CHECK(home.stat(".claude/projects/s.jsonl").st_mtim.tv_nsec == 42);
+  CHECK(home.mode(".claude") == 0700);
+  CHECK(home.mode(".claude/projects/s.jsonl") == 0600);
+  CHECK(home.mode(".claude/hook.sh") == 0700);
+  CHECK(home.mode(".claude/.credentials.json") == 0600);
+  CHECK_FALSE(home.exists(".claude/.claude-init"));
+  CHECK_FALSE(home.exists(".claude/.claude.json"));
+  const std::string text = home.read(".claude/.credentials.json");
+  CHECK(text.find("FAKE-refresh") == std::string::npos);
+  CHECK(text.find("FAKE-access-1") != std::string::npos);
+  CHECK(text.find("unknown") != std::string::npos);
+}
+
+TEST_CASE("a configuration directory gets everything inside, the refresh token only where it was asked for") {
+  const TempDir store;
+  const TempDir work;
+  fill(store);
+  const StatePaths paths = state_in_config_dir(work.path("claude"));
+  (void)restored(store, paths, {.refresh_token = RefreshToken::copy});
+  CHECK(work.read("claude/.claude.json") == R"({"a":1})");
+  CHECK(work.read("claude/.credentials.json") == store.read(".credentials.json"));
+}
+
+TEST_CASE("only the login, its settings and .claude.json are restored where only the login is wanted") {
+  const TempDir store;
+  const TempDir work;
+  fill(store);
+  const RestoreOptions options{.extent = Extent::login};
+  const auto size = measure(test::open_store(store.path()), options);
+  REQUIRE(size.ok());
+  CHECK(size->files == 3);
+  CHECK_FALSE(size->has_executables);
+  CHECK(restored(store, state_in_config_dir(work.path("claude")), options).files == 3);
+  CHECK(work.exists("claude/settings.json"));
+  CHECK_FALSE(work.exists("claude/projects"));
+}
+
+TEST_CASE("what a restore would write is measured") {
+  const TempDir store;
+  fill(store);
+  const auto size = measure(test::open_store(store.path()), {});
+  REQUIRE(size.ok());
+  CHECK(size->files == 5);
+  CHECK(size->has_executables);
+  CHECK(size->bytes == 7 + 2 + 7 + 9 + store.read(".credentials.json").size());
+}
+
+TEST_CASE("a Kubernetes Secret mount is read through its links, without its own entries") {
+  const TempDir store;
+  const TempDir work;
+  store.dir("..2026_1");
+  store.file("..2026_1/.credentials.json", FakeLogin{}.text());
+  store.file("..2026_1/.claude.json", "{}");
+  store.file("..2026_1/settings.json", "{}");
+  store.link("..data", "..2026_1");
+  for (const char* name : {".credentials.json", ".claude.json", "settings.json"}) {
+    store.link(name, std::string("..data/") + name);
+  }
+  const RestoreReport report = restored(store, state_in_config_dir(work.path("claude")));
+  CHECK(report.files == 3);
+  CHECK(report.skipped.empty());
+  CHECK(S_ISREG(work.stat("claude/settings.json").st_mode));
+  CHECK(S_ISREG(work.stat("claude/.credentials.json").st_mode));
+  CHECK_FALSE(work.exists("claude/..data"));
+}
+
+TEST_CASE("login files that do not parse are not restored, and are named") {
+  const TempDir store;
+  const TempDir work;
+  store.file(".credentials.json", "{\"claudeAi");
+  store.file(".claude.json", "{");
+  const RestoreReport report = restored(store, state_in_config_dir(work.path("claude")));
+  CHECK(report.files == 0);
+  CHECK(report.skipped.size() == 2);
+  CHECK_FALSE(work.exists("claude/.credentials.json"));
+  CHECK_FALSE(work.exists("claude/.claude.json"));
+}
+
+TEST_CASE("existing files are replaced, the same ones left, and a better login is kept") {
+  const TempDir store;
+  const TempDir home;
+  fill(store);
+  (void)restored(store, state_in_home(home.path()));
+  home.file(".claude/projects/s.jsonl", "changed here");
+  const RestoreReport again = restored(store, state_in_home(home.path()));
+  CHECK(again.files == 3);  // it, and the two that are always written
+  CHECK(home.read(".claude/projects/s.jsonl") == "history");
+  const std::string better = FakeLogin{.access = "FAKE-2", .valid_for = 7'200'000}.text();
+  home.file(".claude/.credentials.json", better);
+  const RestoreReport kept = restored(store, state_in_home(home.path()));
+  CHECK(home.read(".claude/.credentials.json") == better);
+  REQUIRE(kept.skipped.size() == 1);
+  CHECK(kept.skipped.front().path == ".credentials.json");
+}
+
+TEST_CASE("nothing outside the target is written, whatever links lie in it") {
+  const TempDir store;
+  const TempDir home;
+  const TempDir outside;
+  fill(store);
+  outside.file("victim", "kept");
+  home.dir(".claude");
+  home.link(".claude/settings.json", outside.path("victim"));
+  home.link(".claude/.credentials.json", outside.path("victim"));
+  home.link(".claude/projects", outside.path());
+  home.link(".claude.json", outside.path("victim"));
+  const RestoreReport report = restored(store, state_in_home(home.path()));
+  CHECK(outside.read("victim") == "kept");
+  CHECK_FALSE(outside.exists("s.jsonl"));
+  CHECK(home.read(".claude/settings.json") == "{}");
+  CHECK(home.read(".claude.json") == R"({"a":1})");
+  REQUIRE(report.skipped.size() == 1);
+  CHECK(report.skipped.front().path == "projects");
+}
+
+TEST_CASE("a store is not restored into itself") {
+  const TempDir store;
+  fill(store);
+  const Store opened = test::open_store(store.path());
+  const auto report = restore(opened, state_in_config_dir(store.path()), fs::current_identity(), {});
+  REQUIRE_FALSE(report.ok());
+  CHECK(report.error().kind == ErrorKind::invalid);
+}
+
+TEST_CASE("a read-only store of one user becomes a copy of another's") {
+  if (!test::is_root()) {
+    WARN("skipped: needs root");
+    return;
+  }
+  const TempDir store;
+  const TempDir work;
+  fill(store);
+  for (const char* name : {"", ".credentials.json", ".claude.json", "settings.json", "projects",
+                           "projects/s.jsonl", "hook.sh"}) {
+    REQUIRE(::chown(store.path(name).c_str(), 1001, 1001) == 0);
+  }
+  REQUIRE(::chmod(store.path().c_str(), 0700) == 0);
+  REQUIRE(::mount(store.path().c_str(), store.path().c_str(), nullptr, MS_BIND, nullptr) == 0);
+  REQUIRE(::mount(nullptr, store.path().c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) == 0);
+  REQUIRE(::chown(work.path().c_str(), 1234, 1235) == 0);
+  const RestoreReport report = restored(store, state_in_config_dir(work.path("claude")), {}, {1234, 1235});
+  CHECK(::umount2(store.path().c_str(), MNT_DETACH) == 0);
+  CHECK(report.files == 5);
+  for (const char* name :
+       {"claude", "claude/.credentials.json", "claude/projects/s.jsonl", "claude/.claude.json"}) {
+    INFO(name);
+    CHECK(work.stat(name).st_uid == 1234);
+    CHECK(work.stat(name).st_gid == 1235);
+  }
+}
+
+TEST_CASE("a state that was captured and restored is the same state") {
+  const TempDir home;
+  const TempDir store;
+  const TempDir other;
+  home.dir(".claude");
+  home.file(".claude/.credentials.json", FakeLogin{}.text());
+  home.file(".claude.json", "{}");
+  home.dir(".claude/projects");
+  home.file(".claude/projects/f\n", "1");
+  home.link(".claude/projects/l", "f\n");
+  home.link(".claude/absolute", home.path(".claude/projects"));
+  const auto capture_into = [&](const TempDir& from) {
+    const Store opened = test::open_store(store.path());
+    const auto report =
+        capture(state_in_home(from.path()), fs::current_identity(), opened, test::lock_store(opened), {});
+    REQUIRE(report.ok());
+    return *report;
+  };
+  CHECK(capture_into(home).skipped.empty());
+  (void)restored(store, state_in_home(other.path()));
+  CHECK(other.target(".claude/absolute") == "projects");
+  const CaptureReport again = capture_into(other);
+  CHECK(again.added + again.changed == 0);
+  CHECK(again.login.choice == login::Choice::same);
+}

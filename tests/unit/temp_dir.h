@@ -1,0 +1,90 @@
+#pragma once
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <string>
+
+#include "base/unique_fd.h"
+
+namespace claude_init::test {
+
+/// A directory of the test's own, removed with everything in it. Throws where the test cannot be set up.
+class TempDir {
+ public:
+  TempDir() {
+    const char* base = std::getenv("TMPDIR");
+    path_ = std::string(base != nullptr ? base : "/tmp") + "/claude-init-test-XXXXXX";
+    need(::mkdtemp(path_.data()) != nullptr, "mkdtemp");
+    // Other users act in it.
+    need(::chmod(path_.c_str(), 0755) == 0, "chmod");
+    fd_.reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
+  ~TempDir() {
+    ::nftw(
+        path_.c_str(), [](const char* p, const struct stat*, int, FTW*) { return ::remove(p); }, 16,
+        FTW_DEPTH | FTW_PHYS);
+  }
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] std::string path(const std::string& name = {}) const {
+    return name.empty() ? path_ : path_ + "/" + name;
+  }
+
+  void dir(const std::string& name, mode_t mode = 0755) const {
+    need(::mkdir(path(name).c_str(), 0700) == 0 && ::chmod(path(name).c_str(), mode) == 0, name);
+  }
+  void file(const std::string& name, const std::string& text, mode_t mode = 0644) const {
+    std::ofstream(path(name), std::ios::binary | std::ios::trunc) << text;
+    need(::chmod(path(name).c_str(), mode) == 0, name);
+  }
+  void link(const std::string& name, const std::string& target) const {
+    need(::symlink(target.c_str(), path(name).c_str()) == 0, name);
+  }
+  void fifo(const std::string& name) const { need(::mkfifo(path(name).c_str(), 0644) == 0, name); }
+  void mtime(const std::string& name, time_t seconds, long nanoseconds = 0) const {
+    const timespec times[2] = {{seconds, 0}, {seconds, nanoseconds}};
+    need(::utimensat(AT_FDCWD, path(name).c_str(), times, AT_SYMLINK_NOFOLLOW) == 0, name);
+  }
+  /// Content, "" where there is none: a test that cares asks exists().
+  [[nodiscard]] std::string read(const std::string& name) const {
+    std::ifstream in(path(name), std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  [[nodiscard]] std::string target(const std::string& name) const {
+    char text[4096];
+    const ssize_t n = ::readlink(path(name).c_str(), text, sizeof text);
+    return n > 0 ? std::string(text, static_cast<std::size_t>(n)) : std::string();
+  }
+  [[nodiscard]] struct stat stat(const std::string& name = {}) const {
+    struct stat st {};
+    ::lstat(path(name).c_str(), &st);
+    return st;
+  }
+  [[nodiscard]] bool exists(const std::string& name) const {
+    struct stat st {};
+    return ::lstat(path(name).c_str(), &st) == 0;
+  }
+  [[nodiscard]] mode_t mode(const std::string& name) const { return stat(name).st_mode & 07777; }
+
+ private:
+  static void need(bool ok, const std::string& what) {
+    if (!ok) throw std::runtime_error("test set-up failed: " + what);
+  }
+  std::string path_;
+  UniqueFd fd_;
+};
+
+inline bool is_root() {
+  return ::geteuid() == 0;
+}
+
+}  // namespace claude_init::test
