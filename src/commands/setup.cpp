@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,6 +55,26 @@ int refuse(const Console& console, const Error& error) {
   return exit_status_of(error);
 }
 
+/// A container that was killed and started again still has what its last session wrote: saved now, before the
+/// store's older state is restored over it. What the store got from elsewhere meanwhile is newer and stays.
+Result<void> save_leftover(const options::Setup& options, const SetupStore& found, const Session& session,
+                           fs::Identity identity, const Console& console) {
+  if (!exists(session.state.config_dir)) return Done{};
+  const auto lock = store::Lock::acquire(found.store, "store", "capture", kLockWait);
+  if (!lock) return lock.error();
+  store::CaptureOptions capture;
+  capture.filter = options.filter;
+  capture.keep_newer = true;
+  const auto report = store::capture(session.state, identity, found.store, *lock, capture);
+  if (!report) return report.error_with("save what an earlier session left in " + session.state.config_dir);
+  if (report->login.choice == login::Choice::take) {
+    console.good("Saved a login that an earlier session in this container had not saved.");
+  }
+  log::info("saved what an earlier session left",
+            {{"from", session.state.config_dir}, {"added", report->added}, {"changed", report->changed}});
+  return Done{};
+}
+
 /// The session's place, its lock, and the store's state in it.
 Result<Session> open_session(const options::Setup& options, const options::Environment& environment,
                              const SetupStore& found, const workcopy::Account& account,
@@ -81,6 +102,10 @@ Result<Session> open_session(const options::Setup& options, const options::Envir
     if (lock) {
       session.lock = std::move(*lock);
       restore.refresh_token = store::RefreshToken::copy;
+      if (!session.copy) {
+        if (auto saved = save_leftover(options, found, session, identity, console); !saved)
+          return saved.error();
+      }
     } else if (lock.error().kind == ErrorKind::busy) {
       // Two sessions that renew one login would log each other out; this one can still make a new login.
       console.warning(lock.error().message());
@@ -175,7 +200,9 @@ int setup_command(const options::Setup& options, const options::Environment& env
   // 3. The shell or CLI on the terminal.
   workcopy::give_standard_streams(*account);
   boost::asio::io_context io(1);
-  const auto outcome = supervise::supervise(io, inherited, options.supervision,
+  supervise::Options supervision = options.supervision;
+  supervision.stop_signals = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+  const auto outcome = supervise::supervise(io, inherited, supervision,
                                             session_command(options, environment, *account, *session));
   if (!outcome) {
     log::failure(log::Level::error, outcome.error());
@@ -194,7 +221,7 @@ int setup_command(const options::Setup& options, const options::Environment& env
   // 5. The command's own status, unless it was the greeting shell, which ends with that of whatever was typed
   //    last; ours where the command succeeded and its login could not be kept.
   if (!outcome) return kExitSystem;
-  const bool own_end = default_shell && outcome->stop_signal == 0 && outcome->exit_status < 126;
+  const bool own_end = default_shell && outcome->stop_signal == 0 && outcome->exited;
   return outcome->exit_status != 0 && !own_end ? outcome->exit_status : status;
 }
 

@@ -98,7 +98,7 @@ Result<Copied> Copier::copy_holes(int from, int to, const struct stat& st, Stead
     std::int64_t hole = ::lseek(from, data, SEEK_HOLE);
     if (hole <= data) hole = st.st_size;
     if (data >= st.st_size) break;
-    const auto part = copy_range(from, to, data, std::min<std::int64_t>(hole, st.st_size), deadline);
+    auto part = copy_range(from, to, data, std::min<std::int64_t>(hole, st.st_size), deadline);
     if (!part) return part;
     total.bytes += part->bytes;
     if (part->end != Copied::End::complete) return ended(part->end, total.bytes, part->read_error);

@@ -30,11 +30,11 @@ Result<void> write_all(int fd, std::string_view text, std::string_view what) {
 }
 
 Result<void> fill(UniqueFd fd, const std::string& name, std::string_view text, mode_t mode, Sync sync) {
-  if (const auto written = write_all(fd.get(), text, name); !written) return written;
+  if (auto written = write_all(fd.get(), text, name); !written) return written;
   // The umask and a default ACL have had their say in the mode: set what was asked for.
   if (::fchmod(fd.get(), mode) != 0) return system_error(errno, doing("set the mode of", name));
   if (sync == Sync::yes) {
-    if (const auto synced = sync_to_disk(fd.get(), name); !synced) return synced;
+    if (auto synced = sync_to_disk(fd.get(), name); !synced) return synced;
   }
   return close_checked(std::move(fd), name);
 }
@@ -85,7 +85,7 @@ Result<void> write_file(int directory, const std::string& name, std::string_view
 Result<void> replace_file(int directory, const std::string& name, std::string_view text, mode_t mode,
                           Sync sync) {
   const std::string temporary = temporary_name(name);
-  if (const auto written = write_file(directory, temporary, text, mode, sync); !written) return written;
+  if (auto written = write_file(directory, temporary, text, mode, sync); !written) return written;
   if (::renameat(directory, temporary.c_str(), directory, name.c_str()) != 0) {
     const int error = errno;
     ::unlinkat(directory, temporary.c_str(), 0);

@@ -46,7 +46,7 @@ class Remover {
     const auto entries = list_directory(directory, std::numeric_limits<std::size_t>::max());
     if (!entries) return entries.error();
     for (const Entry& entry : *entries) {
-      if (const auto removed = remove(directory, entry.name, depth); !removed) return removed;
+      if (auto removed = remove(directory, entry.name, depth); !removed) return removed;
     }
     return Done{};
   }
@@ -67,7 +67,7 @@ class Remover {
     }
     const UniqueFd directory = open_to_empty(parent, name);
     if (!directory.valid()) return remove_error(errno, name);
-    if (const auto emptied = empty(directory.get(), depth + 1); !emptied) return emptied;
+    if (auto emptied = empty(directory.get(), depth + 1); !emptied) return emptied;
     if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0) return remove_error(errno, name);
     return Done{};
   }
@@ -114,7 +114,7 @@ Result<void> remove_tree(int parent, const std::string& name) {
   Remover remover(top.get());
   do {
     remover.next_pass();
-    if (const auto emptied = remover.empty(top.get(), 1); !emptied) return emptied;
+    if (auto emptied = remover.empty(top.get(), 1); !emptied) return emptied;
   } while (remover.moved_some());
   if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
     return remove_error(errno, name);

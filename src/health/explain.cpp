@@ -243,7 +243,7 @@ Explanation explain(const store::Inspection& inspection, const Context& context)
   for (const std::string& variable : context.shadowing) {
     out.notes.push_back(variable + " is set: the CLI uses it and ignores the stored login");
   }
-  const bool lives = is_healthy(inspection.state);
+  const bool lives = inspection.state == State::usable || inspection.state == State::renewable;
   if (lives && inspection.login->refresh_expires_at) {
     const std::int64_t left = *inspection.login->refresh_expires_at - context.now;
     if (left < kEndsSoon) {
@@ -274,7 +274,7 @@ std::string as_text(const store::Inspection& inspection, const Context& context)
 }
 
 bool is_healthy(State state) {
-  return state == State::usable || state == State::renewable;
+  return state == State::usable;
 }
 
 bool can_be_used(State state, bool refresh_token_handed_on) {

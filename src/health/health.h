@@ -37,7 +37,8 @@ struct Explanation {
 /// One object on one line, with a newline. Times are ISO 8601 and seconds from now; absent where unknown.
 [[nodiscard]] std::string as_json(const store::Inspection& inspection, const Context& context);
 
-/// Whether the login lives: an access token that has run out and can be renewed is no reason for an alarm.
+/// Whether a workload beside this store works now. A renewable login does not: a workload gets no refresh
+/// token.
 [[nodiscard]] bool is_healthy(login::State state);
 
 /// Whether a workload can be started with it now: usable, or renewable where the refresh token is handed on.

@@ -41,7 +41,7 @@ class Capture {
     verdict = login::compare(view(source), view(stored), unix_now(), options_.rules);
     if (source.problem) {
       verdict.source_state = login::State::unreadable;
-      verdict.reason = source.problem->message();
+      verdict.reason = "the captured one cannot be read (" + source.problem->message() + ")";
     }
     if (stored.problem) {
       // What cannot be read cannot be judged, and might be the better one.
@@ -64,6 +64,10 @@ class Capture {
       report_.unchanged += 1;
       return Done{};
     }
+    if (options_.keep_newer && stored.st && source.st && is_newer(*stored.st, *source.st)) {
+      report_.unchanged += 1;
+      return Done{};
+    }
     if (!login::is_json_object(source.text->reveal())) {
       report_.settings_kept = stored.text && login::is_json_object(stored.text->reveal());
       report_.skipped.push_back({std::string(kClaudeJson), "is not complete JSON"});
@@ -79,7 +83,7 @@ class Capture {
   Result<void> tree(const Tree& from) {
     // 1.
     auto start = std::chrono::steady_clock::now();
-    const ScanOptions scan{options_.filter, Extent::all, options_.limits};
+    const ScanOptions scan{options_.filter, Extent::all, options_.limits, options_.keep_newer};
     auto plan = make_plan(from, &to_, scan);
     if (!plan) return plan.error();
     log::debug("compared", {{"path", from.path},
@@ -99,7 +103,7 @@ class Capture {
     append(report_.skipped, std::move(staged->skipped));
     append(report_.left_out, std::move(staged->left_out));
     // 3.
-    if (const auto committed = transaction->commit(); !committed) return committed;
+    if (auto committed = transaction->commit(); !committed) return committed;
     report_.added += staged->added;
     report_.changed += staged->changed;
     report_.bytes += staged->bytes;
@@ -125,8 +129,8 @@ class Capture {
   Result<void> put(std::string_view name, const StateFile& source, const StateFile& stored) {
     auto transaction = Transaction::begin(to_, modes_, Durability::each);
     if (!transaction) return transaction.error();
-    if (const auto added = transaction->add_file(name, source.text->reveal()); !added) return added;
-    if (const auto committed = transaction->commit(); !committed) return committed;
+    if (auto added = transaction->add_file(name, source.text->reveal()); !added) return added;
+    if (auto committed = transaction->commit(); !committed) return committed;
     (stored.st ? report_.changed : report_.added) += 1;
     report_.bytes += source.text->size();
     return Done{};
@@ -148,20 +152,24 @@ Error after_login(const Error& error, const login::Verdict& verdict) {
 
 }  // namespace
 
-// 1. The login first: it is durable whatever else there is to copy, and whatever becomes of that.
-// 2. `.claude.json`, which may lie beside the configuration directory.
-// 3. The tree.
+// 1. What a capture that ended early left behind is put in order.
+// 2. The login first: it is durable whatever else there is to copy, and whatever becomes of that.
+// 3. `.claude.json`, which may lie beside the configuration directory.
+// 4. The tree.
 Result<CaptureReport> capture(const StatePaths& from, fs::Identity source, const Store& to,
                               const Lock& /*held*/, const CaptureOptions& options) {
+  // 1.
+  if (const auto recovered = Transaction::recover(to.tree()); !recovered)
+    return recovered.error_with("capture");
   Capture capture(to, options);
   const auto config = open_source(from.config_dir, source);
   if (!config) return config.error_with("capture");
-  // 1.
+  // 2.
   const Tree tree{*config ? (*config)->get() : -1, from.config_dir, source};
   if (*config) {
     if (const auto done = capture.login(tree); !done) return done.error_with("the login could not be saved");
   }
-  // 2.
+  // 3.
   const std::string beside = fs::parent_of(from.claude_json);
   const auto home = open_source(beside.empty() ? "/" : beside, source);
   if (!home) return after_login(home.error(), capture.verdict());
@@ -169,7 +177,7 @@ Result<CaptureReport> capture(const StatePaths& from, fs::Identity source, const
     const auto done = capture.settings({(*home)->get(), beside, source}, fs::name_of(from.claude_json));
     if (!done) return after_login(done.error(), capture.verdict());
   }
-  // 3.
+  // 4.
   if (*config) {
     if (const auto done = capture.tree(tree); !done) return after_login(done.error(), capture.verdict());
   }

@@ -19,6 +19,8 @@ struct CaptureOptions {
   Filter filter{};
   login::Rules rules{};
   SteadyTime deadline = SteadyTime::max();  // what is not staged by then is left out and named
+  bool keep_newer =
+      false;  // a file (but the login, which is judged) of which the store has a later version stays
   Limits limits{};
 };
 

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "fs/open.h"
 #include "fs/tree.h"
+#include "store/state_file.h"
 
 namespace claude_init::store {
 namespace {
@@ -249,8 +250,9 @@ class Scanner {
           candidate.entry.link_target.empty()
               ? same_content(candidate.st, st)
               : S_ISLNK(st.st_mode) && read_link(to, candidate.entry.name) == candidate.entry.link_target;
-      plan_.unchanged += same ? 1 : 0;
-      return same;
+      const bool keep = same || (options_.keep_newer && is_newer(st, candidate.st));
+      plan_.unchanged += keep ? 1 : 0;
+      return keep;
     });
   }
 

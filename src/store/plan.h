@@ -28,6 +28,7 @@ struct ScanOptions {
   Filter filter{};
   Extent extent = Extent::all;
   Limits limits{};
+  bool keep_newer = false;  // what the other side has changed since is not planned
 };
 
 /// A file to be copied, or a link to be made.

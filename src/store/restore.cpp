@@ -44,7 +44,7 @@ class Restore {
       if (!transaction) return transaction.error();
       auto staged = stage(*plan, from_, *transaction, {SteadyTime::max(), options_.limits.max_bytes});
       if (!staged) return staged.error();
-      if (const auto committed = transaction->commit(); !committed) return committed;
+      if (auto committed = transaction->commit(); !committed) return committed;
       for (Skipped& skipped : staged->skipped) report_.skipped.push_back(std::move(skipped));
       report_.files = staged->added + staged->changed;
       report_.bytes = staged->bytes;
@@ -102,7 +102,7 @@ class Restore {
 
   Result<void> put(const Tree& to, const std::string& name, std::string_view text) {
     const fs::ActAs as(to.who);
-    const auto put = fs::replace_file(to.root, name, text, Modes{}.file, fs::Sync::no);
+    auto put = fs::replace_file(to.root, name, text, Modes{}.file, fs::Sync::no);
     if (!put) return put;
     report_.files += 1;
     report_.bytes += text.size();
@@ -141,6 +141,7 @@ Result<RestoreReport> restore(const Store& from, const StatePaths& to, fs::Ident
   if (!config) return config.error_with("restore");
   const Tree tree{config->get(), to.config_dir, target};
   // 1.
+  if (const auto recovered = Transaction::recover(tree); !recovered) return recovered.error_with("restore");
   if (const auto done = restore.tree(tree); !done) return done.error_with("restore");
   // 2.
   const std::string beside = fs::parent_of(to.claude_json);

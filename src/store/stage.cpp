@@ -101,8 +101,8 @@ class Stager {
     const std::string path = fs::join(planned.path, entry.name);
     const std::string staged = planned.is_new ? entry.name : into_.new_name();
     const int directory = planned.is_new ? made : into_.stage();
-    const auto end = entry.link_target.empty() ? copy(path, entry, source, directory, staged)
-                                               : link(path, entry.link_target, directory, staged);
+    auto end = entry.link_target.empty() ? copy(path, entry, source, directory, staged)
+                                         : link(path, entry.link_target, directory, staged);
     if (!end) return end.error();
     if (*end == End::out_of_time) leave_out(planned, entry);
     if (*end != End::staged) return Done{};
@@ -134,7 +134,7 @@ class Stager {
     UniqueFd out(
         ::openat(directory, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!out.valid()) return system_error(errno, "create " + printable(path));
-    const auto end = fill(path, opened->fd.get(), opened->st, std::move(out));
+    auto end = fill(path, opened->fd.get(), opened->st, std::move(out));
     if (!end || *end != End::staged) ::unlinkat(directory, name.c_str(), 0);
     return end;
   }
@@ -171,7 +171,7 @@ class Stager {
     if (::futimens(out.get(), times.data()) != 0)
       return system_error(errno, "set the time of " + printable(path));
     if (into_.durability() == Durability::each) {
-      if (const auto synced = fs::sync_to_disk(out.get(), path); !synced) return synced.error();
+      if (auto synced = fs::sync_to_disk(out.get(), path); !synced) return synced.error();
     }
     if (const auto closed = fs::close_checked(std::move(out), path); !closed) return closed.error();
     return End::staged;

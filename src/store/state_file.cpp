@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "fs/file.h"
 #include "fs/identity.h"
@@ -43,6 +44,10 @@ StateFile read_state_file(const Tree& tree, std::string_view name) {
   }
   file.text = Secret(std::move(*text));
   return file;
+}
+
+bool is_newer(const struct stat& a, const struct stat& b) {
+  return std::pair(a.st_mtim.tv_sec, a.st_mtim.tv_nsec) > std::pair(b.st_mtim.tv_sec, b.st_mtim.tv_nsec);
 }
 
 }  // namespace claude_init::store

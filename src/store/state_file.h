@@ -19,6 +19,9 @@ struct StateFile {
   std::optional<Error> problem;   // why it cannot be read; nothing where it is missing
 };
 
+/// Whether `a` was written later than `b`, by mtime.
+[[nodiscard]] bool is_newer(const struct stat& a, const struct stat& b);
+
 /// Reads `name` from the root of `tree` with the rights of its owner. A link is followed as long as it stays
 /// beneath. Error limit inside `problem`: larger than anything the CLI writes.
 [[nodiscard]] StateFile read_state_file(const Tree& tree, std::string_view name);

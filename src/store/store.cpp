@@ -76,8 +76,7 @@ Result<void> probe(const Store& store) {
     if (const auto made = fs::make_directory(own->get(), name, modes.directory); !made) return made.error();
   }
   constexpr const char* kProbe = "probe";
-  if (const auto written = fs::replace_file(own->get(), kProbe, "probe\n", modes.file, fs::Sync::yes);
-      !written) {
+  if (auto written = fs::replace_file(own->get(), kProbe, "probe\n", modes.file, fs::Sync::yes); !written) {
     return written;
   }
   return fs::remove_tree(own->get(), kProbe);

@@ -42,6 +42,15 @@ Result<void> read_back(int directory, const std::string& name, std::string_view 
 
 }  // namespace
 
+Result<void> Transaction::recover(const Tree& tree) {
+  const fs::ActAs as(tree.who);
+  const auto own = fs::open_beneath(tree.root, kPrivateDir, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
+  if (!own) return own.error().number == ENOENT ? Result<void>(Done{}) : own.error_with(printable(tree.path));
+  const auto dropped = fs::remove_tree(own->get(), kStage);
+  if (!dropped) return dropped.error_with(printable(tree.path));
+  return Done{};
+}
+
 Result<Transaction> Transaction::begin(const Tree& to, const Modes& modes, Durability durability) {
   Transaction made(to, modes, durability);
   const fs::ActAs as(to.who);
@@ -50,7 +59,7 @@ Result<Transaction> Transaction::begin(const Tree& to, const Modes& modes, Durab
   auto own = fs::make_directory(to.root, name, modes.directory);
   if (!own) return own.error_with(printable(to.path));
   made.give(own->get());
-  if (const auto dropped = fs::remove_tree(own->get(), kStage); !dropped) {
+  if (auto dropped = fs::remove_tree(own->get(), kStage); !dropped) {
     return dropped.error_with(printable(fs::join(to.path, name)));
   }
   auto stage = fs::make_directory(own->get(), kStage, 0700);
@@ -69,7 +78,7 @@ Result<void> Transaction::add_file(std::string_view path, std::string_view text)
   const fs::ActAs as(to_.who);
   const std::string staged = new_name();
   const bool durable = durability_ != Durability::none;
-  if (const auto written =
+  if (auto written =
           fs::write_file(stage_.get(), staged, text, modes_.file, durable ? fs::Sync::yes : fs::Sync::no);
       !written) {
     return written.error_with(printable(path));
@@ -100,10 +109,10 @@ Result<void> Transaction::commit() {
   const fs::ActAs as(to_.who);
   // 1.
   if (durability_ == Durability::bulk) {
-    if (const auto synced = sync_file_system(stage_.get(), to_.path); !synced) return synced;
+    if (auto synced = sync_file_system(stage_.get(), to_.path); !synced) return synced;
   }
   // 2. and 3.
-  if (const auto moved = move_into_place(); !moved) return moved;
+  if (auto moved = move_into_place(); !moved) return moved;
   log::debug("committed", {{"path", to_.path}, {"entries", moves_.size()}, {"took", took_since(start)}});
   // 4.
   drop_stage();
@@ -135,7 +144,7 @@ Result<void> Transaction::move_into_place() {
 Result<void> Transaction::sync_directories(const std::vector<UniqueFd>& directories) {
   if (directories.size() > kFewDirectories) return sync_file_system(to_.root, to_.path);
   for (const UniqueFd& directory : directories) {
-    if (const auto synced = fs::sync_to_disk(directory.get(), to_.path); !synced) return synced;
+    if (auto synced = fs::sync_to_disk(directory.get(), to_.path); !synced) return synced;
   }
   return Done{};
 }
@@ -144,7 +153,7 @@ void Transaction::drop_stage() {
   if (!private_.valid()) return;
   const fs::ActAs as(to_.who);
   // What cannot be removed now is removed by the next transaction.
-  if (const auto dropped = fs::remove_tree(private_.get(), kStage); !dropped) {
+  if (auto dropped = fs::remove_tree(private_.get(), kStage); !dropped) {
     log::debug(dropped.error().message(), {{"path", to_.path}});
   }
   stage_.reset();

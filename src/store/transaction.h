@@ -21,7 +21,10 @@ enum class Durability { none, each, bulk };
 /// tree's owner, and no link in the tree is followed.
 class Transaction {
  public:
-  /// What an earlier transaction left in the stage is dropped.
+  /// Brings a tree back to order in which a transaction ended early: drops what is staged. To be called under
+  /// the tree's lock before anything in it is looked at.
+  [[nodiscard]] static Result<void> recover(const Tree& tree);
+
   [[nodiscard]] static Result<Transaction> begin(const Tree& to, const Modes& modes, Durability durability);
   Transaction(Transaction&&) noexcept = default;
   Transaction& operator=(Transaction&&) = delete;

@@ -67,7 +67,6 @@ Inherited take_over_signals() {
   struct sigaction child_action {};
   ::sigaction(SIGCHLD, nullptr, &child_action);
   inherited.child_ignored = child_action.sa_handler == SIG_IGN;
-  // SA_NOCLDWAIT survives exec with SIG_DFL no more than SIG_IGN does, but costs nothing to clear with it.
   if (inherited.child_ignored) ::signal(SIGCHLD, SIG_DFL);
   return inherited;
 }

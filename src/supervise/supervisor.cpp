@@ -7,7 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <cerrno>
+#include <memory>
 
 #include "log/log.h"
 #include "supervise/processes.h"
@@ -22,13 +22,14 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 using std::chrono::steady_clock;
 
-constexpr Milliseconds kAfterKill{1000};  // then we are done, whoever is left
-constexpr Milliseconds kKillAgain{20};    // for what forked while we killed
-constexpr Milliseconds kShellPatience{
-    3000};                              // what a shell's foreground job may take before the shell is told
-constexpr Milliseconds kShellLook{50};  // the job's end is no event for us: it is the shell's child
+constexpr Milliseconds kAfterKill{1000};      // then we are done, whoever is left
+constexpr Milliseconds kKillAgain{20};        // for what forked while we killed
+constexpr Milliseconds kShellPatience{3000};  // for a shell's foreground job, before the shell is told
+constexpr Milliseconds kShellLook{50};        // that job is the shell's child: its end is no event for us
 
-class Supervisor {
+/// Kept alive by what it waits for: others run the same io_context after us, and a handler of ours may be due
+/// by then. It finds `over` and does nothing.
+class Supervisor : public std::enable_shared_from_this<Supervisor> {
  public:
   Supervisor(asio::io_context& io, const Options& options, UniqueFd signal_fd)
       : options_(options), signals_(io, signal_fd.get()), end_timer_(io), again_timer_(io) {
@@ -55,7 +56,7 @@ class Supervisor {
   void look_at_shells();
   void kill_again();
 
-  const Options& options_;
+  const Options options_;
   asio::posix::stream_descriptor signals_;
   asio::steady_timer end_timer_;    // the grace, then the second after KILL
   asio::steady_timer again_timer_;  // what has to be looked at repeatedly while we stop
@@ -65,6 +66,7 @@ class Supervisor {
   pid_t child_ = 0;  // the main child and its group; 0 when it has gone
   bool child_stopped_ = false;
   bool child_killed_ = false;
+  bool not_executed_ = false;
   pid_t foreground_at_stop_ = 0;
   SteadyTime shells_wait_until_ = SteadyTime::max();
   signalfd_siginfo stop_info_{};  // the signal that stops us, for the child
@@ -88,25 +90,32 @@ Result<Outcome> Supervisor::run(asio::io_context& io, const Inherited& inherited
     return spawned.error();
   }
   child_ = spawned->pid;
+  not_executed_ = spawned->failure.has_value();
   if (spawned->failure) log::failure(log::Level::error, *spawned->failure);
   log::debug("started", {{"command", command.argv.front()}, {"pid", child_}});
   reaper_.watch(child_, [this](const ChildChange& change) { on_child(change); });
-  reap();  // it may have gone before we listened
   await_signals();
-  while (state_ != State::over) io.run_one();  // 4
-  terminal_.restore(child_killed_);            // 5
+  while (state_ != State::over) {         // 4
+    if (io.run_one() == 0) io.restart();  // stopped by somebody, or out of work the last time it ran
+  }
+  io.restart();
+  signals_.close();
+  end_timer_.cancel();
+  again_timer_.cancel();
+  terminal_.restore(child_killed_);  // 5
   return outcome_;
 }
 
 void Supervisor::await_signals() {
-  signals_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const error_code& failure) {
-    if (failure) return;
-    while (const auto info = next_signal(signals_.native_handle())) {
-      on_signal(*info);
-      if (state_ == State::over) return;
-    }
-    await_signals();
-  });
+  signals_.async_wait(asio::posix::stream_descriptor::wait_read,
+                      [this, self = shared_from_this()](const error_code& failure) {
+                        if (failure || state_ == State::over) return;
+                        while (const auto info = next_signal(signals_.native_handle())) {
+                          on_signal(*info);
+                          if (state_ == State::over) return;
+                        }
+                        await_signals();
+                      });
 }
 
 void Supervisor::on_signal(const signalfd_siginfo& info) {
@@ -168,6 +177,7 @@ void Supervisor::on_child(const ChildChange& change) {
   } else {
     log::debug("the command ended", {{"status", change.number}});
   }
+  outcome_.exited = change.kind == ChildChange::Kind::exited && !not_executed_;
   outcome_.exit_status = change.shell_status();
   const auto remap = options_.remap_exit.find(outcome_.exit_status);
   if (remap != options_.remap_exit.end()) outcome_.exit_status = remap->second;
@@ -217,7 +227,7 @@ void Supervisor::look_at_shells() {
   if (foreground_at_stop_ == 0) foreground_at_stop_ = terminal_.foreground_group();
   shells_wait_until_ = std::min(shells_wait_until_, steady_clock::now() + kShellPatience);
   again_timer_.expires_after(kShellLook);
-  again_timer_.async_wait([this](const error_code& failure) {
+  again_timer_.async_wait([this, self = shared_from_this()](const error_code& failure) {
     if (failure || state_ >= State::killing) return;
     // A shell at its prompt has the foreground itself: then there is nobody to wait for.
     const pid_t job = foreground_at_stop_;
@@ -254,7 +264,7 @@ void Supervisor::start_grace() {
   if (end >= grace_end_) return;
   grace_end_ = end;
   end_timer_.expires_at(end);
-  end_timer_.async_wait([this](const error_code& failure) {
+  end_timer_.async_wait([this, self = shared_from_this()](const error_code& failure) {
     if (!failure) apply(Event::grace_over);
   });
 }
@@ -264,8 +274,8 @@ void Supervisor::kill_all() {
   outcome_.killed_leftovers = true;
   if (child_ != 0) outcome_.exit_status = 128 + SIGKILL;  // should it not even end now
   end_timer_.expires_after(kAfterKill);
-  end_timer_.async_wait([this](const error_code& failure) {
-    if (failure) return;
+  end_timer_.async_wait([this, self = shared_from_this()](const error_code& failure) {
+    if (failure || state_ == State::over) return;
     log::warn("some processes could not be killed", {{"processes", descendants().size()}});
     apply(Event::kill_over);
   });
@@ -275,7 +285,7 @@ void Supervisor::kill_all() {
 void Supervisor::kill_again() {
   kill_descendants();
   again_timer_.expires_after(kKillAgain);
-  again_timer_.async_wait([this](const error_code& failure) {
+  again_timer_.async_wait([this, self = shared_from_this()](const error_code& failure) {
     if (!failure && state_ == State::killing) kill_again();
   });
 }
@@ -287,7 +297,7 @@ Result<Outcome> supervise(asio::io_context& io, const Inherited& inherited, cons
   auto signal_fd = open_signal_fd();
   if (!signal_fd) return signal_fd.error();
   try {
-    return Supervisor(io, options, std::move(*signal_fd)).run(io, inherited, command);
+    return std::make_shared<Supervisor>(io, options, std::move(*signal_fd))->run(io, inherited, command);
   } catch (const boost::system::system_error& e) {
     return system_error(e.code().value(), "supervise the command");
   }

@@ -29,16 +29,18 @@ struct Options {
 
 struct Outcome {
   int exit_status = 0;            // as a shell shows it: status, 128+n, 126, 127; remapped
+  bool exited = false;            // the command ran and ended by itself, not by a signal
   int stop_signal = 0;            // the signal that stopped us; 0 if the child ended by itself
   bool killed_leftovers = false;  // something did not end within the grace
-  SteadyTime deadline =
-      SteadyTime::max();  // by when we must be gone: stop-timeout less a second after the stop signal
+  /// By when we must be gone: stop-timeout less a second after the stop signal.
+  SteadyTime deadline = SteadyTime::max();
 };
 
 /// Runs `command` as our only child until it and everything it left behind have gone: reaping (as PID 1 or as
 /// subreaper), forwarding, terminal, stop and grace as docs/supervision.md describes. Returns when nothing
-/// is left to supervise, with our signals still blocked and the terminal's modes restored. Error: the child
-/// could not be started for a reason of ours (fork); a command that is not there is an Outcome with 127.
+/// is left to supervise, with our signals still blocked and the terminal's modes restored. `io` is run
+/// meanwhile, with whatever else waits on it, and can be run again afterwards. Error: the child could not be
+/// started for a reason of ours (fork); a command that is not there is an Outcome with 127.
 [[nodiscard]] Result<Outcome> supervise(boost::asio::io_context& io, const Inherited& inherited,
                                         const Options& options, const Command& command);
 

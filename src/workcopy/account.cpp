@@ -179,7 +179,8 @@ Result<Account> choose_account(std::string_view spec, std::string_view home_vari
   if (spec.empty()) {
     if (!root || !can_change_user()) return ourselves;
     auto usual = find_account(kUsualUser, files);
-    return usual && is_mapped(*usual) ? std::move(*usual) : ourselves;
+    if (usual && is_mapped(*usual)) return usual;
+    return ourselves;
   }
   auto wanted = find_account(spec, files);
   if (!wanted) return wanted.error();

@@ -108,7 +108,6 @@ Result<UniqueFd> open_place(const std::string& path, const Demand& demand) {
   UniqueFd fd = open_directory(path);
   struct statvfs fs {};
   if (!fd.valid() || ::fstatvfs(fd.get(), &fs) != 0) return system_error(errno, printable(path));
-  if ((fs.f_flag & ST_RDONLY) != 0) return refuse(ErrorKind::read_only, "is mounted read-only");
   if (::faccessat(fd.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
     return system_error(errno, printable(path));
   }

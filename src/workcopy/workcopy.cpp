@@ -227,7 +227,7 @@ std::size_t remove_dead_copies(const Account& target, const Places& places) {
       const auto gone = remove_copy(place, name, copy->get());
       if (gone) ++removed;
       log::debug(gone ? "dead working copy removed" : "dead working copy stays",
-                 {{"path", path + '/' + name}});
+                 {{"place", path}, {"name", name}});
     }
   }
   return removed;

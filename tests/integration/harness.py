@@ -41,6 +41,11 @@ def children(pid):
         return []
 
 
+def family(pid):
+    """`pid` and all its descendants, those first."""
+    return [found for child in children(pid) for found in family(child)] + [pid]
+
+
 def status(pid, key):
     """A field of /proc/PID/status; None when the process has gone."""
     try:
@@ -81,10 +86,11 @@ def is_binary(pid):
 class Init:
     """`claude-init init` with its standard output on a pipe. `pid` is claude-init's own, seen from outside."""
 
-    def __init__(self, command, *options, pid1=True, wait=True, subcommand="init", **more):
-        line = [BINARY, subcommand, *map(str, options), "--", *command]
+    def __init__(self, command, *options, pid1=True, wait=True, mount_proc=True, **more):
+        line = [BINARY, "init", *map(str, options), "--", *command]
+        namespace = [word for word in NAMESPACE if mount_proc or word != "--mount-proc"] if pid1 else []
         self.process = subprocess.Popen(
-            (NAMESPACE if pid1 else []) + line, stdin=more.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE,
+            namespace + line, stdin=more.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE,
             stderr=more.pop("stderr", subprocess.PIPE), **more)
         self.pid1 = pid1
         self.buffer = b""
@@ -129,10 +135,11 @@ class Init:
 
     def destroy(self):
         if self.process.poll() is None:
-            for pid in [self.pid, self.process.pid]:
+            # Without a PID namespace of its own nothing ends with it.
+            for pid in family(self.process.pid):
                 try:
                     os.kill(pid, signal.SIGKILL)
-                except (ProcessLookupError, TypeError):
+                except ProcessLookupError:
                     pass
             self.process.wait()
         for stream in (self.process.stdout, self.process.stderr):

@@ -158,6 +158,19 @@ def test_a_process_that_cannot_be_killed_holds_us_up_for_a_second_at_most():
         process.stderr.close()
 
 
+def test_a_proc_of_another_namespace_is_not_believed():
+    # Its numbers are of the outside, where nobody is to be signalled. What is left is killed all the same.
+    init = Init(["sh", "-c", " ".join(helper("survivor.py")) + " & read x; exit 4"], "--grace", "300ms",
+                mount_proc=False, stdin=subprocess.PIPE)
+    try:
+        descendant_ready(init)
+        init.process.stdin.close()
+        assert took(lambda: init.wait()) < 2
+        assert init.wait() == 4
+    finally:
+        init.destroy()
+
+
 def test_without_stop_signal_a_child_that_just_ends_leaves_nothing_to_wait_for(start):
     init = start(["sh", "-c", "exit 0"], wait=False)
     assert took(lambda: init.wait()) < 1

@@ -147,6 +147,27 @@ def test_the_command_starts_with_the_signals_that_we_were_given():
         assert outside or b"SigIgn:\t0000000000010001" in ours
 
 
+def test_a_command_is_not_lost_when_we_were_started_with_sigchld_ignored():
+    line = [BINARY, "init", "--", "sh", "-c", "exit 3"]
+    assert subprocess.run(line, preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)).returncode == 3
+
+
+def test_a_log_that_nobody_reads_sends_the_command_no_signal():
+    read, write = os.pipe()
+    init = Init(helper("recorder.py"), "--log-level", "trace", pid1=False, stderr=write)
+    os.close(write)
+    try:
+        init.expect("ready")
+        os.close(read)
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            init.kill(number)
+            init.expect(f"{number} -")
+        init.no_line()
+    finally:
+        init.process.stderr = None
+        init.destroy()
+
+
 def test_the_command_has_our_descriptors_directory_and_niceness_and_nothing_of_ours(tmp_path):
     with open(tmp_path / "given", "w") as given:
         script = "readlink /proc/$$/fd/* | grep -v pipe: | sort; ls /proc/$$/fd | wc -l; pwd; nice"

@@ -302,6 +302,25 @@ def test_a_hangup_reaches_the_command_and_ends_everything():
     os.waitpid(pid, 0)
 
 
+def test_a_hangup_under_a_shell_ends_everything():
+    read, write = os.pipe()
+    pid, master = os.forkpty()
+    if pid == 0:
+        os.close(read)
+        os.dup2(write, 3)
+        os.execvp("bash", ["bash", "--norc", "--noediting", "-i"])
+    os.close(write)
+    command = "trap '' HUP; trap 'echo term >&3' TERM; echo ready >&3; while :; do sleep 0.05; done"
+    os.write(master, (shell_line("sh", "-c", command, options=["--grace", "300ms"]) + "\n").encode())
+    with os.fdopen(read) as output:
+        assert output.readline() == "ready\n"
+        before = time.monotonic()
+        os.close(master)
+        assert output.readline() == ""  # the command was ended: nobody has it open any more
+    os.waitpid(pid, 0)
+    assert time.monotonic() - before < 3
+
+
 def test_after_a_hangup_a_command_that_ignores_it_gets_the_grace_and_no_more():
     pid, master = os.forkpty()
     if pid == 0:

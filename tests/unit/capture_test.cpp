@@ -135,7 +135,7 @@ TEST_CASE("a login that cannot be read, on either side, is said and replaces not
   CaptureReport report = world.captured();
   CHECK(report.login.choice == Choice::nothing);
   CHECK(report.login.source_state == login::State::unreadable);
-  CHECK(report.login.reason == ".credentials.json is a FIFO");
+  CHECK(report.login.reason == "the captured one cannot be read (.credentials.json is a FIFO)");
   REQUIRE(::unlink(world.home.path(".claude/.credentials.json").c_str()) == 0);
   world.login(good);
   world.store.dir(".credentials.json");
@@ -231,4 +231,28 @@ TEST_CASE("a store that is full keeps what it had, and no stage") {
   CHECK_FALSE(world.store.exists("d"));
   CHECK_FALSE(world.store.exists(".claude-init/stage"));
   REQUIRE(::umount2(world.store.path().c_str(), MNT_DETACH) == 0);
+}
+
+TEST_CASE("what an earlier session left never replaces what the store got later, and the rest is saved") {
+  const World world;
+  world.home.dir(".claude/projects");
+  world.home.file(".claude/projects/old.jsonl", "left\n");
+  world.home.mtime(".claude/projects/old.jsonl", 1'700'000'000, 0);
+  world.home.file(".claude/projects/new.jsonl", "left\n");
+  world.home.file(".claude.json", R"({"numStartups":1})");
+  world.home.mtime(".claude.json", 1'700'000'000, 0);
+  world.store.dir("projects");
+  world.store.file("projects/old.jsonl", "stored later\n");
+  world.store.file(".claude.json", R"({"numStartups":2})");
+
+  CaptureOptions options;
+  options.keep_newer = true;
+  const CaptureReport report = world.captured(options);
+  CHECK(world.store.read("projects/old.jsonl") == "stored later\n");
+  CHECK(world.store.read(".claude.json") == R"({"numStartups":2})");
+  CHECK(world.store.read("projects/new.jsonl") == "left\n");
+  CHECK(report.added == 1);
+  CHECK(report.changed == 0);
+
+  CHECK(world.captured().changed == 2);  // a capture at the end of a session takes what the session has
 }

@@ -180,7 +180,7 @@ TEST_CASE("the JSON says the same to a machine") {
     const auto json = nlohmann::json::parse(text, nullptr, false);
     REQUIRE(json.is_object());
     CHECK(json["state"] == login::name_of(inspection.state));
-    CHECK(json["healthy"] == (inspection.state == State::usable || inspection.state == State::renewable));
+    CHECK(json["healthy"] == (inspection.state == State::usable));
     CHECK(json["remedies"].is_array());
   }
   const auto json =
@@ -194,8 +194,9 @@ TEST_CASE("the JSON says the same to a machine") {
   CHECK(nlohmann::json::parse(as_json(bytes, context()), nullptr, false).is_object());
 }
 
-TEST_CASE("a renewable login is healthy, and can be started with only where the refresh token is handed on") {
-  CHECK(is_healthy(State::renewable));
+TEST_CASE("a renewable login is of use only where the refresh token is handed on, so it is not healthy") {
+  CHECK(is_healthy(State::usable));
+  CHECK_FALSE(is_healthy(State::renewable));
   CHECK_FALSE(is_healthy(State::expired));
   CHECK(can_be_used(State::usable, false));
   CHECK_FALSE(can_be_used(State::renewable, false));
