@@ -1,0 +1,185 @@
+# shellcheck shell=bash
+# Where claude-init and the CLI run, and on which store: in a container if docker or podman answers, else on this
+# machine.
+#
+#   choose_store ENVIRONMENT          sets `store`
+#   choose_backend                    sets `backend` to docker, podman or none; describe_backend tells a person
+#   prepare_backend IMAGE             makes what it needs: the image, or the binary and the CLI
+#   run_claude_init IMAGE ARGUMENT... runs `claude-init ARGUMENT...` there, on the store
+#
+# Settings from the environment:
+#   CLAUDE_INIT_ENGINE       docker, podman or none, instead of what is found
+#   CLAUDE_INIT_ENGINE_ARGS  further arguments for `docker run`, such as --network=host
+#   CLAUDE_INIT_CLI_ENV      names of further variables that the CLI is to get, such as "CLAUDE_CODE_OAUTH_SCOPES"
+#   HTTPS_PROXY, HTTP_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS reach it in any case.
+
+# shellcheck source=../lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+rebuild=0          # 1: make it anew even if it is there
+store_access=rw    # ro: containers get the store read-only
+
+# Everything else of the caller's environment stays outside, so that a run in a container and a run on this machine are
+# the same: a stray ANTHROPIC_API_KEY would shadow the login.
+passed_variables=(HTTPS_PROXY HTTP_PROXY NO_PROXY https_proxy http_proxy no_proxy TERM COLORTERM LANG TZ
+                  CLAUDE_INIT_LOG_LEVEL CLAUDE_INIT_LOG_FORMAT CLAUDE_INIT_GRACE CLAUDE_INIT_STOP_TIMEOUT)
+
+data_home=${XDG_DATA_HOME:-$HOME/.local/share}/claude-init
+native_cli=$data_home/cli
+native_binary=$top/build/release/claude-init
+
+# Sets `store` from CLAUDE_HUB_DIR, the environment's file, or the default. What the caller's own environment
+# says wins over the file, as in Compose.
+choose_store() {
+  local name=$1 given=${CLAUDE_HUB_DIR:-} file
+  if [[ -n $name ]]; then
+    file=$top/deploy/env/$name.env
+    [[ $name =~ ^[A-Za-z0-9_-]+$ && -r $file ]] ||
+      refuse_usage "There is no environment '$name'; there are: $(environments)."
+    # shellcheck source=/dev/null
+    CLAUDE_HUB_DIR=$(. "$file" && printf '%s' "${CLAUDE_HUB_DIR:-}")
+    if [[ -n $given && $given != "$CLAUDE_HUB_DIR" ]]; then
+      warn "CLAUDE_HUB_DIR is set in your shell and wins over the '$name' environment's $CLAUDE_HUB_DIR."
+      CLAUDE_HUB_DIR=$given
+    fi
+  fi
+  store=$(realpath -m -- "${CLAUDE_HUB_DIR:-$HOME/.claude-hub}")
+}
+
+environments() {
+  local file
+  for file in "$top"/deploy/env/*.env; do basename "$file" .env; done | paste -sd' '
+}
+
+choose_backend() {
+  local engine
+  case ${CLAUDE_INIT_ENGINE:-} in
+    docker | podman)
+      answers "$CLAUDE_INIT_ENGINE" ||
+        die "$exit_unavailable" "CLAUDE_INIT_ENGINE says $CLAUDE_INIT_ENGINE, and it does not answer." \
+          "Start it, or set CLAUDE_INIT_ENGINE=none to go without a container."
+      backend=$CLAUDE_INIT_ENGINE ;;
+    none) backend=none ;;
+    '')
+      backend=none
+      for engine in docker podman; do
+        if answers "$engine"; then backend=$engine; break; fi
+      done ;;
+    *) refuse_usage "CLAUDE_INIT_ENGINE is '$CLAUDE_INIT_ENGINE'; it can be docker, podman or none." ;;
+  esac
+}
+
+# An engine that is installed but not running, or not ours to use, is none.
+answers() { timeout 10 "$1" info >/dev/null 2>&1; }
+
+describe_backend() {
+  if [[ $backend == none ]]; then
+    fact where "on this machine, with the CLI and a home of its own in $data_home"
+  else
+    fact where "in a container, with $backend"
+  fi
+}
+
+prepare_backend() {
+  if [[ $backend == none ]]; then prepare_native; else prepare_image "$1"; fi
+}
+
+run_claude_init() {
+  if [[ $backend == none ]]; then run_native "${@:2}"; else run_in_container "$@"; fi
+}
+
+# --- in a container ---
+
+prepare_image() {
+  local image=$1 arguments=(build) variable
+  if [[ $rebuild == 0 ]] && "$backend" image inspect "$image:latest" >/dev/null 2>&1; then return; fi
+  step "Building the image $image with $backend; the first time takes a few minutes."
+  [[ $backend == docker ]] || arguments+=(--format docker)    # OCI's own format has no HEALTHCHECK
+  [[ ! -v CLAUDE_CODE_VERSION ]] || arguments+=(--build-arg CLAUDE_CODE_VERSION)
+  for variable in HTTPS_PROXY HTTP_PROXY NO_PROXY; do
+    [[ ! -v $variable ]] || arguments+=(--build-arg "$variable")
+  done
+  quietly "$backend" "${arguments[@]}" --file "$top/Dockerfile.${image/#claude-runtime/runtime}" \
+    --tag "$image:latest" "$top" || die "$exit_unavailable" "The image could not be built; the reason is above."
+}
+
+run_in_container() {
+  local image=$1 variable arguments extra access=''
+  shift
+  arguments=(run --rm --hostname "$image" --entrypoint claude-init)
+  if [[ -t 0 ]]; then arguments+=(--interactive); fi
+  if [[ -t 0 && -t 1 ]]; then arguments+=(--tty); fi
+  for variable in "${passed_variables[@]}" ${CLAUDE_INIT_CLI_ENV:-}; do
+    [[ ! -v $variable ]] || arguments+=(--env "$variable")
+  done
+  if [[ -n ${NODE_EXTRA_CA_CERTS:-} ]]; then
+    arguments+=(--env NODE_EXTRA_CA_CERTS=/run/extra-ca.pem --volume "$NODE_EXTRA_CA_CERTS:/run/extra-ca.pem:ro")
+  fi
+  [[ $store_access == rw ]] || access=:ro
+  read -ra extra <<< "${CLAUDE_INIT_ENGINE_ARGS:-}"
+  "$backend" "${arguments[@]}" "${extra[@]}" --volume "$store:/claude-auth$access" \
+    "$image:latest" "$@"
+}
+
+# --- on this machine ---
+
+prepare_native() {
+  local version
+  command -v dpkg-query >/dev/null ||
+    die "$exit_unavailable" "Neither docker nor podman answers, and without them this needs Debian 12." \
+      "Start one of the two and run this again."
+  if [[ $rebuild == 1 || ! -x $native_binary ]] || sources_changed; then
+    install_build_packages
+    step "Building claude-init; the first time takes a few minutes."
+    quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."
+  fi
+  version=$(pinned_cli_version)
+  if [[ $rebuild == 1 || $(cat "$native_cli/version" 2>/dev/null) != "$version" ]]; then
+    install_npm
+    step "Installing Claude Code $version from npm into $native_cli"
+    quietly npm install --global --prefix "$native_cli" --no-fund --no-audit --no-update-notifier \
+      "@anthropic-ai/claude-code@$version" ||
+      die "$exit_unavailable" "npm could not install the CLI; the reason is above."
+    echo "$version" > "$native_cli/version"
+  fi
+}
+
+sources_changed() {
+  [[ -n $(find "$top/src" "$top/cmake" "$top/CMakeLists.txt" "$top/CMakePresets.json" -newer "$native_binary" \
+    -print -quit) ]]
+}
+
+# Each run has a home of its own: a login that stayed behind in a shared one would be a second copy to renew.
+run_native() {
+  local status=0 home
+  home=$(umask 077 && mkdir -p "$data_home" && mktemp -d "$data_home/home.XXXXXX") ||
+    die "$exit_unavailable" "There is no room for a private home in $data_home."
+  claude_init_in_home "$home" "$@" || status=$?
+  if [[ $1 == setup && $status != 0 && -e $home/.claude/.credentials.json ]]; then
+    warn "What the CLI had written is kept in $home; remove it when it is of no use any more."
+  else
+    rm -rf "$home"
+  fi
+  return "$status"
+}
+
+# Exported variables, not arguments of `env`: what is secret in them must not show up in a process list.
+claude_init_in_home() {
+  local home=$1 subcommand=$2 name kept arguments user path
+  shift 2
+  user=$(id -un 2>/dev/null) || user=$(id -u)
+  path=$native_cli/bin:$(dirname "$native_binary"):$PATH
+  kept=" NODE_EXTRA_CA_CERTS XDG_RUNTIME_DIR SHELL ${passed_variables[*]} ${CLAUDE_INIT_CLI_ENV:-} "
+  arguments=(--store "$store")
+  # As root claude-init would become the images' user if there is one; here everybody stays who he is.
+  if [[ $(id -u) == 0 ]] && id node >/dev/null 2>&1; then arguments+=(--user root); fi
+  (
+    for name in $(compgen -e); do
+      [[ $kept == *" $name "* ]] || export -n "${name?}"
+    done
+    export HOME=$home USER=$user LOGNAME=$user PATH=$path DISABLE_AUTOUPDATER=1
+    export CLAUDE_CONFIG_DIR=$home/.claude
+    cd "$home" || exit
+    exec "$native_binary" "$subcommand" "${arguments[@]}" "$@"
+  )
+}

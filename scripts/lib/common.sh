@@ -1,0 +1,84 @@
+# shellcheck shell=bash
+# What every script here needs: where the checkout is, how to talk to a person, and how to install and build.
+# To be sourced under `set -euo pipefail`.
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+# Statuses as claude-init's own, so that one table explains them all.
+readonly exit_usage=64 exit_unavailable=69
+
+if [[ -t 2 && -z ${NO_COLOR:-} && ${TERM:-dumb} != dumb ]]; then
+  bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' yellow=$'\e[33m' plain=$'\e[0m'
+else
+  bold='' dim='' red='' green='' yellow='' plain=''
+fi
+
+# All of it goes to standard error: standard output belongs to the command that is run.
+title() { printf '%s%s%s\n' "$bold" "$*" "$plain" >&2; }
+fact() { printf '  %s%-9s%s %s\n' "$dim" "$1" "$plain" "$2" >&2; }
+step() { printf '%s==>%s %s\n' "$bold" "$plain" "$*" >&2; }
+good() { printf '%s ok %s %s\n' "$green" "$plain" "$*" >&2; }
+warn() { printf '%snote%s %s\n' "$yellow" "$plain" "$*" >&2; }
+fail() { printf '%sfail%s %s\n' "$red" "$plain" "$*" >&2; }
+die() { local status=$1; shift; fail "$1"; shift; printf '     %s\n' "$@" >&2; exit "$status"; }
+
+# The comment at the head of the calling script is its help.
+print_help() { sed -nE '2,/^[^#]/s/^# ?//p' "$0"; }
+
+refuse_usage() { die "$exit_usage" "$1" "Run $(basename "$0") --help for what there is."; }
+
+# need_value OPTION [VALUE...]: an option that takes a value has one.
+need_value() { [[ $# -ge 2 && -n $2 ]] || refuse_usage "$1 needs a value."; }
+
+# The one place where the CLI's version is pinned.
+pinned_cli_version() {
+  echo "${CLAUDE_CODE_VERSION:-$(sed -nE 's/^ARG CLAUDE_CODE_VERSION=(.+)$/\1/p' "$top/Dockerfile.claude-setup")}"
+}
+
+# Runs a long and dull command: silent if it works, its output if it does not.
+verbose=0
+quietly() {
+  local output status=0
+  if [[ $verbose == 1 ]]; then "$@" >&2; return; fi
+  output=$("$@" 2>&1) || status=$?
+  [[ $status == 0 ]] || printf '%s\n' "$output" | tail -n 40 >&2
+  return "$status"
+}
+
+# Debian packages that are missing are installed, with sudo if need be, and the reason is told.
+install_packages() {
+  local reason=$1 package missing=() as_root=()
+  shift
+  for package in "$@"; do
+    dpkg-query --show --showformat='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+      missing+=("$package")
+  done
+  [[ ${#missing[@]} -gt 0 ]] || return 0
+  step "Installing from Debian, $reason: ${missing[*]}"
+  if [[ $(id -u) != 0 ]]; then
+    command -v sudo >/dev/null ||
+      die "$exit_unavailable" "That needs root, and there is no sudo." \
+        "As root: apt-get install --no-install-recommends ${missing[*]}"
+    as_root=(sudo)
+  fi
+  quietly "${as_root[@]}" apt-get update -qq ||
+    die "$exit_unavailable" "Debian's package lists could not be read; the reason is above."
+  quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install --yes -qq --no-install-recommends "${missing[@]}" ||
+    die "$exit_unavailable" "Debian's packages could not be installed; the reason is above."
+}
+
+# The list is the Dockerfiles' too.
+install_build_packages() {
+  local packages
+  mapfile -t packages < "$top/scripts/lib/build-packages"
+  install_packages "to build claude-init" "${packages[@]}"
+}
+
+# Debian's npm, unless there is another one: its dependencies and a foreign Node.js exclude each other.
+install_npm() { command -v npm >/dev/null || install_packages "to fetch the CLI" npm ca-certificates; }
+
+# build/release/claude-init: the static binary, by the same preset as in the images.
+build_release() {
+  (cd "$top" && cmake --preset release && cmake --build --preset release)
+}

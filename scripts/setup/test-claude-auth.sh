@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Find out whether the stored login works, by using it.
+#
+# usage: scripts/setup/test-claude-auth.sh [OPTION]...
+#
+# First `claude-init health`: what the stored login says of itself. Then the real CLI asks its question with a private
+# copy of the login, as every container does. Nothing in the store is changed.
+#
+#   --env NAME      use deploy/env/NAME.env: dev, staging, test
+#   --prompt TEXT   the question (default: a short one)
+#   --timeout TIME  how long the CLI may take, such as 90 or 2m (default 90)
+#   --rebuild       build the image, or the binary and the CLI, anew
+#   --verbose       show what the builds and installations print
+#   --help
+#
+# Variables: those of setup-claude-interactive.sh.
+#
+# Exit status: 0 only if the CLI answered; 1 if health says no; else that of `claude-init run` (README.md has the
+# table), which is the CLI's own, or 124 if it took too long. The answer goes to standard output, all else to
+# standard error.
+set -euo pipefail
+# shellcheck source=../lib/backend.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/backend.sh"
+
+environment='' prompt='Reply with the one word: ready' limit=90
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    --env) need_value "$@"; environment=$2; shift 2 ;;
+    --env=*) environment=${1#*=}; shift ;;
+    --prompt) need_value "$@"; prompt=$2; shift 2 ;;
+    --timeout) need_value "$@"; limit=$2; shift 2 ;;
+    --rebuild) rebuild=1; shift ;;
+    --verbose) verbose=1; shift ;;
+    --help | -h) print_help; exit 0 ;;
+    *) refuse_usage "There is no option $1." ;;
+  esac
+done
+[[ $limit =~ ^[1-9][0-9]*[smh]?$ ]] || refuse_usage "--timeout '$limit' is not a time such as 90 or 2m."
+[[ $limit == *[smh] ]] || limit+=s
+
+choose_store "$environment"
+choose_backend
+setup_command="scripts/setup/setup-claude-interactive.sh${environment:+ --env $environment}"
+
+title "Does the stored login work?"
+fact store "$store"
+describe_backend
+[[ -d $store ]] || die 66 "There is no store at $store: nobody has logged in yet." "Log in: $setup_command"
+prepare_backend claude-runtime
+store_access=ro
+
+step "What the login says of itself"
+status=0
+run_claude_init claude-runtime health </dev/null >&2 || status=$?
+if [[ $status != 0 ]]; then
+  fail "The login cannot be used (status $status)."
+  exit "$status"
+fi
+
+step "Asking the CLI: $prompt"
+answer=$(run_claude_init claude-runtime run -- timeout --kill-after=5 "$limit" claude --print "$prompt" </dev/null) ||
+  status=$?
+[[ -z $answer ]] || printf '%s\n' "$answer"
+case $status in
+  0) ;;
+  124 | 137) die 124 "The CLI did not answer within $limit." "Is the network reachable from here?" ;;
+  6[4-9] | 7[0-8]) die "$status" "The CLI was not started (status $status); claude-init says why above." ;;
+  *) die "$status" "The CLI failed (status $status); it says why above." "If the login is at fault: $setup_command" ;;
+esac
+[[ -n $answer ]] || die 1 "The CLI ended well and answered nothing."
+good "The login works."

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Build and run the tests.
+#
+# usage: scripts/test.sh [--quick] [CTEST-ARGUMENT]...
+#
+# Installs what is missing on a bare Debian 12, builds the presets `dev` and `release`, and runs ctest, whose summary
+# and exit status are the last word. The labels are unit, integration, fault and e2e.
+#
+#   --quick     leave out e2e: no container engine, no CLI
+#   --help
+#
+# Other arguments go to ctest, such as `-R login` or `-L unit`.
+#
+# Variables:
+#   CLAUDE_INIT_TEST_NO_SKIP=1  a test that skips itself fails
+#   CLAUDE_INIT_E2E_CACHE       a directory where the engine and the base images are kept between runs
+set -euo pipefail
+# shellcheck source=lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+
+# Python and its modules are Debian's: /usr/bin/python3, whatever else the machine has.
+test_packages=(catch2 python3 python3-pytest python3-pexpect strace jq procps shellcheck)
+e2e_packages=(ca-certificates curl iproute2 mmdebstrap openssl util-linux)
+
+selection=()
+quick=0
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    --quick) quick=1; selection+=(--label-exclude e2e); shift ;;
+    --help | -h) print_help; exit 0 ;;
+    *) break ;;
+  esac
+done
+
+cd "$top"
+install_build_packages
+install_packages "to test" "${test_packages[@]}"
+if [[ $quick == 0 ]]; then
+  install_packages "for the end-to-end tests" "${e2e_packages[@]}"
+  install_npm
+fi
+
+for preset in dev release; do
+  step "Building the preset $preset"
+  cmake --preset "$preset" >&2
+  cmake --build --preset "$preset" >&2
+done
+
+step "Testing"
+exec ctest --preset dev --parallel "$(nproc)" "${selection[@]}" "$@"

@@ -1,0 +1,49 @@
+"""The fixtures of the end-to-end tests."""
+
+import os
+import subprocess
+import uuid
+
+import pytest
+from harness import Docker, Endpoint, Store
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    """Where everything must run, a test that skips itself has failed."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CLAUDE_INIT_TEST_NO_SKIP") == "1":
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and nothing may be: {report.longrepr}"
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory):
+    if os.getuid() != 0:
+        pytest.skip("the stand-in listens on port 443, which needs root")
+    endpoint = Endpoint(tmp_path_factory.mktemp("endpoint"))
+    yield endpoint
+    endpoint.close()
+
+
+@pytest.fixture(scope="module")
+def docker(tmp_path_factory):
+    docker = Docker(os.environ.get("CLAUDE_INIT_E2E_ENGINE", ""), tmp_path_factory.mktemp("home"))
+    if not docker.answers():
+        pytest.skip("no engine answers in CLAUDE_INIT_E2E_ENGINE (tests/e2e/README.md)")
+    return docker
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "claude-hub").create()
+
+
+@pytest.fixture
+def container(docker):
+    """A name for a container; it is gone afterwards whatever happens."""
+    name = f"e2e-{uuid.uuid4().hex[:8]}"
+    yield name
+    subprocess.run(["docker", "rm", "--force", "--volumes", name], env=docker.environment, capture_output=True,
+                   check=False)

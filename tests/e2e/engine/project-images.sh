@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# project-images.sh DIR CACHE: builds both of our images with the engine in DIR, by the documented commands.
+# CLAUDE_INIT_E2E_BINARY=FILE: with that binary instead of compiling it once more.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+eval "$("$here/engine.sh" env "$1")"
+"$here/base-images.sh" "$2"
+
+binary=()
+if [[ -n ${CLAUDE_INIT_E2E_BINARY:-} ]]; then
+  binary=(--build-context "binary=$(dirname "$CLAUDE_INIT_E2E_BINARY")")
+fi
+cd "$here/../../.."
+docker build --progress=plain "${binary[@]}" -f Dockerfile.claude-setup -t claude-setup:latest .
+docker build --progress=plain "${binary[@]}" -f Dockerfile.runtime -t claude-runtime:latest .

@@ -1,0 +1,253 @@
+#!/usr/bin/python3
+"""A stand-in for the Claude CLI's OAuth and Messages endpoints, on loopback, for tests without a network.
+
+usage: endpoint.py DIRECTORY [PORT]
+
+Serves https on 127.0.0.1:PORT (443) with a certificate authority of its own and prints `ready`. In DIRECTORY:
+  ca.pem           the authority, for NODE_EXTRA_CA_CERTS
+  requests.jsonl   one line per request
+
+Knobs, from the environment:
+  ACCESS_TTL=28800      lifetime of the access tokens that a refresh issues, in seconds
+  REUSE=reject|family   a spent refresh token is refused; `family` also ends the login that it belonged to
+  GRACE=0               seconds during which the previous refresh token still works
+  DELAY=0, MSG_DELAY=0  seconds before the token endpoint, or the model, answers
+
+For the test itself:
+  POST /_admin/mint?access_left=S           a new login as a credentials file; S <= 0: its access token has expired
+  POST /_admin/revoke?token=T | ?family=F   ends a login
+  GET  /_admin/stats                        counters, and the families with whether they are revoked
+"""
+
+import http.server
+import json
+import os
+import secrets
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+from pathlib import Path
+
+import messages
+from logins import SCOPES, Logins, RefreshRefused
+
+HOST_NAMES = ["platform.claude.com", "api.anthropic.com", "claude.ai", "claude.com", "console.anthropic.com"]
+ACCOUNT = "00000000-0000-4000-8000-000000000001"
+ORGANIZATION = "00000000-0000-4000-8000-000000000002"
+
+TOKEN_DELAY = float(os.environ.get("DELAY", "0"))
+MESSAGE_DELAY = float(os.environ.get("MSG_DELAY", "0"))
+LOGINS = Logins(access_lifetime=float(os.environ.get("ACCESS_TTL", "28800")),
+                reuse_revokes_family=os.environ.get("REUSE", "reject") == "family",
+                reuse_grace=float(os.environ.get("GRACE", "0")))
+
+
+class Journal:
+    """Counters and the request log."""
+
+    def __init__(self, path):
+        self.path = path
+        self.lock = threading.Lock()
+        self.counters = dict.fromkeys(
+            ["refresh_ok", "refresh_reuse", "refresh_unknown", "msg_ok", "msg_401", "revoke"], 0)
+
+    def count(self, what):
+        with self.lock:
+            self.counters[what] += 1
+
+    def write(self, record):
+        with self.lock, open(self.path, "a", encoding="utf-8") as log:
+            log.write(json.dumps({"t": round(time.time(), 3), **record}) + "\n")
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    journal: Journal
+
+    def do_GET(self):
+        self.handle_request()
+
+    def do_POST(self):
+        self.handle_request()
+
+    def do_HEAD(self):
+        self.record = {}
+        self.reply(200, {})
+
+    def log_message(self, *_):
+        pass
+
+    def handle_request(self):
+        url = urllib.parse.urlparse(self.path)
+        query = dict(urllib.parse.parse_qsl(url.query))
+        body = self.read_body()
+        bearer = self.bearer()
+        self.record = {"m": self.command, "host": self.headers.get("host"), "path": self.path,
+                       "ua": self.headers.get("user-agent"), "bearer": bearer[:30] if bearer else None,
+                       "xkey": bool(self.headers.get("x-api-key"))}
+        try:
+            self.route(url.path, query, body)
+        finally:
+            self.journal.write(self.record)
+
+    def route(self, path, query, body):
+        posted = self.command == "POST"
+        if path == "/_admin/mint":
+            self.mint(float(query.get("access_left", "3600")))
+        elif path == "/_admin/revoke":
+            self.reply(200 if LOGINS.revoke(query.get("family"), query.get("token")) else 404, {})
+        elif path == "/_admin/stats":
+            self.reply(200, {**self.journal.counters, "families": LOGINS.revoked_by_family()})
+        elif path == "/v1/oauth/token" and posted:
+            self.refresh(json.loads(body))
+        elif path == "/v1/oauth/token/revoke":
+            self.journal.count("revoke")
+            self.reply(200, {})
+        elif path.startswith("/v1/messages") and posted:
+            self.answer(path, json.loads(body))
+        elif path == "/api/oauth/profile":
+            self.reply_if_logged_in(PROFILE)
+        elif path == "/api/oauth/claude_cli/roles":
+            self.reply_if_logged_in({"organization_role": "admin", "workspace_role": None,
+                                     "organization_name": "Fake Org"})
+        elif path in ("/", "/api/hello", "/v1/oauth/hello"):
+            self.reply(200, {"message": "hello"})
+        else:
+            self.reply_error(404, "not_found_error", "stand-in: no such path")
+
+    def mint(self, access_left):
+        access_token, refresh_token = LOGINS.mint(access_left)
+        self.reply(200, {"claudeAiOauth": {
+            "accessToken": access_token, "refreshToken": refresh_token,
+            "expiresAt": int((time.time() + access_left) * 1000), "scopes": SCOPES,
+            "subscriptionType": "max", "rateLimitTier": "default_claude_max_5x"}})
+
+    def refresh(self, request):
+        self.record["refresh_token"] = str(request.get("refresh_token"))[:30]
+        time.sleep(TOKEN_DELAY)
+        try:
+            access_token, refresh_token = LOGINS.refresh(request.get("refresh_token"))
+        except RefreshRefused as refusal:
+            self.journal.count("refresh_unknown" if str(refusal) == "unknown" else "refresh_reuse")
+            self.record["refused"] = str(refusal)
+            self.reply(400, {"error": "invalid_grant",
+                             "error_description": "Refresh token not found or invalid"})
+            return
+        self.journal.count("refresh_ok")
+        self.reply(200, {
+            "token_type": "Bearer", "access_token": access_token, "refresh_token": refresh_token,
+            "expires_in": int(LOGINS.access_lifetime), "scope": " ".join(SCOPES),
+            "account": {"uuid": ACCOUNT, "email_address": "fake@example.invalid"},
+            "organization": {"uuid": ORGANIZATION, "name": "Fake Org"}})
+
+    def answer(self, path, request):
+        if not self.logged_in():
+            self.journal.count("msg_401")
+            self.deny()
+            return
+        if path.endswith("count_tokens"):
+            self.reply(200, {"input_tokens": 10})
+            return
+        self.journal.count("msg_ok")
+        self.record["model"] = request.get("model")
+        time.sleep(MESSAGE_DELAY)
+        if request.get("stream"):
+            self.reply(200, messages.event_stream(request), "text/event-stream")
+        else:
+            self.reply(200, messages.whole_message(request))
+
+    def bearer(self):
+        scheme, _, token = (self.headers.get("authorization") or "").partition(" ")
+        return token if scheme.lower() == "bearer" else None
+
+    def logged_in(self):
+        return LOGINS.accepts(self.bearer())
+
+    def reply_if_logged_in(self, answer):
+        if self.logged_in():
+            self.reply(200, answer)
+        else:
+            self.deny()
+
+    def deny(self):
+        self.reply_error(401, "authentication_error", "OAuth authentication is invalid (stand-in).")
+
+    def reply_error(self, status, kind, text):
+        self.reply(status, {"type": "error", "error": {"type": kind, "message": text}})
+
+    def reply(self, status, answer, content_type="application/json"):
+        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        self.record["status"] = status
+        self.send_response(status)
+        self.send_header("content-type", content_type)
+        self.send_header("request-id", f"req_FAKE{secrets.token_hex(6)}")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def read_body(self):
+        length = int(self.headers.get("content-length") or 0)
+        if length:
+            return self.rfile.read(length)
+        body = b""
+        if "chunked" in (self.headers.get("transfer-encoding") or ""):
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        return body
+
+
+PROFILE = {
+    "account": {"uuid": ACCOUNT, "email": "fake@example.invalid", "display_name": "Fake", "full_name": "Fake User",
+                "has_claude_max": True, "has_claude_pro": False, "created_at": "2025-01-01T00:00:00Z"},
+    "organization": {"uuid": ORGANIZATION, "name": "Fake Org", "organization_type": "claude_max",
+                     "billing_type": "stripe_subscription", "rate_limit_tier": "default_claude_max_5x",
+                     "has_extra_usage_enabled": False, "subscription_created_at": "2025-01-01T00:00:00Z",
+                     "cc_onboarding_flags": {}},
+}
+
+
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128
+
+    def handle_error(self, request, client_address):
+        # A client that goes away in the middle is what some tests are about.
+        if not isinstance(sys.exc_info()[1], (ConnectionError, ssl.SSLError)):
+            super().handle_error(request, client_address)
+
+
+def make_certificates(directory):
+    """ca.pem, and server.pem with server.key signed by it."""
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+
+    names = ",".join(f"DNS:{name}" for name in HOST_NAMES)
+    (directory / "names").write_text(f"subjectAltName={names}\n", encoding="ascii")
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=claude-init test CA",
+            "-keyout", "ca.key", "-out", "ca.pem")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={HOST_NAMES[0]}",
+            "-keyout", "server.key", "-out", "server.csr")
+    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+            "-days", "2", "-extfile", "names", "-out", "server.pem")
+
+
+def main():
+    directory = Path(sys.argv[1])
+    port = int(sys.argv[2]) if len(sys.argv) > 2 else 443
+    make_certificates(directory)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(directory / "server.pem", directory / "server.key")
+    Handler.journal = Journal(directory / "requests.jsonl")
+    server = Server(("127.0.0.1", port), Handler)
+    server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    print("ready", flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

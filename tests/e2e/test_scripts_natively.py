@@ -1,0 +1,119 @@
+"""The two commands of README.md on a machine without an engine, as root and as anybody else.
+
+What needs a network (packages, npm) is prepared first. Then a person sits at a terminal in a network namespace where
+only the stand-in can be reached.
+"""
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from harness import ANSWER, RIG, TOP, Store, Terminal, clean_environment, mode
+
+SETUP = TOP / "scripts/setup/setup-claude-interactive.sh"
+TRY = TOP / "scripts/setup/test-claude-auth.sh"
+PERSON = 1000
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="a network namespace needs root")
+
+
+@pytest.fixture(scope="module")
+def machine():
+    """A home that everybody can reach, with the CLI in its place; pytest's own directories are root's alone."""
+    with tempfile.TemporaryDirectory(prefix="e2e-native-") as name:
+        home = Path(name)
+        home.chmod(0o755)
+        # npm's own configuration and the machine's certificates, for this step only.
+        network = {name: value for name, value in os.environ.items()
+                   if name.lower().startswith(("npm_config_", "http_proxy", "https_proxy", "no_proxy"))
+                   or name == "NODE_EXTRA_CA_CERTS"}
+        network.setdefault("NPM_CONFIG_USERCONFIG", os.path.expanduser("~/.npmrc"))
+        subprocess.run([SETUP, "--prepare"], check=True, timeout=500,
+                       env=clean_environment(home, CLAUDE_INIT_ENGINE="none", **network))
+        yield home
+
+
+class Person:
+    """Somebody at a terminal on that machine. A person's passwd entry exists in the mount namespace only."""
+
+    BECOME = ('cp /etc/passwd "$HOME/passwd" && echo "person:x:1000:1000::$HOME:/bin/bash" >> "$HOME/passwd" && '
+              'mount --bind "$HOME/passwd" /etc/passwd && chmod 755 "$(dirname "$RIG_CA")" && '
+              "exec setpriv --reuid=1000 --regid=1000 --clear-groups ")
+
+    def __init__(self, home, uid):
+        self.home = home
+        self.store = Store(home / ".claude-hub")
+        # As a user has it who uses the CLI himself.
+        self.own_login = home / ".claude/.credentials.json"
+        self.own_login.parent.mkdir(exist_ok=True)
+        self.own_login.write_text("the user's own", encoding="utf-8")
+        subprocess.run(["chown", "-R", f"{uid}:{uid}", home], check=True)
+        environment = clean_environment(home, CLAUDE_INIT_ENGINE="none", RIG_PASS="HOME CLAUDE_INIT_ENGINE")
+        shell = "bash --norc -i"
+        self.terminal = Terminal(RIG / "with-endpoint", ["bash", "-c", self.BECOME + shell if uid else shell],
+                                 env=environment, cwd=str(TOP))
+        self.terminal.expect_prompt()
+        self.type('export NODE_EXTRA_CA_CERTS="$RIG_CA"; stty columns 200')
+        self.type('login() { curl -s --cacert "$RIG_CA" -X POST "$RIG_URL/_admin/mint" | '
+                  'jq -r .claudeAiOauth.refreshToken > "$HOME/refresh-token"; }; login')
+
+    def type(self, line):
+        """Types a line and waits for the next prompt; what came in between."""
+        self.terminal.sendline(line)
+        self.terminal.expect_prompt()
+        return Terminal.SEQUENCE.sub("", self.terminal.before)
+
+    def status(self):
+        return int(self.type("echo status=$?").split("status=")[-1].split()[0])
+
+
+@pytest.fixture(params=[0, PERSON], ids=["root", "person"])
+def person(request, machine):
+    subprocess.run(["rm", "-rf", machine / ".claude-hub"], check=True)
+    person = Person(machine, request.param)
+    yield person
+    person.terminal.sendline("exit")
+    person.terminal.finish()
+
+
+def test_log_in_by_hand_and_find_out_that_it_works(person):
+    greeting = person.type(str(SETUP))
+    assert "on this machine" in greeting
+    assert "claude --dangerously-skip-permissions" in greeting
+    person.type(f"CLAUDE_CODE_OAUTH_REFRESH_TOKEN=$(cat {person.home}/refresh-token) "
+                'CLAUDE_CODE_OAUTH_SCOPES="user:inference user:profile" claude auth login')
+    told = person.type("exit")
+    assert person.status() == 0, told
+    assert "Saved the login of" in told
+    assert "scripts/setup/test-claude-auth.sh" in told
+
+    owner = person.own_login.stat().st_uid
+    assert person.store.oauth["refreshToken"].startswith("sk-ant-ort01-FAKE")
+    assert {status.st_uid for status in person.store.files().values()} == {owner}
+    assert mode(person.store.path.stat()) == 0o700
+
+    before = person.store.fingerprint()
+    told = person.type(f"{TRY} 2>/dev/null")
+    assert told.splitlines()[-2] == ANSWER, person.terminal.text
+    assert person.status() == 0
+    assert person.store.fingerprint() == before
+
+    # Nothing was left behind, and nothing of the user's own was touched.
+    assert person.own_login.read_text(encoding="utf-8") == "the user's own"
+    assert not (person.home / ".claude.json").exists()
+    assert not list((person.home / ".local/share/claude-init").glob("home.*"))
+
+
+def test_says_no_when_nobody_has_logged_in(person):
+    told = person.type(str(TRY))
+    assert "nobody has logged in" in told
+    assert person.status() == 66
+
+
+def test_leaving_without_a_login_is_not_a_success(person):
+    person.type(str(SETUP))
+    told = person.type("exit")
+    assert "Not logged in" in told
+    assert person.status() == 67
