@@ -106,7 +106,8 @@ prepare_image() {
 run_in_container() {
   local image=$1 variable arguments extra access=''
   shift
-  arguments=(run --rm --hostname "$image" --entrypoint claude-init)
+  # The store's name on this side of the wall, for what claude-init tells a person to type.
+  arguments=(run --rm --hostname "$image" --env "CLAUDE_HUB_DIR=$store" --entrypoint claude-init)
   if [[ -t 0 ]]; then arguments+=(--interactive); fi
   if [[ -t 0 && -t 1 ]]; then arguments+=(--tty); fi
   for variable in "${passed_variables[@]}" ${CLAUDE_INIT_CLI_ENV:-}; do

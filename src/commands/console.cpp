@@ -3,8 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cerrno>
-
+#include "base/output.h"
 #include "log/redact.h"
 
 namespace claude_init::commands {
@@ -17,15 +16,11 @@ constexpr std::string_view kRed = "\x1b[31m";
 constexpr std::string_view kDim = "\x1b[2m";
 constexpr std::string_view kReset = "\x1b[0m";
 
+// What is said at the end is worth a moment, and no more: the engine's kill may be near.
+constexpr Milliseconds kPatience{500};
+
 void put(std::string_view text) {
-  const std::string line = log::redact(text) + '\n';
-  std::string_view rest = line;
-  while (!rest.empty()) {
-    const ssize_t n = ::write(STDERR_FILENO, rest.data(), rest.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return;  // the terminal has gone: there is nobody to tell
-    rest.remove_prefix(static_cast<std::size_t>(n));
-  }
+  write_to_reader(STDERR_FILENO, log::redact(text) + '\n', kPatience);
 }
 
 }  // namespace

@@ -25,14 +25,17 @@ void print(std::string_view text) {
 
 }  // namespace
 
-health::Context health_context(const std::string& store, const options::Environment& environment) {
+health::Context health_context(const store::Inspection& inspection, const options::Environment& environment) {
   health::Context context;
   context.now = unix_now();
   context.in_container = fs::in_container();
-  context.reader = fs::current_identity();
+  // A store is read with the rights of its root's owner, where we may take them.
+  const fs::ActAs as(inspection.owner);
+  const bool exists = inspection.state != login::State::no_store;
+  context.reader = exists && as.effective() ? inspection.owner : fs::current_identity();
   context.shadowing =
       login::shadowing_variables([&](std::string_view name) { return environment.get(name); });
-  context.setup_command = setup_command_line(store, context.in_container);
+  context.setup_command = setup_command_line(inspection.path, context.in_container, environment);
   return context;
 }
 
@@ -43,8 +46,8 @@ int health_command(const options::Health& options, const options::Environment& e
     return kExitUnhealthy;
   }
   const std::string path = choose_store(options.store, account->home, environment);
-  const health::Context context = health_context(path, environment);
-  const store::Inspection inspection = store::inspect(path, context.now);
+  const store::Inspection inspection = store::inspect(path, unix_now());
+  const health::Context context = health_context(inspection, environment);
   print(options.json ? health::as_json(inspection, context) : health::as_text(inspection, context));
   return health::is_healthy(inspection.state) ? kExitOk : kExitUnhealthy;
 }

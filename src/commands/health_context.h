@@ -7,8 +7,8 @@
 
 namespace claude_init::commands {
 
-/// What the words about the store at `store` depend on, as it is now and here.
-[[nodiscard]] health::Context health_context(const std::string& store,
+/// What the words about an inspected store depend on, as it is now and here.
+[[nodiscard]] health::Context health_context(const store::Inspection& inspection,
                                              const options::Environment& environment);
 
 }  // namespace claude_init::commands

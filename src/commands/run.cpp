@@ -16,6 +16,8 @@
 #include "health/health.h"
 #include "log/log.h"
 #include "options/exit_status.h"
+#include "store/capture.h"
+#include "store/lock.h"
 #include "store/restore.h"
 #include "store/store.h"
 #include "workcopy/account.h"
@@ -57,7 +59,7 @@ void tell(const health::Explanation& words, const options::Environment& environm
 /// Whether there is a login to run with, or something that stands in for it; 0, or the status to refuse with.
 int check_login(const options::Run& options, const options::Environment& environment,
                 const store::Inspection& inspection) {
-  const health::Context context = health_context(inspection.path, environment);
+  const health::Context context = health_context(inspection, environment);
   const health::Explanation words = health::explain(inspection, context);
   const bool handed_on = options.refresh_token == store::RefreshToken::copy;
   const bool usable = health::can_be_used(inspection.state, handed_on);
@@ -142,6 +144,44 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
   return std::move(*copy);
 }
 
+/// The right to renew the store's login.
+struct Renewal {
+  store::Store store;
+  store::Lock lock;
+};
+
+/// With --refresh-token=copy the CLI can renew in its copy, which spends the store's token: one session at a
+/// time may, and what it renews goes back. Nothing where the store cannot be written; then it is said what
+/// that means. Error: busy.
+Result<std::optional<Renewal>> take_renewal(const store::Inspection& inspection) {
+  std::optional<Renewal> none;
+  auto store = store::Store::open(inspection.path);
+  if (!store) return none;  // no login, so nothing to renew: that has been told
+  if (const auto prepared = store->prepare(0); !prepared) {
+    log::failure(log::Level::warn, prepared.error());
+    log::warn("a login that this run renews is lost with its copy, and then the store's is spent");
+    return none;
+  }
+  auto lock = store::Lock::acquire(*store, "setup", "run", Milliseconds(0));
+  if (!lock) return lock.error_with("only one session at a time may renew the login");
+  return std::optional(Renewal{std::move(*store), std::move(*lock)});
+}
+
+/// What the CLI renewed in its copy, back into the store: the login and nothing else.
+Result<void> give_back_login(const workcopy::WorkingCopy& copy, const store::Store& store,
+                             const workcopy::Account& account) {
+  constexpr Milliseconds kWait{2000};
+  const auto lock = store::Lock::acquire(store, "store", "capture", kWait);
+  if (!lock) return lock.error();
+  store::CaptureOptions capture;
+  capture.extent = store::Extent::login;
+  capture.filter.exclude = {std::string(store::kClaudeJson)};
+  const auto report = store::capture(copy.state(), {account.uid, account.gid}, store, *lock, capture);
+  if (!report) return report.error();
+  log::info("login given back", {{"store", store.path()}, {"reason", report->login.reason}});
+  return {};
+}
+
 /// The account's home directory; the working copy where it has none that it can enter. "/" is what an account
 /// without passwd entry gets: no home.
 std::string home_for(const workcopy::Account& account, const workcopy::WorkingCopy& copy) {
@@ -174,7 +214,7 @@ supervise::Command command_for(const options::Run& options, options::Environment
 /// 2. A login that can be used, or a refusal that says what to do.
 /// 3. A working copy of the store's state, the target's own.
 /// 4. The command, as the target: instead of us, or supervised.
-/// 5. Nothing is left behind.
+/// 5. A login that was renewed goes back; nothing is left behind.
 int run_command(const options::Run& options, const options::Environment& environment,
                 const supervise::Inherited& inherited) {
   // 1.
@@ -189,6 +229,13 @@ int run_command(const options::Run& options, const options::Environment& environ
   // 2.
   const store::Inspection inspection = store::inspect(path, unix_now());
   if (const int status = check_login(options, environment, inspection); status != kExitOk) return status;
+
+  std::optional<Renewal> renewal;
+  if (options.refresh_token == store::RefreshToken::copy) {
+    auto taken = take_renewal(inspection);
+    if (!taken) return refuse(taken.error(), exit_status_of(taken.error()));
+    renewal = std::move(*taken);
+  }
 
   // 3.
   Prepared prepared = prepare_copy(options, environment, *account, inspection);
@@ -210,6 +257,11 @@ int run_command(const options::Run& options, const options::Environment& environ
   const auto outcome = supervise::supervise(io, inherited, options.supervision, command);
 
   // 5.
+  if (renewal) {
+    if (const auto given = give_back_login(copy, renewal->store, *account); !given) {
+      return refuse(given.error_with("the login stays in " + copy.root()), exit_status_of(given.error()));
+    }
+  }
   wipe(copy);
   return outcome ? outcome->exit_status : refuse(outcome.error(), kExitSystem);
 }

@@ -48,14 +48,15 @@ void tell_list(const Console& console, std::string_view what, const List& list, 
     console.text("  " + show(item));
   }
   if (list.size() > kNamedAtMost) {
-    console.text(
-        fmt::format("  … and {} more (--log-level debug names them all)", list.size() - kNamedAtMost));
+    console.text(fmt::format("  … and {} more (CLAUDE_INIT_LOG_LEVEL=debug names them all)",
+                             list.size() - kNamedAtMost));
   }
 }
 
 void tell_files(const Console& console, const store::CaptureReport& report) {
-  console.detail("files", fmt::format("{} new, {} changed, {} as they were ({} written)", report.added,
-                                      report.changed, report.unchanged, format_bytes(report.bytes)));
+  if (report.added + report.changed + report.unchanged > 0)
+    console.detail("files", fmt::format("{} new, {} changed, {} as they were ({} written)", report.added,
+                                        report.changed, report.unchanged, format_bytes(report.bytes)));
   tell_list(console, "files were not saved", report.skipped,
             [](const store::Skipped& s) { return fmt::format("{}: {}", printable(s.path), s.reason); });
   tell_list(console, "files were left out because the time before the engine's kill was over",
@@ -66,9 +67,10 @@ void tell_next(const Console& console, const SetupStore& store) {
   console.blank();
   if (store.in_container) {
     console.text("Use it, in any number of containers:");
-    console.command(fmt::format(
-        "docker run --rm -v \"${{CLAUDE_HUB_DIR:-$HOME/.claude-hub}}:{}:ro\" claude-runtime --print hello",
-        store.store.path()));
+    console.command(fmt::format("docker run --rm -v {}:{}:ro claude-runtime --print hello", store.host_side,
+                                store.store.path()));
+    if (store.host_side == "HOST_DIR")
+      console.text("HOST_DIR being what stood left of the colon in your -v just now.");
   } else {
     console.text("Use it:");
     console.command(
@@ -81,7 +83,10 @@ int tell_no_login(const Console& console, const SetupStore& store, const login::
   const std::string& path = store.store.path();
   switch (verdict.source_state) {
     case login::State::missing:
-      console.bad(fmt::format("Not logged in: there is no login to save, and {} has none either.", path));
+      console.bad(fmt::format("Not logged in: there is no login to save, and {} has {}.", path,
+                              verdict.store_state == login::State::missing
+                                  ? "none either"
+                                  : fmt::format("one that is {}", login::name_of(verdict.store_state))));
       console.text("Start setup again, type `claude`, follow /login, then `exit`.");
       break;
     case login::State::empty:
@@ -94,8 +99,9 @@ int tell_no_login(const Console& console, const SetupStore& store, const login::
                                verdict.reason.empty() ? "is not what the CLI writes" : verdict.reason));
       break;
     case login::State::unreadable:
-      console.bad("Login not saved: the CLI's .credentials.json cannot be read by its user.");
-      console.text("Was `claude` started as root, with sudo? Start setup again and log in without it.");
+      console.bad("Login not saved: the CLI's .credentials.json cannot be read.");
+      console.text(fmt::format("{}. If `claude` was started with sudo, log in again without.",
+                               printable(verdict.reason)));
       break;
     default:
       console.bad(fmt::format("Login not saved: it is {}.", login::name_of(verdict.source_state)));
@@ -113,7 +119,7 @@ int tell_kept(const Console& console, const SetupStore& store, const login::Verd
       return kExitNotLoggedIn;
     case login::State::usable:
     case login::State::renewable:
-      return kExitOk;
+      return exit_status_of(verdict.store_state);  // 0 where the store's works
     default:
       return exit_status_of(verdict.source_state);
   }
@@ -144,17 +150,17 @@ void greet(const Console& console, const SetupStore& store, const store::Inspect
 }
 
 int report_capture(const Console& console, const SetupStore& store, const store::CaptureReport& report,
-                   const store::Inspection& after) {
+                   bool login_is_new) {
+  const store::Inspection after = store::inspect(store.store.path(), unix_now());
   const login::Verdict& verdict = report.login;
   int status = kExitOk;
   console.blank();
   switch (verdict.choice) {
     case login::Choice::take:
-      if (verdict.account_changed) console.warning("This login is of another account than the one before.");
-      console.good(fmt::format("Saved the login of {} in {}", whose(after), store.store.path()));
-      break;
     case login::Choice::same:
-      console.good(fmt::format("Nothing new about the login of {} in {}", whose(after), store.store.path()));
+      if (verdict.account_changed) console.warning("This login is of another account than the one before.");
+      console.good(fmt::format("{} login of {} in {}", login_is_new ? "Saved the" : "Nothing new about the",
+                               whose(after), store.store.path()));
       break;
     case login::Choice::keep_store:
       status = tell_kept(console, store, verdict);
@@ -175,9 +181,10 @@ int report_capture(const Console& console, const SetupStore& store, const store:
 
 int report_failure(const Console& console, const SetupStore& store, const Error& error) {
   console.blank();
-  console.bad(fmt::format("Not saved: {}", error.message()));
+  console.bad(fmt::format("Not everything was saved: {}", error.message()));
   if (!error.remedy.empty()) console.text(error.remedy);
-  console.text(fmt::format("What {} held before is still there, whole.", store.store.path()));
+  console.text(
+      fmt::format("Each file in {} is whole: as it was before, or as it is now.", store.store.path()));
   return exit_status_of(error);
 }
 

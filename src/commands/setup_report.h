@@ -14,11 +14,12 @@ namespace claude_init::commands {
 void greet(const Console& console, const SetupStore& store, const store::Inspection& before,
            bool greet_shell);
 
-/// After the capture. Returns 0, or the status of ours that says why no login was kept.
+/// After the capture. `login_is_new`: the session's login was saved, now or by a checkpoint. Returns 0, or
+/// the status of ours that says why no login was kept.
 int report_capture(const Console& console, const SetupStore& store, const store::CaptureReport& report,
-                   const store::Inspection& after);
+                   bool login_is_new);
 
-/// The capture failed: what is lost, what is not, what to do.
+/// The capture failed: what that means for what is in the store, and what to do.
 int report_failure(const Console& console, const SetupStore& store, const Error& error);
 
 }  // namespace claude_init::commands

@@ -4,12 +4,13 @@
 #include <sys/stat.h>
 
 #include <boost/filesystem/operations.hpp>
-
 #include <cerrno>
 
 #include "base/text.h"
+#include "commands/health_context.h"
 #include "commands/store_path.h"
 #include "fs/mounts.h"
+#include "health/health.h"
 #include "log/log.h"
 
 namespace claude_init::commands {
@@ -31,16 +32,24 @@ Result<void> create_directories(const std::string& path) {
 }
 
 /// A store that goes with the container is refused, or warned about where somebody may have meant it.
-Result<void> check_persistence(const std::string& path, bool allow_ephemeral, const Console& console) {
+Result<void> check_persistence(const std::string& path, bool allow_ephemeral,
+                               const options::Environment& environment, const Console& console) {
+  constexpr const char* kAllow =
+      "add -e CLAUDE_INIT_ALLOW_EPHEMERAL=1 (--allow-ephemeral) to go on all the same";
   const auto mounts = fs::read_mounts();
-  if (!mounts) return mounts.error_with("find out whether the store outlives this container");
+  if (!mounts && allow_ephemeral) return Done{};
+  if (!mounts) {
+    Error error = mounts.error_with("cannot find out whether the store outlives this container");
+    error.remedy = kAllow;
+    return error;
+  }
   // mountinfo knows resolved names only.
   boost::system::error_code ec;
   const std::string resolved = boost::filesystem::weakly_canonical(path, ec).string();
   const fs::Persistence persistence = fs::persistence_of(*mounts, ec ? path : resolved);
   log::debug("store's file system", {{"path", path}, {"persistence", static_cast<int>(persistence)}});
-  const std::string mount =
-      fmt::format("mount a directory or a named volume there:\n    {}", setup_command_line(path, true));
+  const std::string mount = fmt::format("mount a directory or a named volume there:\n    {}",
+                                        setup_command_line(path, true, environment));
   switch (persistence) {
     case fs::Persistence::mounted:
       return Done{};
@@ -54,7 +63,7 @@ Result<void> check_persistence(const std::string& path, bool allow_ephemeral, co
           ErrorKind::not_found,
           fmt::format("nothing is mounted at {}: a login saved there would be lost with this container",
                       path),
-          mount + "\n  or add --allow-ephemeral to go on all the same");
+          mount + "\n  or " + kAllow);
     case fs::Persistence::anonymous_volume:
       if (!allow_ephemeral) {
         console.warning(
@@ -82,7 +91,8 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
   log::debug("store chosen", {{"path", path}, {"container", in_container ? "yes" : "no"}});
 
   if (in_container) {
-    if (auto kept = check_persistence(path, options.allow_ephemeral, console); !kept) return kept.error();
+    if (auto kept = check_persistence(path, options.allow_ephemeral, environment, console); !kept)
+      return kept.error();
   }
   // On the host any directory is fine; in a container --allow-ephemeral may name one that is not there yet.
   if (!in_container || options.allow_ephemeral) {
@@ -91,11 +101,20 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
   auto store = store::Store::open(path);
   if (!store) return store.error();
 
-  SetupStore found{std::move(*store), in_container, path == account.home + "/.claude", false};
+  SetupStore found{std::move(*store), in_container, host_side_of(path, environment),
+                   path == account.home + "/.claude", false};
   if (auto fit = found.store.prepare(kNeededBytes); !fit) {
     // The documented way to try a login out: `-v DIR:/home/node/.claude:ro`. Nobody expects a capture there.
     if (!found.at_home || fit.error().kind != ErrorKind::read_only) return fit.error();
     found.read_only = true;
+  }
+  // What cannot be read cannot be judged, and a new login would not be allowed to replace it.
+  const store::Inspection before = store::inspect(path, unix_now());
+  if (before.state == login::State::unreadable) {
+    const health::Explanation words = health::explain(before, health_context(before, environment));
+    std::string remedies;
+    for (const std::string& remedy : words.remedies) remedies += (remedies.empty() ? "" : "\n  ") + remedy;
+    return make_error(ErrorKind::permission, words.headline + ". " + words.meaning, remedies);
   }
   return found;
 }

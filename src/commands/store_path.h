@@ -16,8 +16,13 @@ inline constexpr std::string_view kDefaultStore = "/claude-auth";
 [[nodiscard]] std::string choose_store(const std::string& option, std::string_view home,
                                        const options::Environment& environment);
 
-/// What a person types on the host to log in into `store`: how the store came into this container is not
-/// known here, so the host's side is written as the documented default.
-[[nodiscard]] std::string setup_command_line(const std::string& store, bool in_container);
+/// What stands left of the colon in the `-v` that brought the store into this container: $CLAUDE_HUB_DIR if
+/// it was passed in, the name of a named volume, else HOST_DIR: a bind mount's source is not to be seen from
+/// inside.
+[[nodiscard]] std::string host_side_of(const std::string& store, const options::Environment& environment);
+
+/// What a person types to log in into `store`.
+[[nodiscard]] std::string setup_command_line(const std::string& store, bool in_container,
+                                             const options::Environment& environment);
 
 }  // namespace claude_init::commands

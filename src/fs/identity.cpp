@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <array>
@@ -36,6 +37,12 @@ std::vector<gid_t> supplementary_groups() {
   return groups;
 }
 
+/// Whenever these ids change the kernel resets this to what fs.suid_dumpable says (proc(5)); a core dump of
+/// ours would hold tokens.
+void stay_undumpable() {
+  ::prctl(PR_SET_DUMPABLE, 0);
+}
+
 }  // namespace
 
 Identity current_identity() {
@@ -51,6 +58,7 @@ ActAs::ActAs(Identity who) : before_(fs_identity()) {
   if (before_ == who) return;
   ::setfsuid(who.uid);
   ::setfsgid(who.gid);
+  stay_undumpable();
   changed_ = true;
   effective_ = fs_identity().uid == who.uid;
   if (!effective_) {
@@ -71,6 +79,7 @@ ActAs::~ActAs() {
 void ActAs::restore() {
   ::setfsuid(before_.uid);
   ::setfsgid(before_.gid);
+  stay_undumpable();
   if (!groups_.empty()) ::setgroups(groups_.size(), groups_.data());
   changed_ = false;
 }

@@ -61,14 +61,11 @@ std::optional<Mount> parse_line(std::string_view line) {
   return mount;
 }
 
-/// …/volumes/64 hexadecimal digits/_data: the name that Docker and podman give a volume nobody named.
-bool is_anonymous_volume(std::string_view root) {
-  constexpr std::string_view kVolumes = "/volumes/";
+/// 64 hexadecimal digits: what Docker and podman call a volume that nobody named.
+bool is_anonymous_volume(const Mount& mount) {
   constexpr std::size_t kDigits = 64;
-  const std::size_t at = root.rfind(kVolumes);
-  if (at == std::string_view::npos) return false;
-  root.remove_prefix(at + kVolumes.size());
-  return root.find_first_not_of("0123456789abcdef") == kDigits && root.substr(kDigits).starts_with("/_data");
+  const std::string name = volume_name(mount);
+  return name.size() == kDigits && name.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
 bool lies_on(std::string_view path, std::string_view mount_point) {
@@ -85,6 +82,18 @@ std::vector<Mount> parse_mountinfo(std::string_view text) {
     if (auto mount = parse_line(line)) mounts.push_back(std::move(*mount));
   }
   return mounts;
+}
+
+std::string volume_name(const Mount& mount) {
+  constexpr std::string_view kVolumes = "/volumes/";
+  constexpr std::string_view kData = "/_data";
+  const std::string_view root = mount.root;
+  const std::size_t at = root.rfind(kVolumes);
+  if (at == std::string_view::npos) return {};
+  const std::string_view rest = root.substr(at + kVolumes.size());
+  const std::size_t end = rest.find('/');
+  if (end == std::string_view::npos || !rest.substr(end).starts_with(kData)) return {};
+  return std::string(rest.substr(0, end));
 }
 
 Result<std::vector<Mount>> read_mounts() {
@@ -115,21 +124,20 @@ Persistence persistence_of(const std::vector<Mount>& mounts, std::string_view pa
   const Mount* mount = mount_of(mounts, path);
   if (mount == nullptr || mount->mount_point == "/") return Persistence::container_layer;
   if (mount->fs_type == "tmpfs" || mount->fs_type == "ramfs") return Persistence::memory;
-  if (is_anonymous_volume(mount->root) ||
-      mount->root.find("/kubernetes.io~empty-dir/") != std::string::npos) {
+  if (is_anonymous_volume(*mount) || mount->root.find("/kubernetes.io~empty-dir/") != std::string::npos) {
     return Persistence::anonymous_volume;
   }
   return Persistence::mounted;
 }
 
 bool in_container() {
+  if (std::getenv("KUBERNETES_SERVICE_HOST") != nullptr || std::getenv("container") != nullptr) return true;
   // A virtual machine made from an image keeps that image's marker files, but its root is a whole disk; a
   // container's is an overlay, or a directory of somebody else's disk.
   const auto mounts = read_mounts();
   const Mount* root = mounts ? mount_of(*mounts, "/") : nullptr;
   if (root != nullptr && root->root == "/" && root->source.starts_with("/dev/")) return false;
   if (::access("/.dockerenv", F_OK) == 0 || ::access("/run/.containerenv", F_OK) == 0) return true;
-  if (std::getenv("KUBERNETES_SERVICE_HOST") != nullptr || std::getenv("container") != nullptr) return true;
   return ::getpid() == 1 && root != nullptr && root->fs_type == "overlay";
 }
 

@@ -31,12 +31,15 @@ enum class Persistence {
 };
 /// The mount that `path` (absolute, resolved) lies on, by longest mount point; nullptr if none.
 [[nodiscard]] const Mount* mount_of(const std::vector<Mount>& mounts, std::string_view path);
+/// The name of an engine's volume (its directory is …/volumes/NAME/_data); "" where it is none.
+[[nodiscard]] std::string volume_name(const Mount& mount);
 /// Whether `path` itself is a mount point.
 [[nodiscard]] bool is_mount_point(const std::vector<Mount>& mounts, std::string_view path);
 [[nodiscard]] Persistence persistence_of(const std::vector<Mount>& mounts, std::string_view path);
 
-/// Whether we run inside a container (Docker, podman, Kubernetes, any OCI runtime): /.dockerenv,
-/// /run/.containerenv, KUBERNETES_SERVICE_HOST, $container, or an overlay root with PID 1 being ours.
+/// Whether we run inside a container (Docker, podman, Kubernetes, any OCI runtime): KUBERNETES_SERVICE_HOST
+/// or $container is set; or, where the root is not a whole disk, /.dockerenv or /run/.containerenv is there,
+/// or it is an overlay and we are PID 1.
 [[nodiscard]] bool in_container();
 
 }  // namespace claude_init::fs

@@ -118,18 +118,18 @@ Result<UniqueFd> open_beneath_by_hand(int directory, std::string_view path, int 
   return fd;
 }
 
-Result<UniqueFd> open_root(const std::string& path, Identity who) {
-  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+Result<UniqueFd> open_root(const std::string& path, Identity who, int flags) {
+  const int how = flags | O_DIRECTORY | O_CLOEXEC;
   {
     const ActAs as(who);
-    UniqueFd fd(::open(path.c_str(), kFlags));
+    UniqueFd fd(::open(path.c_str(), how));
     if (fd.valid()) return fd;
     if (errno != EACCES) return open_error(errno, path);
   }
   const UniqueFd place(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!place.valid()) return open_error(errno, path);
   const ActAs as(who);
-  UniqueFd fd(::openat(place.get(), ".", kFlags));
+  UniqueFd fd(::openat(place.get(), ".", how));
   if (!fd.valid()) return open_error(errno, path);
   return fd;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -29,10 +30,10 @@ enum class Links {
 [[nodiscard]] Result<UniqueFd> open_beneath_by_hand(int directory, std::string_view path, int flags,
                                                     Links links, mode_t mode = 0);
 
-/// The directory at `path`, which a person named and whose own links are followed, opened for reading with
-/// the rights of `who`. Where `who` may not search the way to it, we go there with our own rights and enter
-/// it with theirs. Errors: not_found, permission.
-[[nodiscard]] Result<UniqueFd> open_root(const std::string& path, Identity who);
+/// The directory at `path`, which a person named and whose own links are followed, opened with the rights of
+/// `who`: for reading, or with O_PATH as a place to open things in. Where `who` may not search the way to it,
+/// we go there with our own rights and enter it with theirs. Errors: not_found, permission.
+[[nodiscard]] Result<UniqueFd> open_root(const std::string& path, Identity who, int flags = O_RDONLY);
 
 struct RegularFile {
   UniqueFd fd;

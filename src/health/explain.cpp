@@ -65,9 +65,7 @@ Explanation renewable(const store::Inspection& inspection, const Context& contex
   out.meaning = fmt::format(
       "The access token ran out {}, as each does after some hours; the login lives and renews it. {}",
       when(login.expires_at, context.now), login_deadline(login, context.now));
-  out.remedies = {"renew it by using the CLI once: " + context.setup_command + " claude --print hi",
-                  "or hand the refresh token on to one container, and to no second one at the same time: "
-                  "claude-init run --refresh-token copy"};
+  out.remedies = {"renew it by using the CLI once: " + context.setup_command + " claude --print hi"};
   return out;
 }
 
@@ -167,6 +165,13 @@ Explanation unreadable(const store::Inspection& inspection, const Context& conte
                   reader.gid);
   const std::string directory = context.in_container ? "HOST_DIR" : shell_quote(inspection.path);
   const std::string where = context.in_container ? "on the host: " : "";
+  if (!inspection.problem.empty() && !inspection.denied) {
+    out.headline = "unreadable: " + credentials_of(inspection);
+    out.meaning = printable(inspection.problem) + ".";
+    out.remedies = {"it should be a plain file that the CLI wrote: look at it with ls -la " +
+                    shell_quote(inspection.path)};
+    return out;
+  }
   if (reader.uid == owner.uid && (!file_seen || (inspection.file_mode & 0400) != 0)) {
     out.remedies = {
         "the modes allow it, so something else forbids it: with SELinux, mount with :Z at the end "

@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 
+#include "base/output.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "log/redact.h"
@@ -89,14 +89,8 @@ void write(Level level, std::string_view message, std::initializer_list<Field> f
   std::string line = redact(g_format == Format::json ? json_line(level, message, fields)
                                                      : text_line(level, message, fields));
   line += "\n";
-  // Nobody reads, or a full pipe that will not drain: a log line is not worth more than the work it tells of.
-  std::string_view rest = line;
-  while (!rest.empty()) {
-    const ssize_t n = ::write(STDERR_FILENO, rest.data(), rest.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return;
-    rest.remove_prefix(static_cast<std::size_t>(n));
-  }
+  // A log line is not worth more than the work it tells of.
+  write_to_reader(STDERR_FILENO, line, Milliseconds(0));
 }
 
 void failure(Level level, const Error& error) {

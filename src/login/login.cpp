@@ -204,7 +204,8 @@ Judged judge_file(std::string_view text, UnixMs now) {
 }
 
 /// 1. A source that does not work never replaces a store that does.
-/// 2. A store that does not work is replaced by a source that does.
+/// 2. A store that does not work is replaced by a source that does; one that works is not by what the source
+///    was given at its start.
 /// 3. Both work, with the same access token: only what was written beside it can have changed, and a copy
 ///    that had its refresh token withheld, or its deadline set back to force a renewal, is not a change.
 /// 4. Both work: not without the refresh token that the store has, not of another account unless that is
@@ -234,6 +235,10 @@ Verdict compare(std::optional<std::string_view> source, std::optional<std::strin
   }
   // 2.
   if (!works(to.state)) return decide(Choice::take);
+  if (!rules.given_access_token.empty() && from.parsed.access_token.reveal() == rules.given_access_token &&
+      !(from.parsed.access_token == to.parsed.access_token)) {
+    return decide(Choice::same);  // somebody else has renewed or changed the store's meanwhile
+  }
 
   // 3.
   const bool loses_refresh_token = ours.has_refresh_token && !theirs.has_refresh_token;
@@ -259,6 +264,11 @@ Result<Secret> without_refresh_token(std::string_view text) {
     if (oauth->is_object()) oauth->erase(kRefreshToken);
   }
   return Secret(document->dump());
+}
+
+Secret access_token(std::string_view text) {
+  auto parsed = parse_with_tokens(text);
+  return parsed ? std::move(parsed->access_token) : Secret();
 }
 
 std::string account_email(std::string_view claude_json) {

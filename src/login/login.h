@@ -78,6 +78,9 @@ struct Verdict {
 };
 struct Rules {
   bool allow_account_change = false;  // a person in setup may change it on purpose
+  // The access token that the source was given at its start: a login that still has it was not made there,
+  // and never replaces one that works. Not owned; "" = unknown.
+  std::string_view given_access_token{};
 };
 /// An empty, unparsable, blanked, older login, one without refresh token where the store has one, or one of
 /// another account never replaces one that is better.
@@ -89,6 +92,9 @@ struct Rules {
 /// `refreshTokenExpiresAt`, so that a reader without the token still knows when the login ends.
 /// A copy without refresh token never calls the token endpoint (measured). Error: invalid.
 [[nodiscard]] Result<Secret> without_refresh_token(std::string_view text);
+
+/// The access token of a login file; empty where it has none.
+[[nodiscard]] Secret access_token(std::string_view text);
 
 /// `oauthAccount.emailAddress` of a `.claude.json`, "" if it has none or cannot be parsed.
 [[nodiscard]] std::string account_email(std::string_view claude_json);

@@ -165,6 +165,11 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
          true},
         words, [](Run& run, std::vector<std::string> command) -> std::string {
           run.command = complete_command(std::move(command), {"claude"});
+          if (run.exec && run.refresh_token == store::RefreshToken::copy) {
+            return "--exec leaves nobody to save a login that the command renews; take away one of --exec "
+                   "and "
+                   "--refresh-token copy";
+          }
           return "";
         });
   }

@@ -1,5 +1,7 @@
 #include "store/capture.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -13,11 +15,13 @@
 namespace claude_init::store {
 namespace {
 
-constexpr std::uint64_t kFewFiles = 16;  // up to here, syncing each costs less than syncing the file system
+// Files and directories that are synced one by one. syncfs also waits for what everybody else has written to
+// the file system: only where there is so much that it costs less all the same.
+constexpr std::uint64_t kFew = 32;
 
 /// A directory of the source, or nothing where it is missing: nobody has used the CLI yet.
-Result<std::optional<UniqueFd>> open_source(const std::string& path, fs::Identity who) {
-  auto opened = fs::open_root(path, who);
+Result<std::optional<UniqueFd>> open_source(const std::string& path, fs::Identity who, int flags) {
+  auto opened = fs::open_root(path, who, flags);
   if (opened) return std::optional<UniqueFd>(std::move(*opened));
   if (opened.error().number == ENOENT) return std::optional<UniqueFd>();
   return opened.error();
@@ -35,7 +39,7 @@ class Capture {
   /// The login, judged: a transaction of its own.
   Result<void> login(const Tree& from) {
     if (!options_.filter.captures(kCredentials)) return Done{};
-    const StateFile source = read_state_file(from, kCredentials);
+    const StateFile source = from.root >= 0 ? read_state_file(from, kCredentials) : StateFile{};
     const StateFile stored = read_state_file(to_, kCredentials);
     login::Verdict& verdict = report_.login;
     verdict = login::compare(view(source), view(stored), unix_now(), options_.rules);
@@ -120,9 +124,7 @@ class Capture {
   }
 
   static Durability durability_for(const Plan& plan) {
-    const bool new_directories =
-        std::any_of(plan.directories.begin(), plan.directories.end(), [](const auto& d) { return d.is_new; });
-    return new_directories || plan.files > kFewFiles ? Durability::bulk : Durability::each;
+    return plan.files + plan.directories.size() > kFew ? Durability::bulk : Durability::each;
   }
 
   /// Exactly the text that was judged, not the file as it may be by now.
@@ -162,23 +164,21 @@ Result<CaptureReport> capture(const StatePaths& from, fs::Identity source, const
   if (const auto recovered = Transaction::recover(to.tree()); !recovered)
     return recovered.error_with("capture");
   Capture capture(to, options);
-  const auto config = open_source(from.config_dir, source);
+  const auto config = open_source(from.config_dir, source, O_RDONLY);
   if (!config) return config.error_with("capture");
   // 2.
   const Tree tree{*config ? (*config)->get() : -1, from.config_dir, source};
-  if (*config) {
-    if (const auto done = capture.login(tree); !done) return done.error_with("the login could not be saved");
-  }
+  if (const auto done = capture.login(tree); !done) return done.error_with("the login could not be saved");
   // 3.
   const std::string beside = fs::parent_of(from.claude_json);
-  const auto home = open_source(beside.empty() ? "/" : beside, source);
+  const auto home = open_source(beside.empty() ? "/" : beside, source, O_PATH);
   if (!home) return after_login(home.error(), capture.verdict());
   if (*home) {
     const auto done = capture.settings({(*home)->get(), beside, source}, fs::name_of(from.claude_json));
     if (!done) return after_login(done.error(), capture.verdict());
   }
   // 4.
-  if (*config) {
+  if (*config && options.extent == Extent::all) {
     if (const auto done = capture.tree(tree); !done) return after_login(done.error(), capture.verdict());
   }
   return capture.take_report();

@@ -17,10 +17,11 @@ namespace claude_init::store {
 
 struct CaptureOptions {
   Filter filter{};
+  Extent extent = Extent::all;  // login: nothing but .credentials.json and .claude.json
   login::Rules rules{};
   SteadyTime deadline = SteadyTime::max();  // what is not staged by then is left out and named
-  bool keep_newer =
-      false;  // a file (but the login, which is judged) of which the store has a later version stays
+  // A file (but the login, which is judged) of which the store has a later version stays.
+  bool keep_newer = false;
   Limits limits{};
 };
 

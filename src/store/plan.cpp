@@ -54,6 +54,13 @@ std::string read_link(int directory, const std::string& name) {
   return n > 0 ? std::string(target.data(), static_cast<std::size_t>(n)) : std::string();
 }
 
+/// Neither can it be renamed over, nor anything be renamed into it from outside.
+bool is_mount_root(int directory, const std::string& name) {
+  struct statx stx {};
+  return ::statx(directory, name.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &stx) == 0 &&
+         (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
 std::string cannot_be_read(int error) {
   return system_error(error, "cannot be read").message();
 }
@@ -237,23 +244,30 @@ class Scanner {
   void look_at_other_side(int to, const std::string& path, std::vector<Candidate>& candidates) {
     const fs::ActAs as(to_->who);
     std::erase_if(candidates, [&](Candidate& candidate) {
+      const std::string& name = candidate.entry.name;
       struct stat st {};
-      if (::fstatat(to, candidate.entry.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return false;
+      if (::fstatat(to, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return false;
       candidate.entry.replaces = true;
-      if (candidate.directory != S_ISDIR(st.st_mode)) {
-        skip(fs::join(path, candidate.entry.name),
-             std::string("what is in its place ") + fs::describe_type(st.st_mode));
+      if (is_unchanged(to, candidate, st)) {
+        plan_.unchanged += 1;
         return true;
       }
-      if (candidate.directory) return false;
-      const bool same =
-          candidate.entry.link_target.empty()
-              ? same_content(candidate.st, st)
-              : S_ISLNK(st.st_mode) && read_link(to, candidate.entry.name) == candidate.entry.link_target;
-      const bool keep = same || (options_.keep_newer && is_newer(st, candidate.st));
-      plan_.unchanged += keep ? 1 : 0;
-      return keep;
+      const bool mount = is_mount_root(to, name);
+      if (mount || candidate.directory != S_ISDIR(st.st_mode)) {
+        skip(fs::join(path, name), std::string("what is in its place ") +
+                                       (mount ? "is a mount of its own" : fs::describe_type(st.st_mode)));
+        return true;
+      }
+      return false;
     });
+  }
+
+  [[nodiscard]] bool is_unchanged(int to, const Candidate& candidate, const struct stat& st) const {
+    if (candidate.directory || S_ISDIR(st.st_mode)) return false;
+    if (options_.keep_newer && is_newer(st, candidate.st)) return true;
+    const std::string& target = candidate.entry.link_target;
+    if (target.empty()) return same_content(candidate.st, st);
+    return S_ISLNK(st.st_mode) && read_link(to, candidate.entry.name) == target;
   }
 
   void skip(const std::string& path, std::string reason) {

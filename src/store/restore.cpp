@@ -103,6 +103,10 @@ class Restore {
   Result<void> put(const Tree& to, const std::string& name, std::string_view text) {
     const fs::ActAs as(to.who);
     auto put = fs::replace_file(to.root, name, text, Modes{}.file, fs::Sync::no);
+    if (!put && put.error().number == EBUSY) {
+      report_.skipped.push_back({name, "what is in its place is a mount of its own"});
+      return Done{};
+    }
     if (!put) return put;
     report_.files += 1;
     report_.bytes += text.size();
@@ -145,7 +149,7 @@ Result<RestoreReport> restore(const Store& from, const StatePaths& to, fs::Ident
   if (const auto done = restore.tree(tree); !done) return done.error_with("restore");
   // 2.
   const std::string beside = fs::parent_of(to.claude_json);
-  const auto home = fs::open_root(beside.empty() ? "/" : beside, target);
+  const auto home = fs::open_root(beside.empty() ? "/" : beside, target, O_PATH);
   if (!home) return home.error_with("restore");
   const auto settings = restore.settings({home->get(), beside, target}, fs::name_of(to.claude_json));
   if (!settings) return settings.error_with("restore");

@@ -58,6 +58,16 @@ class Stager {
     return made.valid() ? fs::close_checked(std::move(made), planned.path) : Result<void>(Done{});
   }
 
+  /// The entries of new directories, once all of them are made. (Files are synced as they are written.)
+  Result<void> sync_directories() {
+    for (const std::string& staged : made_) {
+      const auto fd = fs::open_beneath(into_.stage(), staged, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
+      if (!fd) return fd.error();
+      if (auto synced = fs::sync_to_disk(fd->get(), staged); !synced) return synced;
+    }
+    return Done{};
+  }
+
   [[nodiscard]] Staged take_result() { return std::move(result_); }
 
  private:
@@ -90,6 +100,7 @@ class Stager {
     auto made = fs::make_directory(parent->get(), fs::name_of(staged), into_.modes().directory);
     if (!made) return made.error_with(printable(path));
     into_.give(made->get());
+    if (into_.durability() == Durability::each) made_.push_back(staged);
     return made;
   }
 
@@ -182,9 +193,10 @@ class Stager {
   const StageOptions& options_;
   fs::Copier copier_;
   Staged result_;
-  std::string lost_;        // a source directory that could not be opened
-  std::string top_;         // the new directory that is being built…
-  std::string top_staged_;  // …and its name in the stage
+  std::string lost_;               // a source directory that could not be opened
+  std::string top_;                // the new directory that is being built…
+  std::string top_staged_;         // …and its name in the stage
+  std::vector<std::string> made_;  // new directories in the stage that have to be synced
 };
 
 }  // namespace
@@ -195,6 +207,7 @@ Result<Staged> stage(const Plan& plan, const Tree& from, Transaction& into, cons
   for (const PlannedDirectory& directory : plan.directories) {
     if (auto done = stager.directory(directory); !done) return done.error();
   }
+  if (auto synced = stager.sync_directories(); !synced) return synced.error();
   return stager.take_result();
 }
 

@@ -26,7 +26,11 @@ StateFile read_state_file(const Tree& tree, std::string_view name) {
   // Looked at before it is opened: who owns a file that may not be read is what a person wants to know.
   const auto place = fs::open_beneath(tree.root, name, O_PATH, fs::Links::beneath);
   if (!place) {
-    if (place.error().number != ENOENT) file.problem = place.error();
+    if (place.error().number == ENOENT) return file;
+    file.problem = place.error();
+    if (place.error().number == EXDEV) {
+      file.problem = make_error(ErrorKind::permission, std::string(name) + " is a link that points outside");
+    }
     return file;
   }
   struct stat st {};

@@ -41,8 +41,12 @@ Error with_remedy(Error error, const Store& store) {
       error.remedy = "mount it without \":ro\"";
       break;
     case ErrorKind::permission:
-      error.remedy = "it belongs to uid " + std::to_string(store.owner().uid) + " and we are uid " + uid +
-                     ": on the host, chown -R " + uid + " the directory, or run as its owner";
+      error.remedy = fs::ActAs(store.owner()).effective()
+                         ? "something in it is not its owner's: on the host, sudo chown -R " +
+                               std::to_string(store.owner().uid) + " the directory"
+                         : "it belongs to uid " + std::to_string(store.owner().uid) + " and we are uid " +
+                               uid + ": on the host, sudo chown -R " + uid +
+                               " the directory, or run as its owner";
       break;
     case ErrorKind::no_space:
       error.remedy = "free some space there, or use another store";
@@ -93,6 +97,7 @@ void judge_login(const Tree& tree, UnixMs now, Inspection& found) {
                       ? login::State::malformed
                       : login::State::unreadable;
     found.problem = file.problem->message();
+    found.denied = file.problem->kind == ErrorKind::permission;
     return;
   }
   if (!file.text) {

@@ -20,6 +20,7 @@ struct Inspection {
   std::optional<login::Login> login;
   std::string email;        // of .claude.json, "" if unknown
   std::string path;         // the store
+  bool denied = true;       // unreadable: permission was denied, not something else
   std::string problem;      // what is wrong, for a person; "" if usable
   fs::Identity owner;       // of the store's root
   fs::Identity file_owner;  // of .credentials.json, where that exists

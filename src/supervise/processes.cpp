@@ -61,27 +61,18 @@ bool is_our_proc(int proc_fd) {
   return n > 0 && std::string_view(target.data(), static_cast<std::size_t>(n)) == std::to_string(::getpid());
 }
 
-struct Family {
-  std::vector<Process> members;    // descend from us and live
-  std::vector<Process> strangers;  // all others
-};
-
-Family find_family() {
-  Family family;
-  family.strangers = all_processes();
-  std::vector<Process>& rest = family.strangers;
-  // Generation by generation: `next` is the first whose children have not been looked for.
-  pid_t parent = ::getpid();
+/// Moves all that descend from `ancestor` out of `rest`. Generation by generation: `next` is the first of
+/// those found whose children have not been looked for.
+std::vector<Process> take_descendants(pid_t ancestor, std::vector<Process>& rest) {
+  std::vector<Process> found;
   for (std::size_t next = 0;; ++next) {
     const auto children =
-        std::partition(rest.begin(), rest.end(), [&](const Process& p) { return p.parent != parent; });
-    family.members.insert(family.members.end(), children, rest.end());
+        std::partition(rest.begin(), rest.end(), [&](const Process& p) { return p.parent != ancestor; });
+    found.insert(found.end(), children, rest.end());
     rest.erase(children, rest.end());
-    if (next == family.members.size()) break;
-    parent = family.members[next].pid;
+    if (next == found.size()) return found;
+    ancestor = found[next].pid;
   }
-  std::erase_if(family.members, [](const Process& p) { return p.dead; });
-  return family;
 }
 
 }  // namespace
@@ -101,7 +92,10 @@ std::vector<Process> all_processes() {
 }
 
 std::vector<Process> descendants() {
-  return find_family().members;
+  std::vector<Process> all = all_processes();
+  std::vector<Process> family = take_descendants(::getpid(), all);
+  std::erase_if(family, [](const Process& p) { return p.dead; });
+  return family;
 }
 
 bool is_interactive_shell(pid_t pid) {
@@ -121,12 +115,16 @@ void kill_descendants() {
     ::kill(-1, SIGKILL);
     return;
   }
-  const Family family = find_family();
-  for (const Process& process : family.members) {
+  std::vector<Process> rest = all_processes();
+  const std::vector<Process> family = take_descendants(::getpid(), rest);
+  // Whose parent ended while we read /proc is in neither tree, and may well be ours: only the others are
+  // strangers.
+  const std::vector<Process> strangers = take_descendants(0, rest);
+  for (const Process& process : family) {
     // A whole group at once leaves its members no moment to fork; but only a group without strangers.
-    const bool shared = std::any_of(family.strangers.begin(), family.strangers.end(),
+    const bool shared = std::any_of(strangers.begin(), strangers.end(),
                                     [&](const Process& p) { return p.group == process.group; });
-    ::kill(shared ? process.pid : -process.group, SIGKILL);
+    if (!process.dead) ::kill(shared ? process.pid : -process.group, SIGKILL);
   }
 }
 

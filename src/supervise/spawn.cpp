@@ -1,5 +1,6 @@
 #include "supervise/spawn.h"
 
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,7 +83,11 @@ class Launcher : public boost::process::v2::posix::default_launcher {
       if (report_.number == 0) execute();
       ::_exit(exit_status());
     }
-    return pid < 0 ? errno : 0;
+    const int failure = pid < 0 ? errno : 0;
+    // The memory is shared with the child until it executes, and so was the mark that its change of user
+    // took.
+    if (command_.before_exec) ::prctl(PR_SET_DUMPABLE, 0);
+    return failure;
   }
 
   /// Everything from the working directory to exec. Returns only when it failed. Async-signal-safe.

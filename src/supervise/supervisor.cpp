@@ -126,7 +126,7 @@ void Supervisor::on_signal(const signalfd_siginfo& info) {
   if (number == SIGCONT && child_stopped_) return on_continued();
 
   const auto& stops = options_.stop_signals;
-  const bool hangup = number == SIGHUP && (info.ssi_code == SI_KERNEL || terminal_.hung_up());
+  const bool hangup = number == SIGHUP && terminal_.hung_up();
   const auto rewrite = options_.rewrite.find(number);
   const int sent = rewrite == options_.rewrite.end() ? number : rewrite->second;
   if (sent == 0 && !hangup) {
@@ -284,6 +284,11 @@ void Supervisor::kill_all() {
 
 void Supervisor::kill_again() {
   kill_descendants();
+  // /proc may be missing or hidden from us; our own child we know without it.
+  if (child_ != 0) {
+    ::kill(-child_, SIGKILL);
+    ::kill(child_, SIGKILL);
+  }
   again_timer_.expires_after(kKillAgain);
   again_timer_.async_wait([this, self = shared_from_this()](const error_code& failure) {
     if (!failure && state_ == State::killing) kill_again();

@@ -5,7 +5,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string_view>
+
+#include "supervise/processes.h"
 
 namespace claude_init::supervise {
 namespace {
@@ -33,6 +36,20 @@ bool take_pending_stop() {
   return sigismember(&pending, SIGCONT) == 1;
 }
 
+/// Whether whoever put our process group into the background and the foreground is a shell: the first
+/// ancestor outside the group, in our session. Where /proc does not tell, there is none.
+bool has_job_control_shell() {
+  const auto processes = all_processes();
+  const pid_t group = ::getpgrp();
+  for (pid_t pid = ::getppid();;) {
+    const auto process =
+        std::find_if(processes.begin(), processes.end(), [&](const Process& p) { return p.pid == pid; });
+    if (process == processes.end()) return false;
+    if (process->group != group) return ::getsid(pid) == ::getsid(0) && is_interactive_shell(pid);
+    pid = process->parent;
+  }
+}
+
 }  // namespace
 
 Terminal Terminal::open() {
@@ -48,13 +65,13 @@ int Terminal::lend() {
 }
 
 pid_t Terminal::foreground_group() const {
-  const pid_t group = present() ? ::tcgetpgrp(fd_.get()) : 0;
+  const pid_t group = lent_ ? ::tcgetpgrp(fd_.get()) : 0;
   return group > 0 ? group : 0;
 }
 
 bool Terminal::in_foreground() const {
   if (!present()) return false;
-  const pid_t group = foreground_group();
+  const pid_t group = std::max(::tcgetpgrp(fd_.get()), 0);
   // Both are 0 where our group was made outside our PID namespace. No group at all: the session's leader may.
   return group == ::getpgrp() || (group == 0 && ::getsid(0) == ::getpid());
 }
@@ -76,7 +93,8 @@ bool Terminal::hung_up() const {
 
 bool Terminal::stop_with_child() {
   // As PID 1 or leader of the session there is no shell above us that knows of jobs.
-  if (!present() || ::getpid() == 1 || ::getsid(0) == ::getpid()) return false;
+  // Nor below an init that gave us a group of our own: it would never continue us.
+  if (!present() || ::getpid() == 1 || ::getsid(0) == ::getpid() || !has_job_control_shell()) return false;
   take_back();
   ::kill(0, SIGTSTP);
   return take_pending_stop();

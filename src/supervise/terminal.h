@@ -21,7 +21,8 @@ class Terminal {
   /// there is nothing to lend, since we are a background job.
   [[nodiscard]] int lend();
 
-  /// 0 if there is none that we can see.
+  /// 0 if there is none that we can see, or it is not of our side: a background job of a shell has no
+  /// business with what runs in front.
   [[nodiscard]] pid_t foreground_group() const;
 
   /// The line was cut, the window was closed, the other end of the pty has gone.

@@ -42,7 +42,7 @@ bool in_memory(int fd) {
 /// The start of a small file of the kernel's; "" if it cannot be read.
 std::string read_start(const char* path) {
   const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
-  std::array<char, 1024> buffer{};
+  std::array<char, 4096> buffer{};
   const ssize_t n = fd.valid() ? ::read(fd.get(), buffer.data(), buffer.size()) : -1;
   return n > 0 ? std::string(buffer.data(), static_cast<std::size_t>(n)) : std::string();
 }
@@ -55,22 +55,41 @@ std::optional<std::uint64_t> leading_number(std::string_view text) {
   return value;
 }
 
+/// The number behind the first `key` that begins a line of `text`.
+std::optional<std::uint64_t> number_behind(std::string_view text, std::string_view key) {
+  for (std::size_t at = text.find(key); at != std::string_view::npos; at = text.find(key, at + 1)) {
+    if (at == 0 || text[at - 1] == '\n') return leading_number(text.substr(at + key.size()));
+  }
+  return std::nullopt;
+}
+
 std::uint64_t machine_memory_left() {
-  constexpr std::string_view kKey = "MemAvailable:";
-  const std::string text = read_start("/proc/meminfo");
-  const std::size_t at = text.find(kKey);
-  if (at == std::string::npos) return kUnlimited;
-  const auto kibibytes = leading_number(std::string_view(text).substr(at + kKey.size()));
+  const auto kibibytes = number_behind(read_start("/proc/meminfo"), "MemAvailable:");
   return kibibytes ? *kibibytes * 1024 : kUnlimited;
 }
 
-/// Of our control group as a container sees it, at the root of its cgroup mount. Outside containers that is
-/// the machine's root group, which has no limit.
-std::uint64_t group_memory_left(const char* limit_file, const char* usage_file) {
-  const auto limit = leading_number(read_start(limit_file));
+/// The files of a control group as a container sees it, at the root of its cgroup mount. Outside containers
+/// that is the machine's root group, which has no limit.
+struct GroupFiles {
+  const char* limit;
+  const char* usage;
+  const char* statistics;
+  const char* reclaimable;  // the line in them that counts what the kernel drops when memory is wanted
+};
+constexpr GroupFiles kVersion1{"/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                               "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+                               "/sys/fs/cgroup/memory/memory.stat", "total_inactive_file "};
+constexpr GroupFiles kVersion2{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current",
+                               "/sys/fs/cgroup/memory.stat", "inactive_file "};
+
+std::uint64_t group_memory_left(const GroupFiles& files) {
+  const auto limit = leading_number(read_start(files.limit));
   if (!limit) return kUnlimited;
-  const std::uint64_t usage = leading_number(read_start(usage_file)).value_or(0);
-  return *limit > usage ? *limit - usage : 0;
+  const std::uint64_t usage = leading_number(read_start(files.usage)).value_or(0);
+  // Page cache counts as used: in a container that has run for a while usage is near the limit because of it.
+  const std::uint64_t cache = number_behind(read_start(files.statistics), files.reclaimable).value_or(0);
+  const std::uint64_t needed = usage - std::min(usage, cache);
+  return *limit - std::min(*limit, needed);
 }
 
 std::uint64_t one_and_a_half(std::uint64_t bytes) {
@@ -80,10 +99,7 @@ std::uint64_t one_and_a_half(std::uint64_t bytes) {
 }  // namespace
 
 std::uint64_t memory_left() {
-  return std::min({machine_memory_left(),
-                   group_memory_left("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-                   group_memory_left("/sys/fs/cgroup/memory/memory.limit_in_bytes",
-                                     "/sys/fs/cgroup/memory/memory.usage_in_bytes")});
+  return std::min({machine_memory_left(), group_memory_left(kVersion2), group_memory_left(kVersion1)});
 }
 
 std::vector<std::string> candidates(const Places& places, const Account& target) {

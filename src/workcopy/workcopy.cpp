@@ -23,7 +23,6 @@
 namespace claude_init::workcopy {
 namespace {
 
-constexpr std::string_view kPrefix = "claude-init-";
 constexpr std::size_t kSuffixLength = 8;
 constexpr const char* kInner = "claude";
 constexpr unsigned kAttempts = 16;
@@ -32,17 +31,22 @@ fs::Identity identity_of(const Account& account) {
   return {account.uid, account.gid};
 }
 
-std::string random_name() {
+std::string prefix_of(std::string_view kind) {
+  return "claude-" + std::string(kind) + '-';
+}
+
+std::string random_name(std::string_view kind) {
   constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz012345";
   std::array<unsigned char, kSuffixLength> bytes{};
   (void)::getrandom(bytes.data(), bytes.size(), 0);  // this few bytes are never cut short (getrandom(2))
-  std::string name(kPrefix);
+  std::string name = prefix_of(kind);
   for (const unsigned char byte : bytes) name += kLetters[byte % kLetters.size()];
   return name;
 }
 
-bool is_copy_name(std::string_view name) {
-  return name.size() == kPrefix.size() + kSuffixLength && name.starts_with(kPrefix);
+bool is_copy_name(std::string_view name, std::string_view kind) {
+  const std::string prefix = prefix_of(kind);
+  return name.size() == prefix.size() + kSuffixLength && name.starts_with(prefix);
 }
 
 /// Opens the directory NAME of `target`'s in `place` and takes its lock. Error: busy if somebody holds it.
@@ -100,7 +104,7 @@ bool is_free(const std::string& path) {
   struct stat st {};
   if (::lstat(path.c_str(), &st) != 0) return errno == ENOENT;
   if (!S_ISLNK(st.st_mode) || ::stat(path.c_str(), &st) == 0) return false;
-  return link_target(path).find('/' + std::string(kPrefix)) != std::string::npos;
+  return link_target(path).find('/' + prefix_of(WorkingCopy::kRun)) != std::string::npos;
 }
 
 bool replace_with_link(const std::string& path, const std::string& to) {
@@ -119,12 +123,12 @@ std::pair<std::string, std::string> split(const std::string& root) {
 /// 2. Take its lock. A run that looks for dead copies may have taken it in between.
 /// 3. If it did, it has removed the directory: the name no longer leads to what we locked. Try another.
 Result<WorkingCopy> WorkingCopy::create_in(const std::string& place, const Account& target,
-                                           const Demand& demand) {
-  const auto dir = open_place(place, demand);
+                                           const Options& options) {
+  const auto dir = open_place(place, options.demand);
   if (!dir) return dir.error();
   for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
     // 1.
-    const std::string name = random_name();
+    const std::string name = random_name(options.kind);
     if (::mkdirat(dir->get(), name.c_str(), 0700) != 0) {
       if (errno == EEXIST) continue;
       return system_error(errno, printable(place));
@@ -158,7 +162,7 @@ Result<WorkingCopy> WorkingCopy::create(const Account& target, const Options& op
   Error failure = make_error(ErrorKind::not_found, "no directory to try");
   std::string tried;
   for (const std::string& place : candidates(options.places, target)) {
-    auto copy = create_in(place, target, options.demand);
+    auto copy = create_in(place, target, options);
     if (copy) {
       log::debug("working copy", {{"path", copy->root()}, {"uid", target.uid}});
       return copy;
@@ -166,11 +170,11 @@ Result<WorkingCopy> WorkingCopy::create(const Account& target, const Options& op
     failure = copy.error();
     tried += (tried.empty() ? "" : "; ") + failure.message();
   }
-  return Error{
-      failure.kind, 0,
-      fmt::format("no place for a working copy of user {}: {}", printable(target.name),
-                  tried.empty() ? failure.message() : tried),
-      "give it one: docker run --tmpfs /tmp, or --workdir DIR with a directory that the user can write to"};
+  return Error{failure.kind, 0,
+               fmt::format("no place for a working copy of user {}: {}", printable(target.name),
+                           tried.empty() ? failure.message() : tried),
+               "give it one: docker run --tmpfs /tmp, or --workdir DIR (CLAUDE_INIT_WORKDIR=DIR) with a "
+               "directory that the user can write to"};
 }
 
 store::StatePaths WorkingCopy::state() const {
@@ -212,23 +216,34 @@ Result<void> WorkingCopy::wipe() {
   return {};
 }
 
-std::size_t remove_dead_copies(const Account& target, const Places& places) {
+std::vector<WorkingCopy> take_dead_copies(const Account& target, const Places& places,
+                                          std::string_view kind) {
   const fs::ActAs as_target(identity_of(target));
-  std::size_t removed = 0;
+  std::vector<WorkingCopy> taken;
   for (const std::string& path : candidates(places, target)) {
     const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(path.c_str()), ::closedir);
     if (!stream) continue;
-    const int place = ::dirfd(stream.get());
     while (const dirent* entry = ::readdir(stream.get())) {
       const std::string name(entry->d_name);
-      if (!is_copy_name(name)) continue;
-      const auto copy = open_locked(place, name, target);
-      if (!copy) continue;  // alive, or not ours
-      const auto gone = remove_copy(place, name, copy->get());
-      if (gone) ++removed;
-      log::debug(gone ? "dead working copy removed" : "dead working copy stays",
-                 {{"place", path}, {"name", name}});
+      if (!is_copy_name(name, kind)) continue;
+      auto lock = open_locked(::dirfd(stream.get()), name, target);
+      if (!lock) continue;  // alive, or not ours
+      WorkingCopy copy;
+      copy.root_ = (path == "/" ? "" : path) + '/' + name;
+      copy.lock_ = std::move(*lock);
+      copy.target_ = target;
+      taken.push_back(std::move(copy));
     }
+  }
+  return taken;
+}
+
+std::size_t remove_dead_copies(const Account& target, const Places& places) {
+  std::size_t removed = 0;
+  for (WorkingCopy& copy : take_dead_copies(target, places, WorkingCopy::kRun)) {
+    const auto gone = copy.wipe();
+    if (gone) ++removed;
+    log::debug(gone ? "dead working copy removed" : "dead working copy stays", {{"path", copy.root()}});
   }
   return removed;
 }

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -20,7 +22,9 @@ class WorkingCopy {
   struct Options {
     Places places;
     Demand demand;
+    std::string kind = std::string(kRun);  // its name is claude-KIND-XXXXXXXX
   };
+  static constexpr std::string_view kRun = "init";  // nothing in it is worth keeping when the run has died
 
   /// Errors: of the last place that was tried, naming every place and why it will not do.
   [[nodiscard]] static Result<WorkingCopy> create(const Account& target, const Options& options);
@@ -41,16 +45,22 @@ class WorkingCopy {
   Result<void> wipe();
 
  private:
+  friend std::vector<WorkingCopy> take_dead_copies(const Account&, const Places&, std::string_view);
   [[nodiscard]] static Result<WorkingCopy> create_in(const std::string& place, const Account& target,
-                                                     const Demand& demand);
+                                                     const Options& options);
   std::string root_;
   UniqueFd lock_;  // of the outer directory
   Account target_;
   std::string linked_home_;
 };
 
-/// Removes the target's copies in the places above whose runs are dead (their lock can be taken). Returns how
-/// many.
+/// The target's copies of that kind in those places whose owners are dead: locked, so they are ours now, to
+/// be saved from and wiped.
+[[nodiscard]] std::vector<WorkingCopy> take_dead_copies(const Account& target, const Places& places,
+                                                        std::string_view kind);
+
+/// Removes the target's copies of kind kRun in those places whose runs are dead (their lock can be taken).
+/// Returns how many.
 std::size_t remove_dead_copies(const Account& target, const Places& places);
 
 }  // namespace claude_init::workcopy

@@ -205,6 +205,31 @@ def test_under_a_shell_the_job_stops_and_fg_continues_both_with_its_modes(bash):
     assert modes(bash) == cooked
 
 
+def test_a_command_that_another_stopped_in_raw_mode_has_its_modes_again_after_fg(bash):
+    cooked = modes(bash)
+    bash.sendline(shell_line(*helper("terminal_program.py", "raw")))
+    bash.expect_exact("<in raw mode>")
+    raw = modes(bash)
+    child = children(ours_under(bash.pid))[0]
+    os.kill(child, signal.SIGSTOP)
+    bash.expect_exact("Stopped")
+    bash.expect_exact("PROMPT> ")
+    assert modes(bash) == cooked
+    bash.sendline("fg")
+    eventually(lambda: state(child) == "S" and modes(bash) == raw, "continued in raw mode")
+    os.kill(child, signal.SIGTERM)
+    bash.expect_exact("PROMPT> ")
+
+
+def test_below_another_init_nobody_would_continue_us_so_the_command_is(pid1):
+    init = pid1([BINARY, "init", "--", *helper("terminal_program.py", "stop")])
+    init.expect("[ready]")
+    init.tty.send("\x1a")
+    init.expect("[stopping]", "[continued]")
+    init.tty.send("q")
+    assert init.wait() == 0
+
+
 def test_under_a_shell_the_whole_pipeline_stops_and_continues(bash):
     bash.sendline(shell_line("sh", "-c", "while read x; do echo got $x; done") + " | cat")
     time_to_start = ours_under(bash.pid)

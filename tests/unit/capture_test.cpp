@@ -1,7 +1,5 @@
 #include "store/capture.h"
 
-#include <sys/mount.h>
-
 #include <catch2/catch.hpp>
 
 #include "state_helpers.h"
@@ -160,6 +158,36 @@ TEST_CASE("a .claude.json that does not parse never replaces one that does") {
   CHECK(world.store.read(".claude.json") == R"({"a":2})");
 }
 
+TEST_CASE("a .claude.json that is a link is read as long as it stays in the home") {
+  const World world;
+  world.home.dir("dotfiles");
+  world.home.file("dotfiles/claude.json", R"({"a":1})");
+  world.home.link(".claude.json", "dotfiles/claude.json");
+  CHECK(world.captured().skipped.empty());
+  CHECK(world.store.read(".claude.json") == R"({"a":1})");
+  REQUIRE(::unlink(world.home.path(".claude.json").c_str()) == 0);
+  world.home.link(".claude.json", "/etc/hostname");
+  const CaptureReport report = world.captured();
+  REQUIRE(report.skipped.size() == 1);
+  CHECK(report.skipped.front().reason == ".claude.json is a link that points outside");
+}
+
+TEST_CASE("a home that its user may not list is captured from") {
+  if (!test::is_root()) {
+    WARN("skipped: needs root");
+    return;
+  }
+  const World world;
+  world.home.file(".claude.json", "{}");
+  REQUIRE(::chmod(world.home.path().c_str(), 0711) == 0);
+  REQUIRE(::chown(world.home.path(".claude").c_str(), 1234, 1234) == 0);
+  const Store opened = test::open_store(world.store.path());
+  const Lock lock = test::lock_store(opened);
+  const auto report = capture(state_in_home(world.home.path()), {1234, 1234}, opened, lock, {});
+  REQUIRE(report.ok());
+  CHECK(world.store.read(".claude.json") == "{}");
+}
+
 TEST_CASE("with CLAUDE_CONFIG_DIR the same files are found inside") {
   const TempDir config;
   const TempDir store;
@@ -205,13 +233,23 @@ TEST_CASE("out of time, the login is saved and what is left out is named") {
   CHECK(world.store.exists(".credentials.json"));
 }
 
+TEST_CASE("what a capture that was killed left staged is dropped by the next one, whatever that has to do") {
+  const World world;
+  world.store.dir(".claude-init");
+  world.store.dir(".claude-init/stage");
+  world.store.file(".claude-init/stage/1", "FAKE left over");
+  (void)world.captured();
+  CHECK_FALSE(world.store.exists(".claude-init/stage"));
+}
+
 TEST_CASE("a store that is full keeps what it had, and no stage") {
   if (!test::is_root()) {
     WARN("skipped: needs root");
     return;
   }
   const World world;
-  if (::mount("test", world.store.path().c_str(), "tmpfs", 0, "size=1m") != 0) {
+  const test::Mounted disk(world.store.path(), "size=1m");
+  if (!disk.ok()) {
     WARN("skipped: cannot mount");
     return;
   }
@@ -230,7 +268,6 @@ TEST_CASE("a store that is full keeps what it had, and no stage") {
   CHECK_FALSE(world.store.exists("b"));
   CHECK_FALSE(world.store.exists("d"));
   CHECK_FALSE(world.store.exists(".claude-init/stage"));
-  REQUIRE(::umount2(world.store.path().c_str(), MNT_DETACH) == 0);
 }
 
 TEST_CASE("what an earlier session left never replaces what the store got later, and the rest is saved") {

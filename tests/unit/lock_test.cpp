@@ -91,5 +91,9 @@ TEST_CASE("a lock that is a planted link is refused") {
   dir.dir(".claude-init/locks");
   dir.link(".claude-init/locks/store", "../../victim");
   CHECK_FALSE(Lock::acquire(open_store(dir), "store", "x", Milliseconds{0}).ok());
+  dir.file(".claude-init/locks/inside", "kept");
+  dir.link(".claude-init/locks/setup", "inside");
+  CHECK_FALSE(Lock::acquire(open_store(dir), "setup", "x", Milliseconds{0}).ok());
   CHECK(dir.read("victim") == "kept");
+  CHECK(dir.read(".claude-init/locks/inside") == "kept");
 }

@@ -1,7 +1,5 @@
 #include "store/restore.h"
 
-#include <sys/mount.h>
-
 #include <catch2/catch.hpp>
 
 #include "login/login.h"
@@ -101,13 +99,18 @@ TEST_CASE("a Kubernetes Secret mount is read through its links, without its own 
   store.file("..2026_1/.credentials.json", FakeLogin{}.text());
   store.file("..2026_1/.claude.json", "{}");
   store.file("..2026_1/settings.json", "{}");
+  store.dir("..2026_1/skills");
+  store.file("..2026_1/skills/s.md", "skill");
+  store.link("skills", "..data/skills");
   store.link("..data", "..2026_1");
   for (const char* name : {".credentials.json", ".claude.json", "settings.json"}) {
     store.link(name, std::string("..data/") + name);
   }
   const RestoreReport report = restored(store, state_in_config_dir(work.path("claude")));
-  CHECK(report.files == 3);
+  CHECK(report.files == 4);
   CHECK(report.skipped.empty());
+  CHECK(work.read("claude/skills/s.md") == "skill");
+  CHECK(S_ISDIR(work.stat("claude/skills").st_mode));
   CHECK(S_ISREG(work.stat("claude/settings.json").st_mode));
   CHECK(S_ISREG(work.stat("claude/.credentials.json").st_mode));
   CHECK_FALSE(work.exists("claude/..data"));
@@ -162,6 +165,36 @@ TEST_CASE("nothing outside the target is written, whatever links lie in it") {
   CHECK(report.skipped.front().path == "projects");
 }
 
+TEST_CASE("what is a mount of its own in the target is left alone and named, and the rest is restored") {
+  if (!test::is_root()) {
+    WARN("skipped: needs root");
+    return;
+  }
+  const TempDir store;
+  const TempDir home;
+  fill(store);
+  home.dir(".claude");
+  home.dir(".claude/projects");
+  home.file(".claude/projects/theirs", "kept");
+  home.file(".claude/settings.json", "kept");
+  home.file(".claude.json", "kept");
+  const test::Mounted projects(home.path(".claude/projects"));
+  const test::Mounted settings(home.path(".claude/settings.json"));
+  const test::Mounted claude_json(home.path(".claude.json"));
+  if (!projects.ok() || !settings.ok() || !claude_json.ok()) {
+    WARN("skipped: cannot mount");
+    return;
+  }
+  const RestoreReport report = restored(store, state_in_home(home.path()));
+  CHECK(report.skipped.size() == 3);
+  for (const Skipped& skipped : report.skipped)
+    CHECK(skipped.reason == "what is in its place is a mount of its own");
+  CHECK(home.read(".claude/settings.json") == "kept");
+  CHECK_FALSE(home.exists(".claude/projects/s.jsonl"));
+  CHECK(home.exists(".claude/hook.sh"));
+  CHECK(home.exists(".claude/.credentials.json"));
+}
+
 TEST_CASE("a store is not restored into itself") {
   const TempDir store;
   fill(store);
@@ -184,11 +217,14 @@ TEST_CASE("a read-only store of one user becomes a copy of another's") {
     REQUIRE(::chown(store.path(name).c_str(), 1001, 1001) == 0);
   }
   REQUIRE(::chmod(store.path().c_str(), 0700) == 0);
-  REQUIRE(::mount(store.path().c_str(), store.path().c_str(), nullptr, MS_BIND, nullptr) == 0);
-  REQUIRE(::mount(nullptr, store.path().c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) == 0);
+  const test::Mounted mounted(store.path());
+  if (!mounted.ok()) {
+    WARN("skipped: cannot mount");
+    return;
+  }
+  REQUIRE(mounted.make_read_only());
   REQUIRE(::chown(work.path().c_str(), 1234, 1235) == 0);
   const RestoreReport report = restored(store, state_in_config_dir(work.path("claude")), {}, {1234, 1235});
-  CHECK(::umount2(store.path().c_str(), MNT_DETACH) == 0);
   CHECK(report.files == 5);
   for (const char* name :
        {"claude", "claude/.credentials.json", "claude/projects/s.jsonl", "claude/.claude.json"}) {

@@ -1,7 +1,6 @@
 #include "store/store.h"
 
 #include <fmt/format.h>
-#include <sys/mount.h>
 
 #include <catch2/catch.hpp>
 
@@ -22,27 +21,6 @@ std::string credentials(UnixMs expires_at) {
       expires_at);
 }
 
-/// A small tmpfs on `path` while it lives.
-class SmallDisk {
- public:
-  SmallDisk(std::string path, const char* size) : path_(std::move(path)) {
-    mounted_ = ::mount("test", path_.c_str(), "tmpfs", 0, size) == 0;
-  }
-  ~SmallDisk() {
-    if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-  [[nodiscard]] bool mounted() const { return mounted_; }
-  void make_read_only() const {
-    REQUIRE(::mount("test", path_.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, "") == 0);
-  }
-
- private:
-  std::string path_;
-  bool mounted_ = false;
-};
-
 }  // namespace
 
 TEST_CASE("a store is told from what is none") {
@@ -53,6 +31,10 @@ TEST_CASE("a store is told from what is none") {
   CHECK(file.state == State::no_store);
   CHECK_FALSE(file.is_directory);
   CHECK_FALSE(file.problem.empty());
+  const auto opened = Store::open(dir.path("file"));
+  REQUIRE_FALSE(opened.ok());
+  CHECK(opened.error().kind == ErrorKind::invalid);
+  CHECK_FALSE(opened.error().remedy.empty());
   dir.dir("empty");
   const Inspection empty = inspect(dir.path("empty"), kNow);
   CHECK(empty.state == State::missing);
@@ -144,8 +126,8 @@ TEST_CASE("a store that cannot be written says so beforehand, with what to do") 
   }
   const TempDir dir;
   dir.dir("disk");
-  const SmallDisk disk(dir.path("disk"), "size=1m");
-  if (!disk.mounted()) {
+  const test::Mounted disk(dir.path("disk"), "size=1m");
+  if (!disk.ok()) {
     WARN("skipped: cannot mount");
     return;
   }
@@ -156,7 +138,9 @@ TEST_CASE("a store that cannot be written says so beforehand, with what to do") 
   REQUIRE_FALSE(too_much.ok());
   CHECK(too_much.error().kind == ErrorKind::no_space);
   CHECK_FALSE(too_much.error().remedy.empty());
-  disk.make_read_only();
+  REQUIRE(disk.make_read_only());
+  store = Store::open(dir.path("disk"));
+  REQUIRE(store.ok());
   const auto read_only = store->prepare(0);
   REQUIRE_FALSE(read_only.ok());
   CHECK(read_only.error().kind == ErrorKind::read_only);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <iterator>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "base/unique_fd.h"
 
@@ -81,6 +83,32 @@ class TempDir {
   }
   std::string path_;
   UniqueFd fd_;
+};
+
+/// A mount on `path` while it lives, however the test ends: a tmpfs with these options, or the path itself
+/// once more (a bind mount), which makes it a mount point.
+class Mounted {
+ public:
+  Mounted(std::string path, const char* tmpfs_options) : path_(std::move(path)) {
+    ok_ = ::mount("test", path_.c_str(), "tmpfs", 0, tmpfs_options) == 0;
+  }
+  explicit Mounted(std::string path) : path_(std::move(path)) {
+    ok_ = ::mount(path_.c_str(), path_.c_str(), nullptr, MS_BIND, nullptr) == 0;
+  }
+  ~Mounted() {
+    if (ok_) ::umount2(path_.c_str(), MNT_DETACH);
+  }
+  Mounted(const Mounted&) = delete;
+  Mounted& operator=(const Mounted&) = delete;
+  /// Not in a container without CAP_SYS_ADMIN.
+  [[nodiscard]] bool ok() const { return ok_; }
+  [[nodiscard]] bool make_read_only() const {
+    return ::mount(nullptr, path_.c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) == 0;
+  }
+
+ private:
+  std::string path_;
+  bool ok_ = false;
 };
 
 inline bool is_root() {

@@ -1,5 +1,7 @@
 #include "fs/tree.h"
 
+#include <sys/resource.h>
+
 #include <catch2/catch.hpp>
 #include <limits>
 
@@ -58,7 +60,13 @@ TEST_CASE("a tree deeper than there are descriptors is removed") {
     REQUIRE(at.valid());
   }
   at.reset();
-  CHECK(fs::remove_tree(dir.fd(), "t").ok());
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit few{200, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+  const auto removed = fs::remove_tree(dir.fd(), "t");
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(removed.ok());
   CHECK_FALSE(dir.exists("t"));
 }
 

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Measure claude-init beside its peers, on this machine.
+#
+# usage: scripts/bench.sh init [--quick] [--check]
+#
+#   init       start-up, signal latency, reaping, memory and idle cost as PID 1, beside tini, tini-static, dumb-init
+#              and catatonit, in interleaved rounds: a Markdown table (root needed)
+#   --quick    fewer rounds
+#   --check    fail unless the limits of docs/supervision.md are kept
+#   --help
+#
+# Figures of different runs do not compare: the machine's speed changes under them.
+set -euo pipefail
+# shellcheck source=lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+
+bench_init() {
+  local probe=$top/build/bench/probe
+  [[ $(id -u) == 0 ]] || die "$exit_unavailable" "This makes PID namespaces and needs root."
+  install_build_packages
+  install_packages "to compare with" tini dumb-init catatonit python3
+  quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."
+  mkdir -p "$(dirname "$probe")"
+  g++ -std=c++20 -O2 -static -o "$probe" "$top/tests/bench/probe.cpp"
+  /usr/bin/python3 "$top/tests/bench/init.py" "$probe" "$@" \
+    tini="/usr/bin/tini --" tini-static="/usr/bin/tini-static --" dumb-init=/usr/bin/dumb-init \
+    catatonit="/usr/bin/catatonit --" claude-init="$top/build/release/claude-init init --"
+}
+
+case ${1:-} in
+  init) shift; bench_init "$@" ;;
+  --help | -h) print_help ;;
+  '') refuse_usage "What is to be measured? There is: init." ;;
+  *) refuse_usage "There is no benchmark '$1'; there is: init." ;;
+esac

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string_view>
+
+#include "base/time.h"
+
+namespace claude_init {
+
+/// Writes `text` to `fd` for somebody to read, waiting at most `patience` for room: a pipe that nobody
+/// empties or a terminal stopped with ^S must not hold up whoever supervises. What does not fit by then is
+/// dropped. False if anything was. Regular files never wait.
+bool write_to_reader(int fd, std::string_view text, Milliseconds patience);
+
+}  // namespace claude_init

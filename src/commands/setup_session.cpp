@@ -1,0 +1,191 @@
+#include "commands/setup_session.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "fs/open.h"
+#include "log/log.h"
+#include "login/login.h"
+#include "store/restore.h"
+#include "store/state_file.h"
+
+namespace claude_init::commands {
+namespace {
+
+// Another session's capture takes well under this.
+constexpr Milliseconds kLockWait{5000};
+
+fs::Identity identity_of(const workcopy::Account& account) {
+  return {account.uid, account.gid};
+}
+
+bool is_writable_directory(const std::string& path, fs::Identity who) {
+  const fs::ActAs as(who);
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return fd.valid() && ::faccessat(fd.get(), ".", W_OK | X_OK, AT_EACCESS) == 0;
+}
+
+/// The login file of a session's state; nothing in it where there is none.
+store::StateFile read_login(const store::StatePaths& state, fs::Identity who) {
+  const auto root = fs::open_root(state.config_dir, who);
+  if (!root) return {};
+  return store::read_state_file({root->get(), state.config_dir, who}, store::kCredentials);
+}
+
+/// Of sessions on this store only: what is left of one must not end up in another environment's store.
+std::string kind_of_copy(const SetupStore& found) {
+  std::uint32_t hash = 2166136261;  // FNV-1a
+  for (const char c : found.store.path()) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619;
+  return fmt::format("setup-{:08x}", hash);
+}
+
+/// What a killed session left in `state` is saved, before the store's older state is put there. What the
+/// store got from elsewhere meanwhile is newer and stays; also another account's login, unless it is older.
+Result<void> save_leftover(const options::Setup& options, const SetupStore& found,
+                           const workcopy::Account& account, const store::StatePaths& state,
+                           const Console& console) {
+  const store::StateFile left = read_login(state, identity_of(account));
+  const store::StateFile stored = store::read_state_file(found.store.tree(), store::kCredentials);
+  store::CaptureOptions capture;
+  capture.filter = options.filter;
+  capture.keep_newer = true;
+  capture.rules.allow_account_change = left.st && (!stored.st || store::is_newer(*left.st, *stored.st));
+  Session session;
+  session.state = state;
+  const auto report = save_session(found, account, session, capture, kLockWait);
+  if (!report) return report.error_with("save what an earlier session left in " + state.config_dir);
+  const login::Verdict& verdict = report->login;
+  if (verdict.choice == login::Choice::take) {
+    console.good("Saved a login that an earlier session here had not saved.");
+  } else if (verdict.choice == login::Choice::keep_store && verdict.source_state == login::State::usable) {
+    console.warning(
+        fmt::format("A login that an earlier session left here was not saved: {}.", verdict.reason));
+  }
+  return Done{};
+}
+
+/// The account's own home, or a working copy.
+Result<void> choose_place(const options::Setup& options, const options::Environment& environment,
+                          const SetupStore& found, const workcopy::Account& account, Session& session) {
+  const std::string_view config_dir = environment.get("CLAUDE_CONFIG_DIR");
+  const bool home = account.home != "/" && is_writable_directory(account.home, identity_of(account));
+  if (found.in_container && !found.at_home && home) {
+    session.state =
+        config_dir.empty() ? store::state_in_home(account.home) : store::state_in_config_dir(config_dir);
+    return Done{};
+  }
+  store::RestoreOptions what;
+  what.filter = options.filter;
+  const auto size = store::measure(found.store, what);
+  if (!size) return size.error();
+  workcopy::WorkingCopy::Options place;
+  place.places.runtime_dir = environment.get("XDG_RUNTIME_DIR");
+  place.demand = {size->bytes, size->has_executables};
+  place.kind = kind_of_copy(found);
+  auto copy = workcopy::WorkingCopy::create(account, place);
+  if (!copy) return copy.error();
+  session.copy = std::move(*copy);
+  session.state = session.copy->state();
+  return Done{};
+}
+
+/// Leftovers: in the place itself, and in copies of sessions that were killed.
+Result<void> save_leftovers(const options::Setup& options, const options::Environment& environment,
+                            const SetupStore& found, const workcopy::Account& account, const Session& session,
+                            const Console& console) {
+  if (!session.copy) return save_leftover(options, found, account, session.state, console);
+  const workcopy::Places places{"", std::string(environment.get("XDG_RUNTIME_DIR"))};
+  for (auto& dead : workcopy::take_dead_copies(account, places, kind_of_copy(found))) {
+    if (auto saved = save_leftover(options, found, account, dead.state(), console); !saved) return saved;
+    if (const auto wiped = dead.wipe(); !wiped) log::failure(log::Level::warn, wiped.error());
+  }
+  return Done{};
+}
+
+/// Two sessions that renew one login would log each other out: the first one may.
+Result<void> take_renewal(const SetupStore& found, Session& session, const Console& console) {
+  auto lock = store::Lock::acquire(found.store, "setup", "setup", Milliseconds(0));
+  if (lock) {
+    session.lock = std::move(*lock);
+    return Done{};
+  }
+  if (lock.error().kind != ErrorKind::busy) return lock.error();
+  console.warning(lock.error().message());
+  console.text(
+      "This session gets the login without the right to renew it. A new login is saved all the same.");
+  return Done{};
+}
+
+Result<void> fill(const options::Setup& options, const SetupStore& found, const workcopy::Account& account,
+                  Session& session) {
+  store::RestoreOptions restore;
+  restore.filter = options.filter;
+  restore.refresh_token = session.lock ? store::RefreshToken::copy : store::RefreshToken::withhold;
+  const auto restored = store::restore(found.store, session.state, identity_of(account), restore);
+  if (!restored) return restored.error_with("restore the store's state");
+  log::info("restored", {{"from", found.store.path()},
+                         {"to", session.state.config_dir},
+                         {"files", restored->files},
+                         {"bytes", restored->bytes}});
+  for (const auto& skipped : restored->skipped) {
+    log::warn("not restored", {{"path", skipped.path}, {"reason", skipped.reason}});
+  }
+  const store::StateFile given = read_login(session.state, identity_of(account));
+  if (given.text) session.given_access_token = login::access_token(given.text->reveal());
+  return Done{};
+}
+
+}  // namespace
+
+/// 1. A place.
+/// 2. What a killed session left is saved.
+/// 3. The right to renew, if no other session has it.
+/// 4. The store's state, put there.
+Result<Session> open_session(const options::Setup& options, const options::Environment& environment,
+                             const SetupStore& found, const workcopy::Account& account,
+                             const Console& console) {
+  Session session;
+  // 1.
+  if (auto chosen = choose_place(options, environment, found, account, session); !chosen)
+    return chosen.error();
+  if (!found.read_only) {
+    // 2.
+    auto saved = save_leftovers(options, environment, found, account, session, console);
+    if (!saved) return saved.error();
+    // 3.
+    if (auto taken = take_renewal(found, session, console); !taken) return taken.error();
+  }
+  // 4.
+  if (auto filled = fill(options, found, account, session); !filled) {
+    if (session.copy) static_cast<void>(session.copy->wipe());
+    return filled.error();
+  }
+  return session;
+}
+
+Result<store::CaptureReport> save_session(const SetupStore& found, const workcopy::Account& account,
+                                          const Session& session, const store::CaptureOptions& capture,
+                                          Milliseconds wait) {
+  const SteadyTime start = std::chrono::steady_clock::now();
+  auto lock = store::Lock::acquire(found.store, "store", "capture", wait);
+  if (!lock) return lock.error();
+  auto report = store::capture(session.state, identity_of(account), found.store, *lock, capture);
+  if (!report) return report.error();
+  log::info("captured", {{"store", found.store.path()},
+                         {"added", report->added},
+                         {"changed", report->changed},
+                         {"unchanged", report->unchanged},
+                         {"bytes", report->bytes},
+                         {"took", took_since(start)}});
+  for (const auto& skipped : report->skipped) {
+    log::debug("not captured", {{"path", skipped.path}, {"reason", skipped.reason}});
+  }
+  for (const auto& path : report->left_out) log::debug("left out for want of time", {{"path", path}});
+  return report;
+}
+
+}  // namespace claude_init::commands

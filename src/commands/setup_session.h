@@ -1,0 +1,42 @@
+#pragma once
+
+#include <optional>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "commands/console.h"
+#include "commands/setup_store.h"
+#include "options/environment.h"
+#include "options/options.h"
+#include "store/capture.h"
+#include "store/layout.h"
+#include "store/lock.h"
+#include "workcopy/account.h"
+#include "workcopy/workcopy.h"
+
+namespace claude_init::commands {
+
+/// Where the CLI of a setup session keeps its state.
+struct Session {
+  store::StatePaths state;
+  std::optional<workcopy::WorkingCopy> copy;  // where it is not in the account's home directory
+  std::optional<store::Lock> lock;            // this session may renew the login: no other session does
+  Secret given_access_token;                  // of the login that it starts with
+  bool login_saved = false;                   // one that was made or renewed in it
+};
+
+/// Saves what a killed session left behind, finds a place for this one and puts the store's state there. The
+/// place is the home directory of a container's account; on a host, where that is a person's own, where the
+/// store is mounted on it and where it cannot be written, it is a working copy.
+[[nodiscard]] Result<Session> open_session(const options::Setup& options,
+                                           const options::Environment& environment, const SetupStore& found,
+                                           const workcopy::Account& account, const Console& console);
+
+/// Captures the session's state, or its login only, waiting `wait` at most for another capture to end.
+[[nodiscard]] Result<store::CaptureReport> save_session(const SetupStore& found,
+                                                        const workcopy::Account& account,
+                                                        const Session& session,
+                                                        const store::CaptureOptions& capture,
+                                                        Milliseconds wait);
+
+}  // namespace claude_init::commands

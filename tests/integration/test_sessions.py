@@ -1,0 +1,197 @@
+"""setup and run on a host, with a shell script in the CLI's place: what becomes of logins."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from harness import BINARY, eventually, family
+
+
+def login(name, left=3600, account="1", refresh=True):
+    oauth = {"accessToken": f"sk-ant-oat01-FAKE{name}", "expiresAt": int((time.time() + left) * 1000),
+             "scopes": ["user:inference"], "accountUuid": account}
+    if refresh:
+        oauth["refreshToken"] = f"sk-ant-ort01-FAKE{name}"
+    return json.dumps({"claudeAiOauth": oauth})
+
+
+class Host:
+    """A home, a store and a place for working copies, all in one temporary directory."""
+
+    def __init__(self, path):
+        self.path, self.home, self.store = path, path / "home", path / "store"
+        self.place = path / "run"
+        for directory in (self.home, self.store, self.place):
+            directory.mkdir(mode=0o700)
+        self.environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.home), "XDG_RUNTIME_DIR": str(self.place)}
+        self.started = []
+
+    def put(self, text):
+        path = self.store / ".credentials.json"
+        path.write_text(text)
+        path.chmod(0o600)
+
+    def token(self):
+        """The access token in the store, without what all have in common."""
+        try:
+            text = (self.store / ".credentials.json").read_text()
+        except FileNotFoundError:
+            return None
+        return json.loads(text)["claudeAiOauth"]["accessToken"].removeprefix("sk-ant-oat01-FAKE")
+
+    def start(self, subcommand, script, *options):
+        """A session whose command is a shell script; it can `put NAME` a login into its state, atomically."""
+        environment = {**self.environment, **getattr(self, "logins", {})}
+        put = 'put() { eval "printf %s \\"\\$login_$1\\"" > "$CLAUDE_CONFIG_DIR/x" && mv "$CLAUDE_CONFIG_DIR/x" "$CLAUDE_CONFIG_DIR/.credentials.json"; }; '
+        process = subprocess.Popen(
+            [BINARY, subcommand, "--user", str(os.geteuid()), "--store", self.store, *options, "--", "sh", "-c", put + script],
+            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.started.append(process)
+        return process
+
+    def session(self, subcommand, script, *options):
+        process = self.start(subcommand, script, *options)
+        out, err = process.communicate(timeout=30)
+        return process.returncode, out, err
+
+    def copies(self):
+        return sorted(entry.name for entry in self.place.iterdir())
+
+
+@pytest.fixture
+def host(tmp_path):
+    host = Host(tmp_path)
+    host.logins = {"login_a": login("a"), "login_b": login("b", left=7200),
+                   "login_other": login("other", left=7200, account="2")}
+    yield host
+    for process in host.started:
+        if process.poll() is None:
+            for pid in family(process.pid):
+                os.kill(pid, signal.SIGKILL)
+            process.wait()
+
+
+def test_a_login_is_saved_while_the_session_runs_and_survives_a_kill(host):
+    process = host.start("setup", "put a; read forever")
+    start = time.monotonic()
+    eventually(lambda: host.token() == "a", "the login in the store", 5)
+    assert time.monotonic() - start < 3
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert host.token() == "a"
+
+
+def test_what_a_killed_session_left_is_saved_by_the_next_one_and_removed(host):
+    process = host.start("setup", 'mkdir -p "$CLAUDE_CONFIG_DIR/projects"; echo left > "$CLAUDE_CONFIG_DIR/projects/x"; echo there; read forever')
+    assert process.stdout.readline() == "there\n"
+    for pid in reversed(family(process.pid)):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    assert len(host.copies()) == 1
+    status, _, err = host.session("setup", "put a")
+    assert status == 0, err
+    assert (host.store / "projects/x").read_text() == "left\n"
+    assert host.copies() == []
+
+
+def test_on_a_host_the_persons_own_state_is_neither_read_nor_touched(host):
+    own = host.home / ".claude"
+    own.mkdir()
+    (own / ".credentials.json").write_text(login("own"))
+    for more in ({}, {"CLAUDE_CONFIG_DIR": str(own)}):
+        host.environment.update(more)
+        host.put(login("stored"))
+        status, _, err = host.session("setup", "true")
+        assert status == 0, err
+        assert "FAKEown" in (own / ".credentials.json").read_text()
+        assert host.token() == "stored"
+        assert sorted(os.listdir(own)) == [".credentials.json"]
+
+
+def test_a_session_that_did_not_log_in_never_replaces_a_login_that_another_made(host):
+    host.put(login("stored"))
+    first = host.start("setup", "echo ready; read go")
+    assert first.stdout.readline() == "ready\n"
+    status, _, err = host.session("setup", "put other")
+    assert status == 0, err
+    assert "without the right to renew" in err
+    assert host.token() == "other"
+    _, err = first.communicate("go\n", timeout=30)
+    assert first.returncode == 0, err
+    assert host.token() == "other"
+
+
+def test_a_login_that_cannot_be_read_is_told_before_anybody_logs_in(host):
+    if os.geteuid() != 0:
+        pytest.skip("needs another user's file")
+    host.put(login("stored"))
+    os.chown(host.store, 1000, 1000)
+    host.path.chmod(0o755)
+    for parent in host.path.parents:
+        if parent.stat().st_uid == 0 and str(parent) not in ("/", "/tmp"):
+            parent.chmod(0o755)
+    status, out, err = host.session("setup", "echo started")
+    assert status == 77, err
+    assert out == ""
+    assert "chown -R 1000:1000" in err
+    assert "SELinux" not in err
+
+
+def test_without_a_login_the_status_says_so_and_the_rest_is_saved(host):
+    status, _, err = host.session("setup", 'echo x > "$CLAUDE_CONFIG_DIR/settings.local.json"')
+    assert status == 67, err
+    assert "Not logged in" in err
+    assert (host.store / "settings.local.json").exists()
+
+
+def test_an_empty_and_a_cut_off_login_leave_the_stores_as_it_was(host):
+    host.put(login("stored"))
+    before = (host.store / ".credentials.json").read_bytes()
+    for content in ("", '{"claudeAiOauth":{"accessT'):
+        status, _, err = host.session("setup", f"printf %s '{content}' > \"$CLAUDE_CONFIG_DIR/.credentials.json\"")
+        assert status == 65, err
+        assert (host.store / ".credentials.json").read_bytes() == before
+
+
+def test_a_login_that_a_run_renewed_goes_back_to_the_store(host):
+    host.put(login("old", left=-60))
+    refused, _, err = host.session("run", "true")
+    assert refused == 68, err
+    status, _, err = host.session("run", "put b", "--refresh-token", "copy")
+    assert status == 0, err
+    assert host.token() == "b"
+    assert host.copies() == []
+
+
+def test_only_one_session_at_a_time_may_renew(host):
+    host.put(login("stored"))
+    first = host.start("setup", "echo ready; read go")
+    assert first.stdout.readline() == "ready\n"
+    status, _, err = host.session("run", "true", "--refresh-token", "copy")
+    assert status == 75, err
+    assert "setup" in err
+
+
+def test_run_gives_no_refresh_token_and_leaves_nothing(host):
+    host.put(login("stored"))
+    status, out, err = host.session("run", 'cat "$CLAUDE_CONFIG_DIR/.credentials.json"')
+    assert (status, err) == (0, "")
+    assert "FAKEstored" in out
+    assert "refreshToken" not in out
+    assert host.copies() == []
+
+
+def test_a_reader_that_stopped_reading_does_not_hold_up_the_end(host):
+    # Real-time signals are not merged: each makes a line, together more than a pipe holds.
+    number = signal.SIGRTMIN + 1
+    process = host.start("run", "echo ready; read forever", "--log-level", "trace", "--allow-no-login",
+                         "--rewrite", f"{number}:")
+    assert process.stdout.readline() == "ready\n"
+    for _ in range(4000):
+        os.kill(process.pid, number)
+    os.kill(process.pid, signal.SIGTERM)
+    eventually(lambda: process.poll() is not None, "the end in spite of a full pipe", 10)
+    assert len(process.stderr.read()) > 32768
