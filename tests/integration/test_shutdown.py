@@ -109,7 +109,7 @@ def test_processes_that_fork_while_we_kill_are_ended_too(start, bomb, tmp_path):
     init = start(["sh", "-c", f"/usr/bin/python3 -Sc '{script}' {marker} & exec sleep 60"], "--grace", "300ms")
     init.expect("armed")
     init.kill(signal.SIGTERM)
-    assert took(lambda: init.wait()) < 3
+    assert took(lambda: init.wait()) < 6
     assert not running(marker)
 
 
@@ -152,7 +152,7 @@ def test_a_process_that_cannot_be_killed_holds_us_up_for_a_second_at_most():
     try:
         assert process.stdout.readline().startswith(b"ready")
         os.kill(init_of(process.pid), signal.SIGTERM)
-        assert 1 < took(lambda: process.wait(20)) < 2.5
+        assert 1 < took(lambda: process.wait(20)) < 5
         assert process.returncode == 128 + signal.SIGKILL
         assert b"could not be killed" in process.stderr.read()
     finally:
