@@ -69,8 +69,7 @@ void tell_next(const Console& console, const SetupStore& store) {
     console.text("Use it, in any number of containers:");
     console.command(fmt::format("docker run --rm -v {}:{}:ro claude-runtime --print hello", store.host_side,
                                 store.store.path()));
-    if (store.host_side == "HOST_DIR")
-      console.text("HOST_DIR being what stood left of the colon in your -v just now.");
+    console.text("(If your -v named another place just now, name that one.)");
   } else {
     console.text("Use it:");
     console.command(

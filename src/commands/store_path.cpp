@@ -11,6 +11,9 @@
 namespace claude_init::commands {
 namespace {
 
+// The documented place, as a shell on the host expands it. A placeholder would be taken for a volume's name.
+constexpr const char* kUsualHostSide = "\"${CLAUDE_HUB_DIR:-$HOME/.claude-hub}\"";
+
 bool exists(const std::string& path) {
   struct stat st {};
   return ::stat(path.c_str(), &st) == 0;
@@ -49,7 +52,7 @@ std::string host_side_of(const std::string& store, const options::Environment& e
   const auto mounts = fs::read_mounts();
   const fs::Mount* mount = mounts ? fs::mount_of(*mounts, store) : nullptr;
   const std::string volume = mount != nullptr ? fs::volume_name(*mount) : "";
-  return volume.empty() ? "HOST_DIR" : shell_quote(volume);
+  return volume.empty() ? kUsualHostSide : shell_quote(volume);
 }
 
 std::string setup_command_line(const std::string& store, bool in_container,

@@ -17,8 +17,8 @@ inline constexpr std::string_view kDefaultStore = "/claude-auth";
                                        const options::Environment& environment);
 
 /// What stands left of the colon in the `-v` that brought the store into this container: $CLAUDE_HUB_DIR if
-/// it was passed in, the name of a named volume, else HOST_DIR: a bind mount's source is not to be seen from
-/// inside.
+/// it was passed in, the name of a named volume, else the documented place: a bind mount's source is not to
+/// be seen from inside.
 [[nodiscard]] std::string host_side_of(const std::string& store, const options::Environment& environment);
 
 /// What a person types to log in into `store`.

@@ -62,7 +62,7 @@ Result<Transaction> Transaction::begin(const Tree& to, const Modes& modes, Durab
   if (auto dropped = fs::remove_tree(own->get(), kStage); !dropped) {
     return dropped.error_with(printable(fs::join(to.path, name)));
   }
-  auto stage = fs::make_directory(own->get(), kStage, 0700);
+  auto stage = fs::make_directory(own->get(), kStage, modes.directory);
   if (!stage) return stage.error_with(printable(fs::join(to.path, name)));
   made.give(stage->get());
   made.private_ = std::move(*own);
