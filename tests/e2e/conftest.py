@@ -1,11 +1,14 @@
 """The fixtures of the end-to-end tests."""
 
+import json
 import os
 import subprocess
 import uuid
 
 import pytest
-from harness import Docker, Endpoint, Store
+from harness import Docker, Endpoint, Podman, Project, Store
+
+pytest.register_assert_rewrite("shell_tests")
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -35,9 +38,28 @@ def docker(tmp_path_factory):
     return docker
 
 
+@pytest.fixture(scope="module")
+def podman(docker, tmp_path_factory):
+    podman = Podman(docker.directory / "podman", tmp_path_factory.mktemp("home"))
+    if not podman.answers():
+        pytest.skip("there is no podman (apt-get install podman buildah runc)")
+    podman.load(docker, "claude-setup:latest", "claude-runtime:latest")
+    yield podman
+    podman.close()
+
+
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "claude-hub").create()
+
+
+@pytest.fixture
+def ready_store(store, endpoint):
+    """With a login, and without anything that the CLI would ask first."""
+    store.put(endpoint.login())
+    trusted = {"/workspace": {"hasTrustDialogAccepted": True}}
+    store.write(".claude.json", json.dumps({"hasCompletedOnboarding": True, "projects": trusted}))
+    return store
 
 
 @pytest.fixture
@@ -47,3 +69,10 @@ def container(docker):
     yield name
     subprocess.run(["docker", "rm", "--force", "--volumes", name], env=docker.environment, capture_output=True,
                    check=False)
+
+
+@pytest.fixture
+def project(docker, endpoint, tmp_path):
+    project = Project(docker, endpoint, tmp_path)
+    yield project
+    project("down", "--timeout", "1", "--remove-orphans")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from pathlib import Path
 
 import pexpect
@@ -140,29 +141,26 @@ def mode(status):
     return stat.S_IMODE(status.st_mode)
 
 
-class Docker:
-    """The engine of engine/engine.sh. `run` puts containers where the stand-in is, and nothing else can be found."""
+class Engine:
+    """`run` and `terminal` put containers where the stand-in is, and nothing else can be found."""
 
-    def __init__(self, directory, home):
-        self.directory = Path(directory)
-        self.home = Path(home)
-        self.real = shutil.which("docker", path=str(self.directory / "root/usr/bin"))
-        self.environment = clean_environment(
-            home, DOCKER_HOST=f"unix://{self.directory}/docker.sock", DOCKER_CONFIG=self.directory / "config")
-        self.environment["PATH"] = f"{self.directory}/root/usr/bin:" + self.environment["PATH"]
-
-    def answers(self):
-        return bool(self.real) and self("version", check=False).returncode == 0
+    def __init__(self, command, environment):
+        self.command = command
+        self.environment = environment
 
     def __call__(self, *arguments, check=True, timeout=120, **options):
-        result = subprocess.run(["docker", *map(str, arguments)], env=self.environment, capture_output=True, text=True,
-                                timeout=timeout, cwd=TOP, stdin=options.pop("stdin", subprocess.DEVNULL), **options)
-        assert not check or result.returncode == 0, f"docker {arguments}: {result.returncode}\n{result.stderr}"
+        result = subprocess.run([*self.command, *map(str, arguments)], env=self.environment, capture_output=True,
+                                text=True, timeout=timeout, cwd=TOP, stdin=options.pop("stdin", subprocess.DEVNULL),
+                                **options)
+        assert not check or result.returncode == 0, f"{self.command[0]} {arguments}: {result.returncode}\n{result.stderr}"
         return result
+
+    def answers(self):
+        return self("version", check=False).returncode == 0
 
     def start(self, *arguments):
         """Runs beside the test."""
-        return subprocess.Popen(["docker", *map(str, arguments)], env=self.environment, stdout=subprocess.PIPE,
+        return subprocess.Popen([*self.command, *map(str, arguments)], env=self.environment, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd=TOP)
 
     def run(self, endpoint, *arguments, **options):
@@ -171,8 +169,27 @@ class Docker:
 
     def terminal(self, endpoint, *arguments, **options):
         """`docker run -it --rm` on a terminal."""
-        return Terminal("docker", ["run", "-it", "--rm", *network(endpoint), *map(str, arguments)],
-                        env=self.environment, **options)
+        return self.on_terminal("run", "-it", "--rm", *network(endpoint), *arguments, **options)
+
+    def on_terminal(self, *arguments, **options):
+        """Any command of the engine with a person before it."""
+        return Terminal(self.command[0], [*self.command[1:], *arguments], env=self.environment, **options)
+
+
+class Docker(Engine):
+    """The engine of engine/engine.sh."""
+
+    def __init__(self, directory, home):
+        self.directory = Path(directory)
+        self.home = Path(home)
+        self.real = shutil.which("docker", path=str(self.directory / "root/usr/bin"))
+        environment = clean_environment(
+            home, DOCKER_HOST=f"unix://{self.directory}/docker.sock", DOCKER_CONFIG=self.directory / "config")
+        environment["PATH"] = f"{self.directory}/root/usr/bin:" + environment["PATH"]
+        super().__init__(["docker"], environment)
+
+    def answers(self):
+        return bool(self.real) and super().answers()
 
     def shim(self, endpoint, directory):
         """An environment in which the plain command `docker run …` means `run` above: for documented command lines."""
@@ -188,6 +205,36 @@ class Docker:
                         f'exec {shlex.quote(self.real)} "$@"\n', encoding="utf-8")
         path.chmod(0o755)
         return {**self.environment, "PATH": f"{directory}:{self.environment['PATH']}"}
+
+
+class Podman(Engine):
+    """Debian's podman as root, with images and containers of its own under a directory."""
+
+    def __init__(self, directory, home):
+        self.directory = Path(directory)
+        self.root = self.directory / "root"
+        run = self.directory / "run"
+        super().__init__(
+            ["podman", f"--root={self.root}", f"--runroot={run}", f"--tmpdir={run}/tmp"],
+            clean_environment(home, CONTAINERS_CONF=Path(__file__).resolve().parent / "engine/containers.conf"))
+
+    def answers(self):
+        return bool(shutil.which("podman", path=self.environment["PATH"])) and self("info", check=False).returncode == 0
+
+    def load(self, docker, *images):
+        """Images that the other engine has built."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        archive = self.directory / "images.tar"
+        try:
+            docker("save", "--output", archive, *images)
+            self("load", "--quiet", "--input", archive, timeout=300)
+        finally:
+            archive.unlink(missing_ok=True)
+
+    def close(self):
+        """The images stay for the next time; a directory with a mount in it could not be removed."""
+        self("rm", "--all", "--force", "--time=0", check=False)
+        subprocess.run(["umount", self.root / "overlay"], capture_output=True, check=False)
 
 
 def network(endpoint):
@@ -219,9 +266,12 @@ class Terminal(pexpect.spawn):
     def expect_prompt(self):
         self.expect(r"[$#] (?:\x1b\[K)?$")
 
+    def expect_eof(self):
+        self.expect(pexpect.EOF)
+
     def finish(self):
         """Reads to the end; the exit status, 128+n for a signal."""
-        self.expect(pexpect.EOF)
+        self.expect_eof()
         self.close()
         return self.exitstatus if self.exitstatus is not None else 128 + self.signalstatus
 
@@ -239,6 +289,34 @@ class Terminal(pexpect.spawn):
         self.expect("❯")
         self.settle()
         self.send("\r")
+
+
+class Project:
+    """A Compose project of its own on a store of its own, led to the stand-in by an override file."""
+
+    def __init__(self, docker, endpoint, directory):
+        self.docker = docker
+        self.store = Store(directory / "claude-hub")
+        self.override = directory / "override.yaml"
+        network = {"network_mode": "host", "dns": ["0.0.0.0"], "extra_hosts": [f"{n}:127.0.0.1" for n in HOST_NAMES],
+                   "environment": {"NODE_EXTRA_CA_CERTS": "/run/stand-in-ca.pem"},
+                   "volumes": [f"{endpoint.certificate}:/run/stand-in-ca.pem:ro"]}
+        # JSON is YAML.
+        self.override.write_text(json.dumps({"services": {"setup": network, "claude": network, "worker": network}}),
+                                 encoding="utf-8")
+        self.environment = {**docker.environment, "CLAUDE_HUB_DIR": str(self.store.path), "CLAUDE_INTERVAL": "1d",
+                            "COMPOSE_PROJECT_NAME": f"e2e-{uuid.uuid4().hex[:8]}"}
+        self.arguments = ["compose", "-f", str(TOP / "compose.yaml"), "-f", str(self.override)]
+
+    def __call__(self, *arguments, **options):
+        environment, self.docker.environment = self.docker.environment, self.environment
+        try:
+            return self.docker(*self.arguments, *arguments, **options)
+        finally:
+            self.docker.environment = environment
+
+    def terminal(self, *arguments):
+        return Terminal("docker", [*self.arguments, *arguments], env=self.environment, cwd=str(TOP))
 
 
 def start_claude(terminal):

@@ -3,45 +3,9 @@
 import json
 import os
 import re
-import uuid
 
 import pytest
-from harness import ANSWER, HOST_NAMES, TOP, Store, Terminal, ask, leave_claude, wait_until
-
-
-class Project:
-    """A Compose project of its own on a store of its own, led to the stand-in by an override file."""
-
-    def __init__(self, docker, endpoint, directory):
-        self.docker = docker
-        self.store = Store(directory / "claude-hub")
-        self.override = directory / "override.yaml"
-        network = {"network_mode": "host", "dns": ["0.0.0.0"], "extra_hosts": [f"{n}:127.0.0.1" for n in HOST_NAMES],
-                   "environment": {"NODE_EXTRA_CA_CERTS": "/run/stand-in-ca.pem"},
-                   "volumes": [f"{endpoint.certificate}:/run/stand-in-ca.pem:ro"]}
-        # JSON is YAML.
-        self.override.write_text(json.dumps({"services": {"setup": network, "claude": network, "worker": network}}),
-                                 encoding="utf-8")
-        self.environment = {**docker.environment, "CLAUDE_HUB_DIR": str(self.store.path), "CLAUDE_INTERVAL": "1d",
-                            "COMPOSE_PROJECT_NAME": f"e2e-{uuid.uuid4().hex[:8]}"}
-        self.arguments = ["compose", "-f", str(TOP / "compose.yaml"), "-f", str(self.override)]
-
-    def __call__(self, *arguments, **options):
-        environment, self.docker.environment = self.docker.environment, self.environment
-        try:
-            return self.docker(*self.arguments, *arguments, **options)
-        finally:
-            self.docker.environment = environment
-
-    def terminal(self, *arguments):
-        return Terminal("docker", [*self.arguments, *arguments], env=self.environment, cwd=str(TOP))
-
-
-@pytest.fixture
-def project(docker, endpoint, tmp_path):
-    project = Project(docker, endpoint, tmp_path)
-    yield project
-    project("down", "--timeout", "1", "--remove-orphans")
+from harness import ANSWER, ask, leave_claude, wait_until
 
 
 def test_missing_store_is_named_and_not_created(project):

@@ -52,7 +52,7 @@ class Journal:
         self.path = path
         self.lock = threading.Lock()
         self.counters = dict.fromkeys(
-            ["refresh_ok", "refresh_reuse", "refresh_unknown", "msg_ok", "msg_401", "revoke"], 0)
+            ["refresh_begun", "refresh_ok", "refresh_reuse", "refresh_unknown", "msg_ok", "msg_401", "revoke"], 0)
 
     def count(self, what):
         with self.lock:
@@ -127,6 +127,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def refresh(self, request):
         self.record["refresh_token"] = str(request.get("refresh_token"))[:30]
+        self.journal.count("refresh_begun")
         time.sleep(TOKEN_DELAY)
         try:
             access_token, refresh_token = LOGINS.refresh(request.get("refresh_token"))
