@@ -195,3 +195,30 @@ def test_a_reader_that_stopped_reading_does_not_hold_up_the_end(host):
     os.kill(process.pid, signal.SIGTERM)
     eventually(lambda: process.poll() is not None, "the end in spite of a full pipe", 10)
     assert len(process.stderr.read()) > 32768
+
+
+def test_in_a_container_a_store_that_goes_with_it_is_refused_unless_that_is_allowed(host):
+    host.environment["container"] = "test"
+    status, out, err = host.session("setup", "echo started")
+    assert (status, out) == (66, ""), err
+    assert "-v" in err and "CLAUDE_INIT_ALLOW_EPHEMERAL=1" in err
+    save = 'echo started; printf %s "$login_a" > "$HOME/.claude/.credentials.json"'
+    status, out, err = host.session("setup", save, "--allow-ephemeral")
+    assert (status, out) == (0, "started\n"), err
+    assert "gone when the container is removed" in err
+    assert host.token() == "a"
+
+
+def test_a_store_in_memory_is_warned_about_and_a_full_one_refused(host):
+    if os.geteuid() != 0:
+        pytest.skip("mounts a file system")
+    for size, expected in (("64m", 0), ("1m", 72)):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", host.store], check=True)
+        try:
+            host.environment["container"] = "test"
+            status, out, err = host.session("setup", 'echo started; printf %s "$login_a" > "$HOME/.claude/.credentials.json"')
+            assert status == expected, err
+            assert "is in memory" in err
+            assert out == ("started\n" if expected == 0 else "")
+        finally:
+            subprocess.run(["umount", host.store], check=True)
