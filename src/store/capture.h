@@ -8,12 +8,23 @@
 #include "base/time.h"
 #include "fs/identity.h"
 #include "login/login.h"
+#include "store/baseline.h"
+#include "store/generations.h"
 #include "store/layout.h"
 #include "store/lock.h"
 #include "store/plan.h"
+#include "store/progress.h"
 #include "store/store.h"
 
 namespace claude_init::store {
+
+/// What becomes of a file that the store has and the source has not. The login files are never deleted, nor
+/// is what the filter leaves out, nor anything where nothing of the source is captured.
+enum class Deletions {
+  none,
+  proven,  // deleted if the session had it (`baseline`) and the store's copy has not changed since
+  all,     // deleted: somebody asked for it (`capture --delete`)
+};
 
 struct CaptureOptions {
   Filter filter{};
@@ -23,6 +34,12 @@ struct CaptureOptions {
   // A file (but the login, which is judged) of which the store has a later version stays.
   bool keep_newer = false;
   Limits limits{};
+  Deletions delete_missing = Deletions::none;
+  // Of the session that captures; brought up to date when the capture succeeds. Not owned, may be null.
+  Baseline* baseline = nullptr;
+  std::string reason = "capture";  // of the generation: "setup", "checkpoint", "renewal", "capture"
+  unsigned keep_generations = kKeepGenerations;
+  ProgressCallback progress{};
 };
 
 struct CaptureReport {
@@ -30,6 +47,7 @@ struct CaptureReport {
   std::uint64_t added = 0;  // files that the store did not have
   std::uint64_t changed = 0;
   std::uint64_t unchanged = 0;
+  std::uint64_t deleted = 0;
   std::uint64_t bytes = 0;            // written
   std::vector<Skipped> skipped;       // links out, special files, unreadable ones
   std::vector<std::string> left_out;  // out of time

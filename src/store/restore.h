@@ -5,8 +5,10 @@
 
 #include "base/result.h"
 #include "fs/identity.h"
+#include "store/baseline.h"
 #include "store/layout.h"
 #include "store/plan.h"
+#include "store/progress.h"
 #include "store/store.h"
 
 namespace claude_init::store {
@@ -18,6 +20,11 @@ struct RestoreOptions {
   RefreshToken refresh_token = RefreshToken::withhold;
   Filter filter{};
   Limits limits{};
+  // Filled with what was restored, when all of it was; not owned, may be null.
+  Baseline* baseline = nullptr;
+  // A login that is in its place already and better than the store's stays. `restore --generation`: false.
+  bool keep_better_login = true;
+  ProgressCallback progress{};
 };
 
 struct RestoreReport {
