@@ -10,6 +10,7 @@
 #include "commands/commands.h"
 #include "commands/console.h"
 #include "commands/health_context.h"
+#include "commands/run_sessions.h"
 #include "commands/store_path.h"
 #include "fs/identity.h"
 #include "fs/mounts.h"
@@ -89,7 +90,7 @@ Result<void> fill(const workcopy::WorkingCopy& copy, const store::Store& store,
                   const workcopy::Account& account, const store::RestoreOptions& what) {
   const SteadyTime start = std::chrono::steady_clock::now();
   const auto restored = store::restore(store, copy.state(), {account.uid, account.gid}, what);
-  if (!restored) return restored.error_with("fill the working copy");
+  if (!restored) return restored.error();
   for (const auto& skipped : restored->skipped) {
     log::info("not in the working copy", {{"path", skipped.path}, {"reason", skipped.reason}});
   }
@@ -107,11 +108,20 @@ void wipe(workcopy::WorkingCopy& copy) {
 /// A working copy, or the status to refuse with.
 using Prepared = std::variant<workcopy::WorkingCopy, int>;
 
+/// Room: what dead runs left behind goes first; their sessions are saved before.
+void clear_away(const workcopy::Account& account, const workcopy::Places& places,
+                const std::optional<KeptSessions>& sessions) {
+  if (sessions) sessions->save_leftovers(account, places);
+  const std::size_t dead = workcopy::remove_dead_copies(account, places);
+  if (dead > 0) log::info("removed the working copies of dead runs", {{"count", dead}});
+}
+
 /// 1. What the store has, and how much room that takes.
-/// 2. Room: what dead runs left behind goes first.
+/// 2. Room.
 /// 3. The copy, filled.
 Prepared prepare_copy(const options::Run& options, const options::Environment& environment,
-                      const workcopy::Account& account, const store::Inspection& inspection) {
+                      const workcopy::Account& account, const store::Inspection& inspection,
+                      std::optional<KeptSessions>& sessions) {
   // 1.
   const auto store = open_store(inspection);
   if (!store) return refuse(store.error(), exit_status_of(store.error()));
@@ -125,21 +135,30 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
     if (!measured) return refuse(measured.error(), exit_status_of(measured.error()));
     size = *measured;
   }
+  if (sessions) {
+    const auto measured = sessions->measure();
+    if (!measured) return refuse(measured.error(), exit_status_of(measured.error()));
+    size.bytes += measured->bytes;
+    size.files += measured->files;
+  }
   // 2.
-  const workcopy::Places places{options.workdir, std::string(environment.get("XDG_RUNTIME_DIR"))};
-  const std::size_t dead = workcopy::remove_dead_copies(account, places);
-  if (dead > 0) log::info("removed the working copies of dead runs", {{"count", dead}});
+  workcopy::WorkingCopy::Options where;
+  where.places = {options.workdir, std::string(environment.get("XDG_RUNTIME_DIR"))};
+  if (sessions) where.kind = sessions->kind();
+  clear_away(account, where.places, sessions);
   // 3.
   // Half a block more a file on the average, and its directory entry: a block is on the safe side.
   const std::uint64_t bytes = size.bytes + size.files * kBlock;
-  auto copy = workcopy::WorkingCopy::create(account, {places, {bytes, size.has_executables}});
+  where.demand = {bytes, size.has_executables};
+  auto copy = workcopy::WorkingCopy::create(account, where);
   if (!copy) return refuse(copy.error(), kExitNoPlace);
-  if (*store) {
-    if (const auto filled = fill(*copy, **store, account, what); !filled) {
-      wipe(*copy);
-      const bool full = filled.error().kind == ErrorKind::no_space;
-      return refuse(filled.error(), full ? kExitNoPlace : exit_status_of(filled.error()));
-    }
+  auto filled = *store ? fill(*copy, **store, account, what) : Result<void>();
+  if (filled && sessions) filled = sessions->give(*copy, account);
+  if (!filled) {
+    wipe(*copy);
+    const bool full = filled.error().kind == ErrorKind::no_space;
+    return refuse(filled.error_with("fill the working copy"),
+                  full ? kExitNoPlace : exit_status_of(filled.error()));
   }
   return std::move(*copy);
 }
@@ -214,7 +233,7 @@ supervise::Command command_for(const options::Run& options, options::Environment
 /// 2. A login that can be used, or a refusal that says what to do.
 /// 3. A working copy of the store's state, the target's own.
 /// 4. The command, as the target: instead of us, or supervised.
-/// 5. A login that was renewed goes back; nothing is left behind.
+/// 5. A login that was renewed goes back, and so do the sessions; nothing is left behind.
 int run_command(const options::Run& options, const options::Environment& environment,
                 const supervise::Inherited& inherited) {
   // 1.
@@ -237,8 +256,15 @@ int run_command(const options::Run& options, const options::Environment& environ
     renewal = std::move(*taken);
   }
 
+  std::optional<KeptSessions> sessions;
+  if (options.keeps_sessions()) {
+    auto kept = KeptSessions::open(options, path);
+    if (!kept) return refuse(kept.error(), exit_status_of(kept.error()));
+    sessions = std::move(*kept);
+  }
+
   // 3.
-  Prepared prepared = prepare_copy(options, environment, *account, inspection);
+  Prepared prepared = prepare_copy(options, environment, *account, inspection, sessions);
   if (const int* status = std::get_if<int>(&prepared)) return *status;
   auto& copy = std::get<workcopy::WorkingCopy>(prepared);
   // On a host the home directory is a person's own, who may start a CLI of theirs in it.
@@ -260,6 +286,14 @@ int run_command(const options::Run& options, const options::Environment& environ
   if (renewal) {
     if (const auto given = give_back_login(copy, renewal->store, *account); !given) {
       return refuse(given.error_with("the login stays in " + copy.root()), exit_status_of(given.error()));
+    }
+  }
+  if (sessions) {
+    const auto saved = sessions->save(copy, *account, outcome ? outcome->deadline : SteadyTime::max());
+    if (!saved) {
+      const int status =
+          refuse(saved.error_with("the sessions stay in " + copy.root()), exit_status_of(saved.error()));
+      return outcome && outcome->exit_status != 0 ? outcome->exit_status : status;
     }
   }
   wipe(copy);

@@ -19,16 +19,6 @@ std::string doing(std::string_view verb, std::string_view what) {
   return std::string(verb) + " " + printable(what);
 }
 
-Result<void> write_all(int fd, std::string_view text, std::string_view what) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(fd, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return system_error(errno, doing("write", what));
-    text.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return Done{};
-}
-
 Result<void> fill(UniqueFd fd, const std::string& name, std::string_view text, mode_t mode, Sync sync) {
   if (auto written = write_all(fd.get(), text, name); !written) return written;
   // The umask and a default ACL have had their say in the mode: set what was asked for.
@@ -71,6 +61,16 @@ Result<std::string> read_all(int fd, std::size_t limit, std::string_view what) {
   }
   text.resize(used);
   return text;
+}
+
+Result<void> write_all(int fd, std::string_view text, std::string_view what) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(errno, doing("write", what));
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return Done{};
 }
 
 Result<void> write_file(int directory, const std::string& name, std::string_view text, mode_t mode,

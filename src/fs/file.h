@@ -19,6 +19,9 @@ enum class Sync { no, yes };
 /// only, so that a secret leaves no copies behind.
 [[nodiscard]] Result<std::string> read_all(int fd, std::size_t limit, std::string_view what);
 
+/// Writes all of `text` at the descriptor's position.
+[[nodiscard]] Result<void> write_all(int fd, std::string_view text, std::string_view what);
+
 /// Makes `name` (one component) in `directory` with exactly `mode`. It must not exist (EEXIST; no link is
 /// followed). A file that could not be written completely, with Sync::yes to the disk, is removed again.
 [[nodiscard]] Result<void> write_file(int directory, const std::string& name, std::string_view text,

@@ -194,6 +194,12 @@ void define(CLI::App& app, Run& run) {
       app, "--refresh-token", run.refresh_token,
       {{"withhold", store::RefreshToken::withhold}, {"copy", store::RefreshToken::copy}},
       "withhold: the copy cannot renew, nor log anyone out; copy (default withhold)");
+  add_choice<std::optional<Persist>>(
+      app, "--persist", run.persist, {{"none", Persist::none}, {"sessions", Persist::sessions}},
+      "sessions: what the run adds to them is saved, for `claude --continue` (default none)");
+  add_text(app, "--sessions", run.sessions,
+           "keep the sessions there instead of in the store (means --persist sessions)")
+      ->type_name("DIR");
   add_flag(app, "--allow-no-login", run.allow_no_login, "start the command even if nobody has logged in");
   add_flag(app, "--new-privileges", run.new_privileges,
            "let the command gain privileges (sudo, setuid programs)");

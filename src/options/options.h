@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -35,18 +36,25 @@ struct Setup {
   std::vector<std::string> command;  // empty = an interactive shell with a greeting
 };
 
+enum class Persist { none, sessions };
+
 struct Run {
   std::string store;
   std::string user;
   std::string workdir;  // "" = the first place that will do
   store::Extent extent = store::Extent::all;
   store::RefreshToken refresh_token = store::RefreshToken::withhold;
+  std::optional<Persist> persist;  // unset: what --sessions says
+  std::string sessions;            // where they are kept; "" = in the store
   bool allow_no_login = false;
   bool new_privileges = false;  // --new-privileges: no PR_SET_NO_NEW_PRIVS
   bool exec = false;
   store::Filter filter;
   supervise::Options supervision;
   std::vector<std::string> command;  // never empty: `claude` by default
+  [[nodiscard]] bool keeps_sessions() const {
+    return persist.value_or(sessions.empty() ? Persist::none : Persist::sessions) == Persist::sessions;
+  }
 };
 
 struct Health {

@@ -129,6 +129,21 @@ std::variant<CommandLine, Reply> parse_as(
   return line;
 }
 
+/// What of a run's options exclude each other; "" if none do.
+std::string contradiction_in(const Run& run) {
+  if (run.exec && run.refresh_token == store::RefreshToken::copy) {
+    return "--exec leaves nobody to save a login that the command renews; take away one of --exec and "
+           "--refresh-token copy";
+  }
+  if (run.exec && run.keeps_sessions()) {
+    return "--exec leaves nobody to save the sessions; take away --exec, or --persist and --sessions";
+  }
+  if (!run.sessions.empty() && !run.keeps_sessions()) {
+    return "--sessions says where to save sessions and --persist none not to; take away one of them";
+  }
+  return "";
+}
+
 }  // namespace
 
 std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments, const Environment&) {
@@ -165,12 +180,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
          true},
         words, [](Run& run, std::vector<std::string> command) -> std::string {
           run.command = complete_command(std::move(command), {"claude"});
-          if (run.exec && run.refresh_token == store::RefreshToken::copy) {
-            return "--exec leaves nobody to save a login that the command renews; take away one of --exec "
-                   "and "
-                   "--refresh-token copy";
-          }
-          return "";
+          return contradiction_in(run);
         });
   }
   if (name == "health") {

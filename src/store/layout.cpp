@@ -129,4 +129,8 @@ bool is_settings_file(std::string_view relative_path) {
   return relative_path == "settings.json" || relative_path == "settings.local.json";
 }
 
+bool is_sessions_directory(std::string_view relative_path) {
+  return relative_path == "projects" || relative_path == "todos";
+}
+
 }  // namespace claude_init::store

@@ -36,11 +36,15 @@ struct Filter {
 /// How much of the state is wanted.
 enum class Extent {
   all,
-  login,  // .credentials.json, .claude.json and the settings files only
+  login,     // .credentials.json, .claude.json and the settings files only
+  sessions,  // projects/ and todos/ only: what `claude --continue` and `--resume` look for
 };
 
 /// Of the configuration directory's own files those that a login needs to be usable without the rest: the
 /// settings. (`.credentials.json` and `.claude.json` are dealt with one by one.)
 [[nodiscard]] bool is_settings_file(std::string_view relative_path);
+
+/// Of the configuration directory's own entries those that hold sessions.
+[[nodiscard]] bool is_sessions_directory(std::string_view relative_path);
 
 }  // namespace claude_init::store

@@ -215,6 +215,7 @@ class Scanner {
     if (path.empty()) {
       if (full == kCredentials || full == kClaudeJson || is_atomic_writer_entry(full)) return false;
       if (options_.extent == Extent::login && !is_settings_file(full)) return false;
+      if (options_.extent == Extent::sessions && !is_sessions_directory(full)) return false;
     }
     return S_ISDIR(entry.st.st_mode) ? options_.filter.enters(full) : options_.filter.captures(full);
   }
@@ -266,7 +267,7 @@ class Scanner {
     if (candidate.directory || S_ISDIR(st.st_mode)) return false;
     if (options_.keep_newer && is_newer(st, candidate.st)) return true;
     const std::string& target = candidate.entry.link_target;
-    if (target.empty()) return same_content(candidate.st, st);
+    if (target.empty()) return !options_.distrust_times && same_content(candidate.st, st);
     return S_ISLNK(st.st_mode) && read_link(to, candidate.entry.name) == target;
   }
 

@@ -29,6 +29,9 @@ struct ScanOptions {
   Extent extent = Extent::all;
   Limits limits{};
   bool keep_newer = false;  // what the other side has changed since is not planned
+  // Files of the same size and mtime are planned too: two runs may have written them in one tick of the
+  // clock.
+  bool distrust_times = false;
 };
 
 /// A file to be copied, or a link to be made.

@@ -125,6 +125,7 @@ Result<Size> measure(const Store& from, const RestoreOptions& options) {
   const auto plan = make_plan(tree, nullptr, {options.filter, options.extent, options.limits});
   if (!plan) return plan.error();
   Size size{plan->bytes, plan->files, plan->has_executables};
+  if (options.extent == Extent::sessions) return size;
   for (const std::string_view name : {kCredentials, kClaudeJson}) {
     const fs::ActAs as(tree.who);
     const auto file = fs::open_regular(tree.root, name, fs::Links::beneath);
@@ -147,6 +148,7 @@ Result<RestoreReport> restore(const Store& from, const StatePaths& to, fs::Ident
   // 1.
   if (const auto recovered = Transaction::recover(tree); !recovered) return recovered.error_with("restore");
   if (const auto done = restore.tree(tree); !done) return done.error_with("restore");
+  if (options.extent == Extent::sessions) return restore.take_report();
   // 2.
   const std::string beside = fs::parent_of(to.claude_json);
   const auto home = fs::open_root(beside.empty() ? "/" : beside, target, O_PATH);

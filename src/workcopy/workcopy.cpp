@@ -16,7 +16,9 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "fs/file.h"
 #include "fs/identity.h"
+#include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
 
@@ -25,6 +27,8 @@ namespace {
 
 constexpr std::size_t kSuffixLength = 8;
 constexpr const char* kInner = "claude";
+constexpr const char* kNote = "note";
+constexpr std::size_t kMaxNote = std::size_t{64} << 20;
 constexpr unsigned kAttempts = 16;
 
 fs::Identity identity_of(const Account& account) {
@@ -179,6 +183,23 @@ Result<WorkingCopy> WorkingCopy::create(const Account& target, const Options& op
 
 store::StatePaths WorkingCopy::state() const {
   return store::state_in_config_dir(root_ + '/' + kInner);
+}
+
+Result<UniqueFd> WorkingCopy::open_config_dir() const {
+  const fs::ActAs as_target(identity_of(target_));
+  return fs::open_beneath(lock_.get(), kInner, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
+}
+
+Result<void> WorkingCopy::write_note(std::string_view text) const {
+  const fs::ActAs as_target(identity_of(target_));
+  return fs::replace_file(lock_.get(), kNote, text, 0600, fs::Sync::no);
+}
+
+std::string WorkingCopy::read_note() const {
+  const fs::ActAs as_target(identity_of(target_));
+  const auto file = fs::open_regular(lock_.get(), kNote, fs::Links::refuse);
+  auto text = file ? fs::read_all(file->fd.get(), kMaxNote, kNote) : Result<std::string>(file.error());
+  return text ? std::move(*text) : std::string();
 }
 
 void WorkingCopy::link_home(const std::string& home) {

@@ -32,6 +32,14 @@ class WorkingCopy {
   [[nodiscard]] const std::string& root() const { return root_; }  // PLACE/claude-init-XXXXXXXX
   [[nodiscard]] store::StatePaths state() const;                   // of the CLI inside it
 
+  /// The CLI's configuration directory, whatever the run has put in its place: opened as the target, no link
+  /// is followed.
+  [[nodiscard]] Result<UniqueFd> open_config_dir() const;
+
+  /// A small file of ours beside the configuration directory, for whoever finds this copy when we have died.
+  [[nodiscard]] Result<void> write_note(std::string_view text) const;
+  [[nodiscard]] std::string read_note() const;  // "" where there is none that can be read
+
   /// Points ~/.claude and ~/.claude.json of `home` here where nothing is in the way of either (or only a
   /// dangling link to a dead copy), so that `docker exec -u node … claude` finds the same login. Never an
   /// error.

@@ -27,7 +27,7 @@ class Host:
         for directory in (self.home, self.store, self.place):
             directory.mkdir(mode=0o700)
         self.environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.home), "XDG_RUNTIME_DIR": str(self.place)}
-        self.started = []
+        self.started, self.mounted = [], []
 
     def put(self, text):
         path = self.store / ".credentials.json"
@@ -60,6 +60,21 @@ class Host:
     def copies(self):
         return sorted(entry.name for entry in self.place.iterdir())
 
+    def make_read_only(self):
+        if os.geteuid() != 0:
+            pytest.skip("mounts a file system")
+        subprocess.run(["mount", "--bind", "-o", "ro", self.store, self.store], check=True)
+        self.mounted.append(self.store)
+
+    def end(self):
+        for process in self.started:
+            if process.poll() is None:
+                for pid in family(process.pid):
+                    os.kill(pid, signal.SIGKILL)
+                process.wait()
+        for path in self.mounted:
+            subprocess.run(["umount", path], check=True)
+
 
 @pytest.fixture
 def host(tmp_path):
@@ -67,11 +82,7 @@ def host(tmp_path):
     host.logins = {"login_a": login("a"), "login_b": login("b", left=7200),
                    "login_other": login("other", left=7200, account="2")}
     yield host
-    for process in host.started:
-        if process.poll() is None:
-            for pid in family(process.pid):
-                os.kill(pid, signal.SIGKILL)
-            process.wait()
+    host.end()
 
 
 def test_a_login_is_saved_while_the_session_runs_and_survives_a_kill(host):

@@ -1,0 +1,258 @@
+#include "store/merge.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "base/text.h"
+#include "fs/copy.h"
+#include "fs/file.h"
+#include "fs/open.h"
+#include "log/log.h"
+#include "store/lines.h"
+#include "store/stage.h"
+#include "store/state_file.h"
+#include "store/transaction.h"
+
+namespace claude_init::store {
+namespace {
+
+// Of lines that only one side has: they are compared in memory.
+constexpr std::size_t kMaxTail = std::size_t{64} << 20;
+constexpr std::uint64_t kFew = 32;  // files that are synced one by one
+
+/// Everything behind `offset`.
+Result<std::string> read_from(int fd, off_t offset, const std::string& path) {
+  if (::lseek(fd, offset, SEEK_SET) < 0) return system_error(errno, "read " + printable(path));
+  return fs::read_all(fd, kMaxTail, path);
+}
+
+bool ends_a_line(int fd, off_t size) {
+  char last = '\n';
+  return size == 0 || ::pread(fd, &last, 1, size - 1) != 1 || last == '\n';
+}
+
+/// The name under which a version is kept that another one has taken the place of: the same for the same
+/// content, so that it is kept once.
+Result<std::string> conflict_name(int fd, const std::string& path) {
+  std::uint64_t hash = 14695981039346656037U;  // FNV-1a
+  std::array<char, 16384> piece{};
+  for (off_t at = 0;;) {
+    const ssize_t n = ::pread(fd, piece.data(), piece.size(), at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(errno, "read " + printable(path));
+    if (n == 0) return fmt::format("{}.conflict-{:016x}", path, hash);
+    for (ssize_t i = 0; i < n; ++i) {
+      hash = (hash ^ static_cast<unsigned char>(piece[static_cast<std::size_t>(i)])) * 1099511628211U;
+    }
+    at += n;
+  }
+}
+
+class Merger {
+ public:
+  Merger(const Tree& from, const Given& given, const Store& to, const MergeOptions& options)
+      : from_(from), given_(given), to_(to.tree()), modes_(to.modes()), options_(options) {}
+
+  // 1. Plan: what the copy has.
+  // 2. Judge what of it is the run's: what is to be copied as it is stays in the plan, what is a part of both
+  //    is staged.
+  // 3. Stage the rest, and commit everything at once.
+  Result<MergeReport> run() {
+    // 1.
+    ScanOptions scan{options_.filter, Extent::sessions, options_.limits};
+    scan.distrust_times = true;
+    auto plan = make_plan(from_, &to_, scan);
+    if (!plan) return plan.error();
+    report_.skipped = std::move(plan->skipped);
+    drop_untouched(*plan);
+    if (plan->files == 0) return std::move(report_);
+    // 2.
+    auto transaction =
+        Transaction::begin(to_, modes_, plan->files > kFew ? Durability::bulk : Durability::each);
+    if (!transaction) return transaction.error();
+    for (PlannedDirectory& directory : plan->directories) {
+      if (auto judged = judge(directory, *transaction); !judged) return judged.error();
+    }
+    drop_empty_directories(*plan);
+    // 3.
+    auto staged = stage(*plan, from_, *transaction, {options_.deadline, options_.limits.max_bytes});
+    if (!staged) return staged.error();
+    if (auto committed = transaction->commit(); !committed) return committed.error();
+    report_.added += staged->added;
+    report_.changed += staged->changed;
+    report_.bytes += staged->bytes;
+    for (Skipped& skipped : staged->skipped) report_.skipped.push_back(std::move(skipped));
+    for (std::string& path : staged->left_out) report_.left_out.push_back(std::move(path));
+    return std::move(report_);
+  }
+
+ private:
+  enum class Verdict { copy, done };  // copy: as it is
+
+  /// What is as it was given is not the run's: the store may have moved on.
+  void drop_untouched(Plan& plan) const {
+    const fs::ActAs as(from_.who);
+    plan.files = 0;
+    for (PlannedDirectory& directory : plan.directories) {
+      const auto fd = fs::open_beneath(from_.root, directory.path, O_PATH | O_DIRECTORY, fs::Links::refuse);
+      if (fd) {
+        std::erase_if(directory.entries, [&](const PlannedEntry& entry) {
+          struct stat st {};
+          return ::fstatat(fd->get(), entry.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                 given_.has(fs::join(directory.path, entry.name), st);
+        });
+      }
+      plan.files += directory.entries.size();
+    }
+  }
+
+  Result<void> judge(PlannedDirectory& directory, Transaction& into) {
+    std::vector<PlannedEntry> to_copy;
+    for (PlannedEntry& entry : directory.entries) {
+      const std::string path = fs::join(directory.path, entry.name);
+      const auto verdict = judge_entry(path, entry, into);
+      if (!verdict) return verdict.error();
+      if (*verdict == Verdict::copy) to_copy.push_back(std::move(entry));
+    }
+    directory.entries = std::move(to_copy);
+    return Done{};
+  }
+
+  Result<Verdict> judge_entry(const std::string& path, const PlannedEntry& entry, Transaction& into) {
+    if (!entry.link_target.empty() || entry.through_link) return skip(path, "is a link");
+    const auto theirs = open(from_, path);
+    if (!theirs) return skip(path, theirs.error().message());
+    if (!entry.replaces) return Verdict::copy;
+    const auto ours = open(to_, path);
+    if (!ours) return skip(path, ours.error().message());
+    const auto compared = compare_contents(ours->fd.get(), theirs->fd.get());
+    if (!compared) return skip(path, compared.error().message());
+    if (compared->relation == Relation::same) return Verdict::done;
+    if (path.ends_with(".jsonl")) return bring_lines_together(path, *compared, *ours, *theirs, into);
+    if (given_.has(path, ours->st)) return Verdict::copy;  // nobody else has changed it
+    return keep_both(path, *ours, *theirs, into);
+  }
+
+  Result<Verdict> bring_lines_together(const std::string& path, const Comparison& compared,
+                                       const fs::RegularFile& ours, const fs::RegularFile& theirs,
+                                       Transaction& into) {
+    if (compared.relation == Relation::second_is_longer) return Verdict::copy;
+    if (compared.relation == Relation::first_is_longer) return Verdict::done;
+    const auto our_tail = read_from(ours.fd.get(), compared.common, path);
+    const auto their_tail = read_from(theirs.fd.get(), compared.common, path);
+    if (!our_tail || !their_tail) return keep_both(path, ours, theirs, into);
+    std::string lines = missing_lines(*our_tail, *their_tail);
+    if (lines.empty()) return Verdict::done;
+    // A line that was cut off when its writer died must not run into the next one.
+    if (!ends_a_line(ours.fd.get(), ours.st.st_size)) lines.insert(0, 1, '\n');
+    struct stat st = ours.st;
+    if (is_newer(theirs.st, ours.st)) st.st_mtim = theirs.st.st_mtim;
+    if (auto staged = stage_version(path, ours.fd.get(), st, lines, into); !staged) return staged.error();
+    report_.changed += 1;
+    return Verdict::done;
+  }
+
+  /// The later one gets the name.
+  Result<Verdict> keep_both(const std::string& path, const fs::RegularFile& ours,
+                            const fs::RegularFile& theirs, Transaction& into) {
+    const bool theirs_is_later = is_newer(theirs.st, ours.st);
+    const fs::RegularFile& other = theirs_is_later ? ours : theirs;
+    const auto name = conflict_name(other.fd.get(), path);
+    if (!name) return skip(path, name.error().message());
+    if (!open(to_, *name)) {
+      if (auto staged = stage_version(*name, other.fd.get(), other.st, "", into); !staged) {
+        return staged.error();
+      }
+      report_.kept_both += 1;
+      report_.changed += theirs_is_later ? 0 : 1;
+    }
+    return theirs_is_later ? Verdict::copy : Verdict::done;
+  }
+
+  /// The content of `fd` and `more` behind it, to be called `path`.
+  Result<void> stage_version(const std::string& path, int fd, const struct stat& st, std::string_view more,
+                             Transaction& into) {
+    const fs::ActAs as(to_.who);
+    const std::string staged = into.new_name();
+    UniqueFd out(::openat(into.stage(), staged.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!out.valid() || ::fchmod(out.get(), modes_.file) != 0) {
+      return system_error(errno, "create " + printable(path));
+    }
+    into.give(out.get());
+    const auto copied = copier_.copy(fd, out.get(), st, options_.deadline);
+    if (!copied) return copied.error_with(printable(path));
+    if (copied->end == fs::Copied::End::out_of_time) {
+      report_.left_out.push_back(path);
+      return Done{};
+    }
+    if (copied->end == fs::Copied::End::unreadable) {
+      report_.skipped.push_back({path, system_error(copied->read_error, "cannot be read").message()});
+      return Done{};
+    }
+    if (::lseek(out.get(), st.st_size, SEEK_SET) < 0) return system_error(errno, "write " + printable(path));
+    if (auto written = fs::write_all(out.get(), more, path); !written) return written;
+    const std::array<timespec, 2> times{st.st_atim, st.st_mtim};
+    if (::futimens(out.get(), times.data()) != 0) {
+      return system_error(errno, "set the time of " + printable(path));
+    }
+    if (into.durability() == Durability::each) {
+      if (auto synced = fs::sync_to_disk(out.get(), path); !synced) return synced;
+    }
+    if (auto closed = fs::close_checked(std::move(out), path); !closed) return closed;
+    report_.bytes += copied->bytes + more.size();
+    into.add(staged, path);
+    return Done{};
+  }
+
+  /// New directories in which nothing is left to copy, nor beneath them.
+  static void drop_empty_directories(Plan& plan) {
+    std::string needed;  // the last directory that stays: whatever leads to it does too
+    std::vector<PlannedDirectory> kept;
+    for (auto directory = plan.directories.rbegin(); directory != plan.directories.rend(); ++directory) {
+      const bool leads = needed.starts_with(directory->path + '/') && directory->is_new;
+      if (directory->entries.empty() && !leads) continue;
+      needed = directory->path;
+      kept.push_back(std::move(*directory));
+    }
+    std::reverse(kept.begin(), kept.end());
+    plan.directories = std::move(kept);
+  }
+
+  [[nodiscard]] static Result<fs::RegularFile> open(const Tree& tree, const std::string& path) {
+    const fs::ActAs as(tree.who);
+    return fs::open_regular(tree.root, path, fs::Links::refuse);
+  }
+
+  Result<Verdict> skip(const std::string& path, std::string reason) {
+    report_.skipped.push_back({path, std::move(reason)});
+    return Verdict::done;
+  }
+
+  const Tree& from_;
+  const Given& given_;
+  Tree to_;
+  Modes modes_;
+  const MergeOptions& options_;
+  fs::Copier copier_;
+  MergeReport report_;
+};
+
+}  // namespace
+
+Result<MergeReport> merge_sessions(const Tree& from, const Given& given, const Store& to,
+                                   const Lock& /*held*/, const MergeOptions& options) {
+  if (const auto recovered = Transaction::recover(to.tree()); !recovered) {
+    return recovered.error_with("save the sessions");
+  }
+  auto report = Merger(from, given, to, options).run();
+  if (!report) return report.error_with("save the sessions");
+  return report;
+}
+
+}  // namespace claude_init::store
