@@ -1,5 +1,6 @@
 """What the end-to-end tests are written in."""
 
+import contextlib
 import io
 import json
 import os
@@ -76,14 +77,38 @@ class Endpoint:
         self.process.kill()
         self.process.wait()
 
-    def login(self, access_left=3600):
-        return Login(self._admin("POST", f"mint?access_left={access_left}"))
+    def login(self, access_left=3600, lifetime=None):
+        """One whose later access tokens live `lifetime` seconds, if given."""
+        more = f"&lifetime={lifetime}" if lifetime else ""
+        return Login(self._admin("POST", f"mint?access_left={access_left}{more}"))
 
     def revoke(self, login):
         self._admin("POST", f"revoke?token={login.access_token}")
 
     def stats(self):
         return self._admin("GET", "stats")
+
+    def newest(self, login):
+        """The token pair that a login has now: {"accessToken", "refreshToken"}."""
+        return self._admin("GET", f"newest?token={login.access_token}")
+
+    @contextlib.contextmanager
+    def holding(self):
+        """Inside, no refresh token is spent: those who ask wait."""
+        self._admin("POST", "hold")
+        try:
+            yield
+        finally:
+            self._admin("POST", "release")
+
+    @contextlib.contextmanager
+    def down(self):
+        """Inside, nobody gets an answer."""
+        self._admin("POST", "down")
+        try:
+            yield
+        finally:
+            self._admin("POST", "up")
 
     def _admin(self, method, path):
         context = ssl.create_default_context(cafile=self.certificate)

@@ -41,3 +41,38 @@ def test_revoked_login_cannot_be_renewed(tmp_path):
 def test_command_gets_its_status_back_and_a_clean_environment(tmp_path):
     result = beside_endpoint('echo "${SECRET-gone}"; exit 7', tmp_path, SECRET="FAKE")
     assert (result.returncode, result.stdout) == (7, "gone\n")
+
+
+def test_abandoned_refresh_is_done_or_dropped_as_asked(tmp_path):
+    """A client that hangs up while the answer is on its way; then somebody else with the same token."""
+    script = (MINT + 'curl --silent --max-time 0.3 --cacert "$RIG_CA" --json "{\\"refresh_token\\": \\"$first\\"}" '
+              '"$RIG_URL/v1/oauth/token"; sleep 1; refresh "$first"')
+    assert "invalid_grant" in beside_endpoint(script, tmp_path, DELAY=0.8).stdout
+    assert "access_token" in beside_endpoint(script, tmp_path, DELAY=0.8, ABANDONED="drop").stdout
+
+
+def test_nothing_is_spent_while_held(tmp_path):
+    script = (MINT + 'admin hold; refresh "$first" >answer & sleep 0.5; admin stats | jq .refresh_ok; admin release; wait; '
+              'cat answer')
+    result = beside_endpoint(f"cd {tmp_path}; {script}", tmp_path)
+    assert result.stdout.startswith("{}0\n{}") and "access_token" in result.stdout
+
+
+def test_login_can_have_a_lifetime_of_its_own(tmp_path):
+    script = ('first=$(admin "mint?access_left=-1&lifetime=7" | jq -r .claudeAiOauth.refreshToken); '
+              'refresh "$first"; admin "newest?token=$first"')
+    renewed, newest = beside_endpoint(script, tmp_path, ACCESS_TTL=77).stdout.replace("}{", "}\n{").splitlines()
+    renewed, newest = json.loads(renewed), json.loads(newest)
+    assert renewed["expires_in"] == 7
+    assert newest == {"accessToken": renewed["access_token"], "refreshToken": renewed["refresh_token"]}
+
+
+def test_goes_down_and_comes_up_again(tmp_path):
+    script = MINT + 'admin down; refresh "$first" || echo "cut off"; admin up; refresh "$first"'
+    result = beside_endpoint(script, tmp_path)
+    assert "cut off" in result.stdout and "access_token" in result.stdout
+
+
+def test_speaks_plain_http_if_asked_to(tmp_path):
+    result = beside_endpoint('curl --silent http://127.0.0.1:8080/_admin/stats', tmp_path, PLAIN_PORT=8080)
+    assert json.loads(result.stdout)["refresh_ok"] == 0

@@ -12,10 +12,16 @@ Knobs, from the environment:
   REUSE=reject|family   a spent refresh token is refused; `family` also ends the login that it belonged to
   GRACE=0               seconds during which the previous refresh token still works
   DELAY=0, MSG_DELAY=0  seconds before the token endpoint, or the model, answers
+  ABANDONED=spend|drop  a refresh whose client hangs up during DELAY is done all the same, or is not
+  PLAIN_PORT=0          the same again in plain http on 127.0.0.1:PLAIN_PORT, for many light clients
 
 For the test itself:
   POST /_admin/mint?access_left=S           a new login as a credentials file; S <= 0: its access token has expired
+               &lifetime=S                  that of its later access tokens, instead of ACCESS_TTL
   POST /_admin/revoke?token=T | ?family=F   ends a login
+  GET  /_admin/newest?token=T               the token pair that the login of T has now
+  POST /_admin/hold, /_admin/release        in between, no refresh token is spent; hold returns when none is being spent
+  POST /_admin/down, /_admin/up             in between, every other request is cut off without an answer
   GET  /_admin/stats                        counters, and the families with whether they are revoked
 """
 
@@ -23,6 +29,7 @@ import http.server
 import json
 import os
 import secrets
+import select
 import ssl
 import subprocess
 import sys
@@ -40,6 +47,7 @@ ORGANIZATION = "00000000-0000-4000-8000-000000000002"
 
 TOKEN_DELAY = float(os.environ.get("DELAY", "0"))
 MESSAGE_DELAY = float(os.environ.get("MSG_DELAY", "0"))
+DROPS_ABANDONED = os.environ.get("ABANDONED", "spend") == "drop"
 LOGINS = Logins(access_lifetime=float(os.environ.get("ACCESS_TTL", "28800")),
                 reuse_revokes_family=os.environ.get("REUSE", "reject") == "family",
                 reuse_grace=float(os.environ.get("GRACE", "0")))
@@ -52,7 +60,8 @@ class Journal:
         self.path = path
         self.lock = threading.Lock()
         self.counters = dict.fromkeys(
-            ["refresh_begun", "refresh_ok", "refresh_reuse", "refresh_unknown", "msg_ok", "msg_401", "revoke"], 0)
+            ["refresh_begun", "refresh_ok", "refresh_reuse", "refresh_unknown", "refresh_abandoned", "msg_ok", "msg_401",
+             "revoke"], 0)
 
     def count(self, what):
         with self.lock:
@@ -61,6 +70,17 @@ class Journal:
     def write(self, record):
         with self.lock, open(self.path, "a", encoding="utf-8") as log:
             log.write(json.dumps({"t": round(time.time(), 3), **record}) + "\n")
+
+
+class Switches:
+    """What a test turns on and off."""
+
+    def __init__(self):
+        self.spending = threading.Lock()  # held by a test between hold and release
+        self.down = False
+
+
+SWITCHES = Switches()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -95,12 +115,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def route(self, path, query, body):
         posted = self.command == "POST"
-        if path == "/_admin/mint":
-            self.mint(float(query.get("access_left", "3600")))
-        elif path == "/_admin/revoke":
-            self.reply(200 if LOGINS.revoke(query.get("family"), query.get("token")) else 404, {})
-        elif path == "/_admin/stats":
-            self.reply(200, {**self.journal.counters, "families": LOGINS.revoked_by_family()})
+        if path.startswith("/_admin/"):
+            self.administer(path.removeprefix("/_admin/"), query)
+        elif SWITCHES.down:
+            self.record["cut"] = True
+            self.close_connection = True
         elif path == "/v1/oauth/token" and posted:
             self.refresh(json.loads(body))
         elif path == "/v1/oauth/token/revoke":
@@ -118,8 +137,35 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.reply_error(404, "not_found_error", "stand-in: no such path")
 
-    def mint(self, access_left):
-        access_token, refresh_token = LOGINS.mint(access_left)
+    def administer(self, what, query):
+        if what == "mint":
+            self.mint(float(query.get("access_left", "3600")), query.get("lifetime"))
+            return
+        answer = {}
+        if what == "revoke":
+            found = LOGINS.revoke(query.get("family"), query.get("token"))
+        elif what == "newest":
+            found = answer = LOGINS.newest(query.get("token"))
+        elif what == "stats":
+            found = answer = {**self.journal.counters, "families": LOGINS.revoked_by_family()}
+        else:
+            found = self.turn(what)
+        self.reply(200 if found else 404, answer)
+
+    @staticmethod
+    def turn(what):
+        if what == "hold":
+            SWITCHES.spending.acquire()  # pylint: disable=consider-using-with
+        elif what == "release":
+            SWITCHES.spending.release()
+        elif what in ("down", "up"):
+            SWITCHES.down = what == "down"
+        else:
+            return False
+        return True
+
+    def mint(self, access_left, lifetime):
+        access_token, refresh_token = LOGINS.mint(access_left, float(lifetime) if lifetime else None)
         self.reply(200, {"claudeAiOauth": {
             "accessToken": access_token, "refreshToken": refresh_token,
             "expiresAt": int((time.time() + access_left) * 1000), "scopes": SCOPES,
@@ -130,7 +176,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.journal.count("refresh_begun")
         time.sleep(TOKEN_DELAY)
         try:
-            access_token, refresh_token = LOGINS.refresh(request.get("refresh_token"))
+            with SWITCHES.spending:
+                if DROPS_ABANDONED and self.hung_up():
+                    self.journal.count("refresh_abandoned")
+                    self.record["abandoned"] = self.close_connection = True
+                    return
+                access_token, refresh_token, lifetime = LOGINS.refresh(request.get("refresh_token"))
         except RefreshRefused as refusal:
             self.journal.count("refresh_unknown" if str(refusal) == "unknown" else "refresh_reuse")
             self.record["refused"] = str(refusal)
@@ -140,7 +191,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.journal.count("refresh_ok")
         self.reply(200, {
             "token_type": "Bearer", "access_token": access_token, "refresh_token": refresh_token,
-            "expires_in": int(LOGINS.access_lifetime), "scope": " ".join(SCOPES),
+            "expires_in": int(lifetime), "scope": " ".join(SCOPES),
             "account": {"uuid": ACCOUNT, "email_address": "fake@example.invalid"},
             "organization": {"uuid": ORGANIZATION, "name": "Fake Org"}})
 
@@ -159,6 +210,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.reply(200, messages.event_stream(request), "text/event-stream")
         else:
             self.reply(200, messages.whole_message(request))
+
+    def hung_up(self):
+        poll = select.poll()
+        poll.register(self.connection.fileno(), select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def bearer(self):
         scheme, _, token = (self.headers.get("authorization") or "").partition(" ")
@@ -227,11 +283,12 @@ def make_certificates(directory):
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
 
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     names = ",".join(f"DNS:{name}" for name in HOST_NAMES)
     (directory / "names").write_text(f"subjectAltName={names}\n", encoding="ascii")
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=claude-init test CA",
+    openssl("req", "-x509", *new_key, "-days", "2", "-subj", "/CN=claude-init test CA",
             "-keyout", "ca.key", "-out", "ca.pem")
-    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={HOST_NAMES[0]}",
+    openssl("req", *new_key, "-subj", f"/CN={HOST_NAMES[0]}",
             "-keyout", "server.key", "-out", "server.csr")
     openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
             "-days", "2", "-extfile", "names", "-out", "server.pem")
@@ -244,6 +301,9 @@ def main():
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(directory / "server.pem", directory / "server.key")
     Handler.journal = Journal(directory / "requests.jsonl")
+    if plain_port := int(os.environ.get("PLAIN_PORT", "0")):
+        plain = Server(("127.0.0.1", plain_port), Handler)
+        threading.Thread(target=plain.serve_forever, daemon=True).start()
     server = Server(("127.0.0.1", port), Handler)
     server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     print("ready", flush=True)

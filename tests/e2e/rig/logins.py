@@ -18,6 +18,8 @@ class RefreshRefused(Exception):
 
 @dataclass
 class Family:
+    access_lifetime: float
+    access_token: str = ""
     refresh_token: str = ""
     previous_refresh_token: str = ""
     rotated_at: float = 0.0
@@ -34,7 +36,7 @@ class AccessToken:
 class Logins:
     """Thread-safe. Times are seconds since the epoch, lifetimes are seconds."""
 
-    access_lifetime: float
+    access_lifetime: float  # unless a login was minted with another
     reuse_revokes_family: bool  # a replayed refresh token ends the whole login, not just the request
     reuse_grace: float  # how long the previous refresh token still works
 
@@ -43,15 +45,15 @@ class Logins:
     access_tokens: dict[str, AccessToken] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def mint(self, access_lifetime):
-        """A new login; a lifetime below zero makes its access token expired from the start."""
+    def mint(self, access_left, access_lifetime=None):
+        """A new login's token pair; `access_left` below zero makes its access token expired from the start."""
         with self.lock:
             family = secrets.token_hex(4)
-            self.families[family] = Family()
-            return self._issue(family, access_lifetime)
+            self.families[family] = Family(access_lifetime or self.access_lifetime)
+            return self._issue(family, access_left)
 
     def refresh(self, refresh_token):
-        """The next token pair, or RefreshRefused."""
+        """The next token pair and the lifetime of the first, or RefreshRefused."""
         with self.lock:
             name = self.family_of_refresh_token.get(refresh_token)
             if name is None:
@@ -62,7 +64,7 @@ class Logins:
             if refresh_token != family.refresh_token and not self._within_grace(family, refresh_token):
                 family.revoked = self.reuse_revokes_family
                 raise RefreshRefused("reuse")
-            return self._issue(name, self.access_lifetime)
+            return *self._issue(name, family.access_lifetime), family.access_lifetime
 
     def accepts(self, access_token):
         with self.lock:
@@ -72,28 +74,36 @@ class Logins:
     def revoke(self, family=None, token=None):
         """Ends a login, named by its family or by any token that ever belonged to it. False if there is none."""
         with self.lock:
-            if token in self.access_tokens:
-                family = self.access_tokens[token].family
-            family = self.family_of_refresh_token.get(token, family)
+            family = self._family_of(token) or family
             if family not in self.families:
                 return False
             self.families[family].revoked = True
             return True
 
+    def newest(self, token):
+        """The pair that a login, named by any token that ever belonged to it, has now."""
+        with self.lock:
+            family = self.families.get(self._family_of(token))
+            return family and {"accessToken": family.access_token, "refreshToken": family.refresh_token}
+
     def revoked_by_family(self):
         with self.lock:
             return {name: family.revoked for name, family in self.families.items()}
+
+    def _family_of(self, token):
+        access_token = self.access_tokens.get(token)
+        return access_token.family if access_token else self.family_of_refresh_token.get(token)
 
     def _within_grace(self, family, refresh_token):
         return (refresh_token == family.previous_refresh_token
                 and time.time() - family.rotated_at < self.reuse_grace)
 
-    def _issue(self, name, access_lifetime):
+    def _issue(self, name, access_left):
         now = time.time()
         family = self.families[name]
         family.previous_refresh_token, family.rotated_at = family.refresh_token, now
         family.refresh_token = f"sk-ant-ort01-FAKE{secrets.token_hex(16)}"
-        access_token = f"sk-ant-oat01-FAKE{secrets.token_hex(16)}"
+        access_token = family.access_token = f"sk-ant-oat01-FAKE{secrets.token_hex(16)}"
         self.family_of_refresh_token[family.refresh_token] = name
-        self.access_tokens[access_token] = AccessToken(name, now + access_lifetime)
+        self.access_tokens[access_token] = AccessToken(name, now + access_left)
         return access_token, family.refresh_token

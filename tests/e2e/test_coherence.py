@@ -1,0 +1,86 @@
+"""Five containers with the real CLI on one login, whose access token expires six times while containers are killed."""
+
+import os
+import time
+
+import pytest
+from harness import Terminal
+from native import (PERSON, Chaos, Container, as_person, asking, copy_for_person, failures, find_cli, machine,
+                    run_command)
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="namespaces need root")
+BINARY = os.environ.get("CLAUDE_INIT_BINARY", "")
+CONTAINERS, LIFETIME, EXPIRIES = 5, 40, int(os.environ.get("CLAUDE_INIT_E2E_EXPIRIES", "6"))
+SERVER = {"REUSE": "family", "DELAY": 0.5, "ABANDONED": "drop"}
+
+
+@pytest.fixture(name="place")
+def fixture_place():
+    with machine(find_cli(), **SERVER) as place:
+        yield place
+
+
+class IdleSetup:
+    """A person who has left a setup shell open."""
+
+    def __init__(self, place):
+        environment = place.environment(place.home(), PS1="ready$ ")
+        self.terminal = Terminal(BINARY, ["setup", f"--store={place.store.path}", f"--user={PERSON}:{PERSON}", "--",
+                                          "bash", "--norc", "--noprofile", "-i"], env=environment)
+        self.terminal.expect(r"ready\$ ")
+
+    def leave(self):
+        self.terminal.sendline("exit")
+        return self.terminal.finish()
+
+
+def test_nobody_is_ever_logged_out(place):
+    login = place.log_in(LIFETIME)
+    containers = [Container(f"run-{number}", place, run_command(BINARY, place, *asking(8)))
+                  for number in range(CONTAINERS)]
+    setups = [IdleSetup(place) for _ in range(2)]
+    for container in containers:
+        container.start()
+    chaos = Chaos(place, containers, login)
+    begun = time.monotonic()
+    chaos.run(LIFETIME * EXPIRIES)
+    expiries = (time.monotonic() - begun) / LIFETIME
+
+    stopped = [container.stop() for container in containers]
+    told = "\n".join(container.errors() for container in containers)
+    lines = [line for container in containers for line in container.lines()]
+    stats = place.endpoint.stats()
+    print(f"{len(lines)} answers, {chaos.kills} kills ({chaos.renewing} while renewing), {stats}")
+    assert not failures(lines), told
+    assert (stats["refresh_reuse"], stats["refresh_unknown"], stats["msg_401"]) == (0, 0, 0), told
+    assert set(stats["families"].values()) == {False}
+    assert stats["refresh_ok"] >= expiries, told
+    assert chaos.kills >= LIFETIME * EXPIRIES / 10 and chaos.renewing > 0
+    assert stopped == [143] * CONTAINERS, told
+
+    assert [setup.leave() for setup in setups] == [0, 0], [setup.terminal.text for setup in setups]
+    assert place.store.oauth["refreshToken"] == place.endpoint.newest(login)["refreshToken"]
+
+
+def test_plain_copies_log_each_other_out(place):
+    """That the proof above can fail: the same CLI, the same endpoint, `cp -r` instead of working copies."""
+    login = place.log_in(LIFETIME, access_left=-1)
+    containers = []
+    for number in range(CONTAINERS):
+        copy = place.directory / f"copy-{number}"
+        copy_for_person(place.store.path, copy)
+        containers.append(Container(f"copy-{number}", place, as_person(asking(1)), CLAUDE_CONFIG_DIR=copy))
+    for container in containers:
+        container.start()
+    try:
+        deadline = time.monotonic() + 60
+        while any(len(container.lines()) < 2 for container in containers):
+            assert time.monotonic() < deadline, "five answers twice"
+            time.sleep(0.2)
+    finally:
+        for container in containers:
+            container.kill()
+    assert sum(not failures(container.lines()[1:]) for container in containers) <= 1
+    stats = place.endpoint.stats()
+    assert stats["refresh_reuse"] >= CONTAINERS - 1
+    assert stats["families"].popitem()[1], login
