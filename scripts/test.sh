@@ -4,7 +4,7 @@
 # usage: scripts/test.sh [--quick] [CTEST-ARGUMENT]...
 #
 # Installs what is missing on a bare Debian 12, builds the presets `dev` and `release`, and runs ctest, whose summary
-# and exit status are the last word. The labels are unit, integration, fault and e2e.
+# and exit status are the last word. The labels are unit, integration, fault, model and e2e.
 #
 #   --quick     leave out e2e: no container engine, no CLI
 #   --help
@@ -19,7 +19,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
 
 # Python and its modules are Debian's: /usr/bin/python3, whatever else the machine has.
-test_packages=(catch2 python3 python3-pytest python3-pexpect strace jq procps shellcheck)
+test_packages=(catch2 python3 python3-pytest python3-pexpect strace jq procps shellcheck spin)
 e2e_packages=(buildah ca-certificates curl iproute2 mmdebstrap openssl podman runc util-linux)
 
 selection=()

@@ -4,6 +4,8 @@
  * store; renewers (runs, open setups, a keeper: they all do the same) that are killed at any step, alone or with their
  * CLI, and started anew; a person who logs in anew by an in-place write; followers.
  *
+ * FOLLOWED adds a follower, which nobody waits for, so that the rest is checked without it.
+ *
  * A token is the number of its issue. Times are not in it: `due` is what a clock makes true again and again.
  *
  * Rules that can be broken on purpose, each of which must lead to a violation:
@@ -14,6 +16,7 @@
  *   NO_BASE        a renewal is published also if the store has got another login meanwhile
  *   PUBLISH_BLANK  what the CLI leaves of a refused login is published
  *   FOLLOW_BLANK   a follower passes on a file that it caught half-written
+ *   DEAF           a follower that has heard of one change hears of no other
  *   NO_RETRY       who was killed or got no answer does not try again
  *   WINDOW         the CLI may be killed between the endpoint's answer and its write: the one that no client can close
  */
@@ -86,6 +89,7 @@ inline publish() {
 #else
     :: true ->
 #endif
+      assert(is_token(directory));                 /* never what is not a login */
       assert(!usable(store) || usable(directory)); /* never a usable login replaced by a dead one */
       store = directory;
       due = false
@@ -261,6 +265,9 @@ end:
     copy = read;
 #endif
     assert(is_token(copy)) /* blanked or broken content is never passed on */
+#ifdef DEAF
+    ; break
+#endif
   od
 }
 
