@@ -9,10 +9,11 @@ namespace claude_init::commands {
 int init_command(const options::Init& options, const options::Environment& environment,
                  const supervise::Inherited& inherited) {
   boost::asio::io_context io(1);
+  supervise::Reaper reaper;
   supervise::Command command;
   command.argv = options.command;
   command.env = environment.variables();
-  const auto outcome = supervise::supervise(io, inherited, options.supervision, command);
+  const auto outcome = supervise::supervise({io, reaper, inherited}, options.supervision, command);
   if (!outcome) {
     log::failure(log::Level::error, outcome.error());
     return kExitSystem;

@@ -280,7 +280,8 @@ int run_command(const options::Run& options, const options::Environment& environ
     return refuse(error, status);
   }
   boost::asio::io_context io(1);
-  const auto outcome = supervise::supervise(io, inherited, options.supervision, command);
+  supervise::Reaper reaper;
+  const auto outcome = supervise::supervise({io, reaper, inherited}, options.supervision, command);
 
   // 5.
   if (renewal) {

@@ -66,6 +66,7 @@ Result<supervise::Outcome> run_session(const options::Setup& options, const opti
                                        const SetupStore& found, const workcopy::Account& account,
                                        Session& session, const supervise::Inherited& inherited) {
   boost::asio::io_context io(1);
+  supervise::Reaper reaper;
   follow::Checkpoint checkpoint(io, [&] {
     store::CaptureOptions capture = capture_options(options, session);
     capture.extent = store::Extent::login;
@@ -80,7 +81,7 @@ Result<supervise::Outcome> run_session(const options::Setup& options, const opti
   }
   supervise::Options supervision = options.supervision;
   supervision.stop_signals = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-  return supervise::supervise(io, inherited, supervision,
+  return supervise::supervise({io, reaper, inherited}, supervision,
                               session_command(options, environment, account, session));
 }
 

@@ -91,8 +91,10 @@ std::vector<Process> all_processes() {
   return found;
 }
 
-std::vector<Process> descendants() {
+std::vector<Process> descendants(const std::vector<pid_t>& except) {
   std::vector<Process> all = all_processes();
+  std::erase_if(
+      all, [&](const Process& p) { return std::find(except.begin(), except.end(), p.pid) != except.end(); });
   std::vector<Process> family = take_descendants(::getpid(), all);
   std::erase_if(family, [](const Process& p) { return p.dead; });
   return family;

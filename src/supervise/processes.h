@@ -19,8 +19,9 @@ struct Process {
 [[nodiscard]] std::vector<Process> all_processes();
 
 /// Those that descend from us and still run, whatever session or group they are in. With us as subreaper (or
-/// PID 1) every orphan among them has us as parent, so the chain of parents never breaks.
-[[nodiscard]] std::vector<Process> descendants();
+/// PID 1) every orphan among them has us as parent, so the chain of parents never breaks. Without `except`
+/// and what descends from those.
+[[nodiscard]] std::vector<Process> descendants(const std::vector<pid_t>& except = {});
 
 /// Whether `pid` ignores SIGTSTP and SIGTTOU, as interactive shells do, and nearly nothing else does.
 [[nodiscard]] bool is_interactive_shell(pid_t pid);

@@ -46,6 +46,13 @@ bool Reaper::reap() {
   }
 }
 
+std::vector<pid_t> Reaper::watched() const {
+  std::vector<pid_t> pids;
+  pids.reserve(watched_.size());
+  for (const Watched& w : watched_) pids.push_back(w.pid);
+  return pids;
+}
+
 void Reaper::tell(const ChildChange& change) {
   const auto found =
       std::find_if(watched_.begin(), watched_.end(), [&](const Watched& w) { return w.pid == change.pid; });

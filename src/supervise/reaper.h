@@ -19,7 +19,8 @@ struct ChildChange {
 };
 
 /// The only caller of wait*(2): every child of ours is reaped here, adopted orphans included, and whoever
-/// started one can be told what becomes of it.
+/// started one can be told what becomes of it. supervise() calls reap(); who starts a child beside the
+/// command only watches it.
 class Reaper {
  public:
   using Handler = std::function<void(const ChildChange&)>;
@@ -32,6 +33,9 @@ class Reaper {
   /// Reaps all that has ended. Call it after each SIGCHLD: several children's become one. False: no child is
   /// left.
   [[nodiscard]] bool reap();
+
+  /// Those that are watched: none of them has been reaped.
+  [[nodiscard]] std::vector<pid_t> watched() const;
 
  private:
   struct Watched {

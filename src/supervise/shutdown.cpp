@@ -13,9 +13,9 @@ constexpr Step kStay[kStates] = {{running, 0}, {stopping, 0}, {draining, 0}, {ki
 // Rows in the order of State, columns in the order of Event:
 //   stop, stop_again, hangup, shell_due, child_ended, all_ended, grace_over, kill_over
 constexpr Step kTable[kStates][kEvents] = {
-    {{stopping, kTellChild | kStartGrace},
+    {{stopping, kTellChild | kTellHelpers | kStartGrace},
      {killing, kKill},
-     {stopping, kTellChild | kStartGrace},
+     {stopping, kTellChild | kTellHelpers | kStartGrace},
      kStay[0],
      {draining, kTellLeftovers | kStartGrace},
      {over, 0},
@@ -29,9 +29,9 @@ constexpr Step kTable[kStates][kEvents] = {
      {over, 0},
      {killing, kKill},
      kStay[1]},
-    {{draining, kStartGrace},
+    {{draining, kTellHelpers | kStartGrace},
      {killing, kKill},
-     {draining, kStartGrace},
+     {draining, kTellHelpers | kStartGrace},
      {draining, kTellShells},
      kStay[2],
      {over, 0},

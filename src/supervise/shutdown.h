@@ -37,6 +37,7 @@ enum Action : unsigned {
   kTellLeftovers = 4,  // TERM and CONT to all descendants
   kStartGrace = 8,     // unless it runs already; a stop signal can shorten it
   kKill = 16,          // KILL to all descendants, repeated until kill_over
+  kTellHelpers = 32,   // TERM to what we started ourselves beside the command
 };
 
 struct Step {

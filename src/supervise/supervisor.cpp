@@ -31,14 +31,21 @@ constexpr Milliseconds kShellLook{50};        // that job is the shell's child: 
 /// by then. It finds `over` and does nothing.
 class Supervisor : public std::enable_shared_from_this<Supervisor> {
  public:
-  Supervisor(asio::io_context& io, const Options& options, UniqueFd signal_fd)
-      : options_(options), signals_(io, signal_fd.get()), end_timer_(io), again_timer_(io) {
+  Supervisor(const Loop& loop, const Options& options, const Hooks& hooks, UniqueFd signal_fd)
+      : options_(options),
+        hooks_(hooks),
+        io_(loop.io),
+        reaper_(loop.reaper),
+        signals_(io_, signal_fd.get()),
+        end_timer_(io_),
+        again_timer_(io_) {
     static_cast<void>(signal_fd.release());
   }
 
-  Result<Outcome> run(asio::io_context& io, const Inherited& inherited, const Command& command);
+  Result<Outcome> run(const Inherited& inherited, const Command& command);
 
  private:
+  Result<void> start(const Inherited& inherited, const Command& command);
   void await_signals();
   void on_signal(const signalfd_siginfo& info);
   void forward(int number, const signalfd_siginfo& info);
@@ -49,21 +56,26 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
 
   void apply(Event event);
   void tell_child();
+  void tell_helpers();
   void tell_shells();
   void tell_leftovers();
   void start_grace();
   void kill_all();
   void look_at_shells();
   void kill_again();
+  [[nodiscard]] std::vector<pid_t> helpers() const;
 
   const Options options_;
+  const Hooks hooks_;
+  asio::io_context& io_;
+  Reaper& reaper_;
   asio::posix::stream_descriptor signals_;
   asio::steady_timer end_timer_;    // the grace, then the second after KILL
   asio::steady_timer again_timer_;  // what has to be looked at repeatedly while we stop
-  Reaper reaper_;
   Terminal terminal_;
   State state_ = State::running;
   pid_t child_ = 0;  // the main child and its group; 0 when it has gone
+  bool has_command_ = true;
   bool child_stopped_ = false;
   bool child_killed_ = false;
   bool not_executed_ = false;
@@ -79,31 +91,39 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
 // 3. The child. Its group exists and has the foreground when this returns.
 // 4. Signals until nothing is left. Those sent since take_over_signals() are pending and come first.
 // 5. The terminal as it was.
-Result<Outcome> Supervisor::run(asio::io_context& io, const Inherited& inherited, const Command& command) {
+Result<Outcome> Supervisor::run(const Inherited& inherited, const Command& command) {
   if (::getpid() != 1) ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // 1
   if (options_.pdeathsig != 0) ::prctl(PR_SET_PDEATHSIG, options_.pdeathsig);
-  terminal_ = Terminal::open();                                      // 2
-  const auto spawned = spawn(inherited, command, terminal_.lend());  // 3
-  if (!spawned) {
-    terminal_.restore(false);
-    static_cast<void>(reaper_.reap());
-    return spawned.error();
+  has_command_ = !command.argv.empty();
+  if (has_command_) {
+    terminal_ = Terminal::open();                                    // 2
+    if (const auto started = start(inherited, command); !started) {  // 3
+      terminal_.restore(false);
+      static_cast<void>(reaper_.reap());
+      return started.error();
+    }
   }
-  child_ = spawned->pid;
-  not_executed_ = spawned->failure.has_value();
-  if (spawned->failure) log::failure(log::Level::error, *spawned->failure);
-  log::debug("started", {{"command", command.argv.front()}, {"pid", child_}});
-  reaper_.watch(child_, [this](const ChildChange& change) { on_child(change); });
   await_signals();
-  while (state_ != State::over) {         // 4
-    if (io.run_one() == 0) io.restart();  // stopped by somebody, or out of work the last time it ran
+  while (state_ != State::over) {           // 4
+    if (io_.run_one() == 0) io_.restart();  // stopped by somebody, or out of work the last time it ran
   }
-  io.restart();
+  io_.restart();
   signals_.close();
   end_timer_.cancel();
   again_timer_.cancel();
   terminal_.restore(child_killed_);  // 5
   return outcome_;
+}
+
+Result<void> Supervisor::start(const Inherited& inherited, const Command& command) {
+  const auto spawned = spawn(inherited, command, terminal_.lend());
+  if (!spawned) return spawned.error();
+  child_ = spawned->pid;
+  not_executed_ = spawned->failure.has_value();
+  if (spawned->failure) log::failure(log::Level::error, *spawned->failure);
+  log::debug("started", {{"command", command.argv.front()}, {"pid", child_}});
+  reaper_.watch(child_, [this](const ChildChange& change) { on_child(change); });
+  return Done{};
 }
 
 void Supervisor::await_signals() {
@@ -147,6 +167,7 @@ void Supervisor::on_signal(const signalfd_siginfo& info) {
     outcome_.deadline = steady_clock::now() + options_.stop_timeout - Milliseconds(1000);
   }
   apply(hangup ? Event::hangup : first ? Event::stop : Event::stop_again);
+  if (!has_command_ && first) reap();
 }
 
 void Supervisor::forward(int number, const signalfd_siginfo& info) {
@@ -161,9 +182,11 @@ void Supervisor::forward(int number, const signalfd_siginfo& info) {
 
 void Supervisor::reap() {
   const pid_t child_before = child_;
-  if (!reaper_.reap()) {
+  const bool any_left = reaper_.reap();
+  if (!has_command_ && state_ == State::running) return;
+  if (!any_left) {
     apply(Event::all_ended);
-  } else if (child_ != child_before) {
+  } else if (child_ != child_before || !has_command_) {
     apply(Event::child_ended);  // only with something left: looking for it means reading all of /proc
   }
 }
@@ -206,7 +229,9 @@ void Supervisor::apply(Event event) {
   const Step next = step(state_, event);
   state_ = next.next;
   if (state_ != before) log::debug("supervision", {{"was", name_of(before)}, {"is", name_of(state_)}});
+  if (before == State::running && state_ != before && hooks_.ending) hooks_.ending();
   if ((next.actions & kTellChild) != 0) tell_child();
+  if ((next.actions & kTellHelpers) != 0) tell_helpers();
   if ((next.actions & kTellShells) != 0) tell_shells();
   if ((next.actions & kTellLeftovers) != 0) tell_leftovers();
   if ((next.actions & kStartGrace) != 0) start_grace();
@@ -220,6 +245,16 @@ void Supervisor::tell_child() {
   if (foreground_at_stop_ != child_) forward(number, stop_info_);
   if (foreground_at_stop_ > 0 && foreground_at_stop_ != ::getpgrp()) ::kill(-foreground_at_stop_, number);
   look_at_shells();
+}
+
+std::vector<pid_t> Supervisor::helpers() const {
+  std::vector<pid_t> pids = reaper_.watched();
+  std::erase(pids, child_);
+  return pids;
+}
+
+void Supervisor::tell_helpers() {
+  for (const pid_t pid : helpers()) ::kill(-pid, SIGTERM);
 }
 
 void Supervisor::look_at_shells() {
@@ -247,7 +282,7 @@ void Supervisor::tell_shells() {
 }
 
 void Supervisor::tell_leftovers() {
-  const std::vector<Process> left = descendants();
+  const std::vector<Process> left = descendants(helpers());
   if (left.empty()) return;
   log::info("asking what the command left behind to end", {{"processes", left.size()}});
   for (const Process& process : left) {
@@ -297,12 +332,13 @@ void Supervisor::kill_again() {
 
 }  // namespace
 
-Result<Outcome> supervise(asio::io_context& io, const Inherited& inherited, const Options& options,
-                          const Command& command) {
+Result<Outcome> supervise(const Loop& loop, const Options& options, const Command& command,
+                          const Hooks& hooks) {
   auto signal_fd = open_signal_fd();
   if (!signal_fd) return signal_fd.error();
   try {
-    return std::make_shared<Supervisor>(io, options, std::move(*signal_fd))->run(io, inherited, command);
+    return std::make_shared<Supervisor>(loop, options, hooks, std::move(*signal_fd))
+        ->run(loop.inherited, command);
   } catch (const boost::system::system_error& e) {
     return system_error(e.code().value(), "supervise the command");
   }

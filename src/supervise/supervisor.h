@@ -1,11 +1,13 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
+#include "supervise/reaper.h"
 #include "supervise/signals.h"
 #include "supervise/spawn.h"
 
@@ -36,12 +38,36 @@ struct Outcome {
   SteadyTime deadline = SteadyTime::max();
 };
 
-/// Runs `command` as our only child until it and everything it left behind have gone: reaping (as PID 1 or as
-/// subreaper), forwarding, terminal, stop and grace as docs/supervision.md describes. Returns when nothing
-/// is left to supervise, with our signals still blocked and the terminal's modes restored. `io` is run
-/// meanwhile, with whatever else waits on it, and can be run again afterwards. Error: the child could not be
-/// started for a reason of ours (fork); a command that is not there is an Outcome with 127.
-[[nodiscard]] Result<Outcome> supervise(boost::asio::io_context& io, const Inherited& inherited,
-                                        const Options& options, const Command& command);
+/// The one event loop, and what it takes to start a child on it beside the command: spawn() with `inherited`
+/// and no terminal, then Reaper::watch().
+struct Loop {
+  boost::asio::io_context& io;
+  Reaper& reaper;
+  const Inherited& inherited;
+};
+
+/// What the caller does along with the command; each may be empty.
+struct Hooks {
+  /// The end has begun: a stop signal came, or the command has ended. Called once. Start no child from here
+  /// on.
+  std::function<void()> ending;
+};
+
+/// Runs `command` until it and everything it left behind have gone: reaping (as PID 1 or as subreaper),
+/// forwarding, terminal, stop and grace as docs/supervision.md describes. Returns when nothing is left to
+/// supervise, with our signals still blocked and the terminal's modes restored. The loop is run meanwhile,
+/// with whatever else waits on it, and can be run again afterwards.
+///
+/// Other children that somebody watches (helpers, each the leader of its group) are waited for as well. They
+/// are not left over by the command: its end does not end them, and they have the grace to finish. A stop
+/// signal sends them TERM at once; when the grace is over they are killed like everything else. One that
+/// could not even be killed is not told about any more when this has returned.
+///
+/// Without a command (no argv) nothing is started, and only a stop signal ends it.
+///
+/// Error: the child could not be started for a reason of ours (fork); a command that is not there is an
+/// Outcome with 127.
+[[nodiscard]] Result<Outcome> supervise(const Loop& loop, const Options& options, const Command& command,
+                                        const Hooks& hooks = {});
 
 }  // namespace claude_init::supervise

@@ -22,9 +22,9 @@ static_assert(kAllStates.size() == kStates && kAllEvents.size() == kEvents);
 TEST_CASE("every event in every state does what the table in the documentation says") {
   // Written out on its own, not derived from the implementation: what is not here changes nothing.
   const std::map<std::pair<State, Event>, std::pair<State, unsigned>> changes{
-      {{State::running, Event::stop}, {State::stopping, kTellChild | kStartGrace}},
+      {{State::running, Event::stop}, {State::stopping, kTellChild | kTellHelpers | kStartGrace}},
       {{State::running, Event::stop_again}, {State::killing, kKill}},
-      {{State::running, Event::hangup}, {State::stopping, kTellChild | kStartGrace}},
+      {{State::running, Event::hangup}, {State::stopping, kTellChild | kTellHelpers | kStartGrace}},
       {{State::running, Event::child_ended}, {State::draining, kTellLeftovers | kStartGrace}},
       {{State::running, Event::all_ended}, {State::over, kNothing}},
       {{State::stopping, Event::stop}, {State::stopping, kTellChild | kStartGrace}},
@@ -34,9 +34,9 @@ TEST_CASE("every event in every state does what the table in the documentation s
       {{State::stopping, Event::child_ended}, {State::draining, kTellLeftovers}},
       {{State::stopping, Event::all_ended}, {State::over, kNothing}},
       {{State::stopping, Event::grace_over}, {State::killing, kKill}},
-      {{State::draining, Event::stop}, {State::draining, kStartGrace}},
+      {{State::draining, Event::stop}, {State::draining, kTellHelpers | kStartGrace}},
       {{State::draining, Event::stop_again}, {State::killing, kKill}},
-      {{State::draining, Event::hangup}, {State::draining, kStartGrace}},
+      {{State::draining, Event::hangup}, {State::draining, kTellHelpers | kStartGrace}},
       {{State::draining, Event::shell_due}, {State::draining, kTellShells}},
       {{State::draining, Event::all_ended}, {State::over, kNothing}},
       {{State::draining, Event::grace_over}, {State::killing, kKill}},

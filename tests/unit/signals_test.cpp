@@ -6,24 +6,10 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 
+#include "signals_taken.h"
+
 using namespace claude_init;
 using namespace claude_init::supervise;
-
-namespace {
-
-/// The signals of this process as they were, after a test took them over.
-class SignalsTaken {
- public:
-  SignalsTaken() : inherited_(take_over_signals()) {}
-  ~SignalsTaken() { give_back_signals(inherited_); }
-  SignalsTaken(const SignalsTaken&) = delete;
-  SignalsTaken& operator=(const SignalsTaken&) = delete;
-
- private:
-  Inherited inherited_;
-};
-
-}  // namespace
 
 TEST_CASE("a signal is read by name with and without SIG, by number, and as a real-time offset") {
   CHECK(*parse_signal("TERM") == SIGTERM);

@@ -6,6 +6,10 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <catch2/catch.hpp>
+#include <optional>
+
+#include "signals_taken.h"
+#include "temp_dir.h"
 
 using namespace claude_init;
 using namespace claude_init::supervise;
@@ -13,13 +17,12 @@ namespace asio = boost::asio;
 
 namespace {
 
-class SignalsTaken {
- public:
-  SignalsTaken() : inherited(take_over_signals()) {}
-  ~SignalsTaken() { give_back_signals(inherited); }
-  SignalsTaken(const SignalsTaken&) = delete;
-  SignalsTaken& operator=(const SignalsTaken&) = delete;
-  const Inherited inherited;
+/// A loop on which nothing runs yet, with all signals blocked as main does it.
+struct Fixture {
+  const SignalsTaken taken;
+  asio::io_context io{1};
+  Reaper reaper;
+  const Loop loop{io, reaper, taken.inherited};
 };
 
 Command shell(const std::string& script) {
@@ -35,11 +38,9 @@ bool is_pending(int number) {
 }  // namespace
 
 TEST_CASE("supervision returns the command's status and can be repeated on the same loop") {
-  const SignalsTaken taken;
-  asio::io_context io(1);
+  Fixture f;
   for (const int status : {0, 3, 255}) {
-    const auto outcome =
-        supervise::supervise(io, taken.inherited, {}, shell("exit " + std::to_string(status)));
+    const auto outcome = supervise::supervise(f.loop, {}, shell("exit " + std::to_string(status)));
     REQUIRE(outcome.ok());
     CHECK(outcome->exit_status == status);
     CHECK(outcome->stop_signal == 0);
@@ -49,10 +50,9 @@ TEST_CASE("supervision returns the command's status and can be repeated on the s
 }
 
 TEST_CASE("other work on the loop goes on during supervision and after it") {
-  const SignalsTaken taken;
-  asio::io_context io(1);
+  Fixture f;
   int ticks = 0;
-  asio::steady_timer timer(io);
+  asio::steady_timer timer(f.io);
   std::function<void()> tick = [&] {
     timer.expires_after(Milliseconds(5));
     timer.async_wait([&](const boost::system::error_code& failure) {
@@ -61,23 +61,21 @@ TEST_CASE("other work on the loop goes on during supervision and after it") {
     });
   };
   tick();
-  REQUIRE(supervise::supervise(io, taken.inherited, {}, shell("sleep 0.1")).ok());
+  REQUIRE(supervise::supervise(f.loop, {}, shell("sleep 0.1")).ok());
   CHECK(ticks > 1);
   CHECK(ticks < 100);
-  io.run();  // nothing of the supervisor's is left that could be called
+  f.io.run();  // nothing of the supervisor's is left that could be called
   CHECK(ticks == 100);
 }
 
 TEST_CASE("a stop signal is told with the time by when we must be gone") {
-  const SignalsTaken taken;
-  asio::io_context io(1);
+  Fixture f;
   Options options;
   options.grace = Milliseconds(200);
   options.stop_timeout = Milliseconds(9000);
   const SteadyTime before = std::chrono::steady_clock::now();
-  const auto outcome =
-      supervise::supervise(io, taken.inherited, options,
-                           shell("trap '' TERM; kill -TERM " + std::to_string(::getpid()) + "; sleep 60"));
+  const auto outcome = supervise::supervise(
+      f.loop, options, shell("trap '' TERM; kill -TERM " + std::to_string(::getpid()) + "; sleep 60"));
   REQUIRE(outcome.ok());
   CHECK(outcome->exit_status == 128 + SIGKILL);
   CHECK(outcome->stop_signal == SIGTERM);
@@ -87,12 +85,11 @@ TEST_CASE("a stop signal is told with the time by when we must be gone") {
 }
 
 TEST_CASE("which signals stop is the caller's choice, and they arrive as themselves") {
-  const SignalsTaken taken;
-  asio::io_context io(1);
+  Fixture f;
   Options options;
   options.stop_signals = {SIGTERM, SIGINT};
   const auto outcome =
-      supervise::supervise(io, taken.inherited, options,
+      supervise::supervise(f.loop, options,
                            shell("trap 'exit 21' INT; kill -INT " + std::to_string(::getpid()) +
                                  "; while :; do sleep 0.01; done"));
   REQUIRE(outcome.ok());
@@ -101,12 +98,11 @@ TEST_CASE("which signals stop is the caller's choice, and they arrive as themsel
 }
 
 TEST_CASE("after supervision signals stay blocked and wait") {
-  const SignalsTaken taken;
-  asio::io_context io(1);
-  REQUIRE(supervise::supervise(io, taken.inherited, {}, shell("exit 0")).ok());
+  Fixture f;
+  REQUIRE(supervise::supervise(f.loop, {}, shell("exit 0")).ok());
   ::kill(::getpid(), SIGTERM);
-  io.restart();
-  io.poll();
+  f.io.restart();
+  f.io.poll();
   CHECK(is_pending(SIGTERM));
   const auto fd = open_signal_fd();
   REQUIRE(fd.ok());
@@ -115,11 +111,92 @@ TEST_CASE("after supervision signals stay blocked and wait") {
 }
 
 TEST_CASE("when the command cannot be prepared, supervision fails and leaves nothing running") {
-  const SignalsTaken taken;
-  asio::io_context io(1);
+  Fixture f;
   Command command = shell("exit 0");
   command.before_exec = [] { return EPERM; };
-  const auto outcome = supervise::supervise(io, taken.inherited, {}, command);
+  const auto outcome = supervise::supervise(f.loop, {}, command);
   REQUIRE_FALSE(outcome.ok());
   CHECK(outcome.error().kind == ErrorKind::permission);
+}
+
+TEST_CASE("a child beside the command is let finish when the command ends, and is told its end") {
+  Fixture f;
+  const auto helper = spawn(f.loop.inherited, shell("trap 'exit 9' TERM; sleep 0.3; exit 4"), -1);
+  REQUIRE(helper.ok());
+  std::optional<ChildChange> told;
+  f.reaper.watch(helper->pid, [&](const ChildChange& change) { told = change; });
+  int endings = 0;
+  Hooks hooks;
+  hooks.ending = [&] { ++endings; };
+  const auto outcome = supervise::supervise(f.loop, {}, shell("sleep 60 & exit 3"), hooks);
+  REQUIRE(outcome.ok());
+  CHECK(outcome->exit_status == 3);
+  CHECK_FALSE(outcome->killed_leftovers);  // the sleep got TERM
+  REQUIRE(told);
+  CHECK(told->shell_status() == 4);
+  CHECK(endings == 1);
+}
+
+TEST_CASE("a stop signal reaches a child beside the command at once, with the grace to finish") {
+  Fixture f;
+  const test::TempDir directory;
+  const std::string ready = directory.path() + "/ready";
+  const auto helper =
+      spawn(f.loop.inherited,
+            shell("trap 'sleep 0.2; exit 9' TERM; : > " + ready + "; while :; do sleep 0.01; done"), -1);
+  REQUIRE(helper.ok());
+  std::optional<ChildChange> told;
+  f.reaper.watch(helper->pid, [&](const ChildChange& change) { told = change; });
+  const std::string pid = std::to_string(helper->pid);
+  const auto outcome =
+      supervise::supervise(f.loop, {},
+                           shell("trap 'while kill -0 " + pid +
+                                 " 2>/dev/null; do sleep 0.01; done; exit 5' TERM; while ! test -e " + ready +
+                                 "; do sleep 0.01; done; kill -TERM " + std::to_string(::getpid()) +
+                                 "; while :; do sleep 0.01; done"));
+  REQUIRE(outcome.ok());
+  CHECK(outcome->exit_status == 5);  // it saw the other one end, before it ended itself
+  CHECK_FALSE(outcome->killed_leftovers);
+  REQUIRE(told);
+  CHECK(told->shell_status() == 9);
+}
+
+TEST_CASE("a child beside the command that does not end is killed when the grace is over") {
+  Fixture f;
+  const auto helper = spawn(f.loop.inherited, shell("trap '' TERM; while :; do sleep 0.01; done"), -1);
+  REQUIRE(helper.ok());
+  std::optional<ChildChange> told;
+  f.reaper.watch(helper->pid, [&](const ChildChange& change) { told = change; });
+  Options options;
+  options.grace = Milliseconds(100);
+  const auto outcome = supervise::supervise(f.loop, options, shell("exit 0"));
+  REQUIRE(outcome.ok());
+  CHECK(outcome->killed_leftovers);
+  REQUIRE(told);
+  CHECK(told->shell_status() == 128 + SIGKILL);
+}
+
+TEST_CASE("without a command orphans and helpers are reaped until a stop signal, which ends what is left") {
+  Fixture f;
+  for (const bool something_left : {true, false}) {
+    const auto helper = spawn(f.loop.inherited, shell("sleep 0.05; exit 4"), -1);
+    REQUIRE(helper.ok());
+    int told = -1;
+    f.reaper.watch(helper->pid, [&](const ChildChange& change) {
+      told = change.shell_status();
+      if (something_left) REQUIRE(spawn(f.loop.inherited, shell("sleep 60"), -1).ok());
+    });
+    const pid_t sender = ::fork();  // our own signals to ourselves do not count
+    if (sender == 0) {
+      ::usleep(300'000);
+      ::kill(::getppid(), SIGTERM);
+      ::_exit(0);
+    }
+    const auto outcome = supervise::supervise(f.loop, {}, {});
+    REQUIRE(outcome.ok());
+    CHECK(told == 4);
+    CHECK(outcome->stop_signal == SIGTERM);
+    CHECK(outcome->exit_status == 0);
+    CHECK_FALSE(outcome->killed_leftovers);
+  }
 }
