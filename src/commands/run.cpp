@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "commands/coherence.h"
 #include "commands/commands.h"
 #include "commands/console.h"
 #include "commands/health_context.h"
@@ -29,6 +30,7 @@ namespace claude_init::commands {
 namespace {
 
 constexpr std::uint64_t kBlock = 4096;
+constexpr Milliseconds kLockWait{2000};  // for another capture to end
 
 int refuse(const Error& error, int exit_status) {
   log::failure(log::Level::error, error);
@@ -186,19 +188,48 @@ Result<std::optional<Renewal>> take_renewal(const store::Inspection& inspection)
   return std::optional(Renewal{std::move(*store), std::move(*lock)});
 }
 
-/// What the CLI renewed in its copy, back into the store: the login and nothing else.
-Result<void> give_back_login(const workcopy::WorkingCopy& copy, const store::Store& store,
-                             const workcopy::Account& account) {
-  constexpr Milliseconds kWait{2000};
-  const auto lock = store::Lock::acquire(store, "store", "capture", kWait);
+/// What the CLI renewed, or somebody made, in the copy, into the store: the login and nothing else.
+Result<store::CaptureReport> save_login(const workcopy::WorkingCopy& copy, const std::string& path,
+                                        const workcopy::Account& account, const Coherence::Save& save) {
+  auto store = store::Store::open(path);
+  if (!store) return store.error();
+  if (const auto prepared = store->prepare(0); !prepared) return prepared.error();
+  const auto lock = store::Lock::acquire(*store, "store", "run", save.wait);
   if (!lock) return lock.error();
   store::CaptureOptions capture;
   capture.extent = store::Extent::login;
   capture.filter.exclude = {std::string(store::kClaudeJson)};
-  const auto report = store::capture(copy.state(), {account.uid, account.gid}, store, *lock, capture);
-  if (!report) return report.error();
-  log::info("login given back", {{"store", store.path()}, {"reason", report->login.reason}});
-  return {};
+  capture.rules.given_access_token = save.given_access_token;
+  auto report = store::capture(copy.state(), {account.uid, account.gid}, *store, *lock, capture);
+  if (report) log::info("login saved", {{"store", path}, {"reason", report->login.reason}});
+  return report;
+}
+
+/// Why the store cannot be written; "" where it can.
+std::string why_not_writable(const store::Inspection& inspection) {
+  if (inspection.state == login::State::no_store) return "there is no store";
+  if (inspection.read_only) return "the store is read-only";
+  const fs::ActAs as(inspection.owner);
+  return ::faccessat(AT_FDCWD, inspection.path.c_str(), W_OK | X_OK, AT_EACCESS) == 0
+             ? ""
+             : "the store may not be written by us";
+}
+
+Coherence::Session coherent_session(const options::Run& options, const store::Inspection& inspection,
+                                    const workcopy::Account& account, const workcopy::WorkingCopy& copy) {
+  Coherence::Session session;
+  session.store = inspection.path;
+  session.state = copy.state();
+  session.who = {account.uid, account.gid};
+  session.filter = options.filter;
+  session.refresh_token = options.refresh_token;
+  session.checkpoint = options.checkpoint;
+  session.why_not = why_not_writable(inspection);
+  if (!session.why_not.empty()) return session;
+  session.save = [&copy, &account, path = inspection.path](const Coherence::Save& save) {
+    return save_login(copy, path, account, save);
+  };
+  return session;
 }
 
 /// The account's home directory; the working copy where it has none that it can enter. "/" is what an account
@@ -233,7 +264,7 @@ supervise::Command command_for(const options::Run& options, options::Environment
 /// 2. A login that can be used, or a refusal that says what to do.
 /// 3. A working copy of the store's state, the target's own.
 /// 4. The command, as the target: instead of us, or supervised.
-/// 5. A login that was renewed goes back, and so do the sessions; nothing is left behind.
+/// 5. A login that was made or renewed in it is saved, and so are the sessions; nothing is left behind.
 int run_command(const options::Run& options, const options::Environment& environment,
                 const supervise::Inherited& inherited) {
   // 1.
@@ -281,13 +312,13 @@ int run_command(const options::Run& options, const options::Environment& environ
   }
   boost::asio::io_context io(1);
   supervise::Reaper reaper;
+  Coherence coherence(io, coherent_session(options, inspection, *account, copy));
+  coherence.start();
   const auto outcome = supervise::supervise({io, reaper, inherited}, options.supervision, command);
 
   // 5.
-  if (renewal) {
-    if (const auto given = give_back_login(copy, renewal->store, *account); !given) {
-      return refuse(given.error_with("the login stays in " + copy.root()), exit_status_of(given.error()));
-    }
+  if (const auto saved = coherence.finish(kLockWait); !saved) {
+    return refuse(saved.error_with("the login stays in " + copy.root()), exit_status_of(saved.error()));
   }
   if (sessions) {
     const auto saved = sessions->save(copy, *account, outcome ? outcome->deadline : SteadyTime::max());

@@ -7,12 +7,12 @@
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 
+#include "commands/coherence.h"
 #include "commands/commands.h"
 #include "commands/console.h"
 #include "commands/setup_report.h"
 #include "commands/setup_session.h"
 #include "commands/setup_store.h"
-#include "follow/checkpoint.h"
 #include "log/log.h"
 #include "options/exit_status.h"
 #include "workcopy/account.h"
@@ -61,28 +61,44 @@ supervise::Command session_command(const options::Setup& options, const options:
   return command;
 }
 
-/// Supervises the shell or CLI, and has a login saved as soon as it is written.
+Coherence::Session coherent_session(const options::Setup& options, const SetupStore& found,
+                                    const workcopy::Account& account, const Session& session) {
+  Coherence::Session coherent;
+  coherent.store = found.store.path();
+  coherent.state = session.state;
+  coherent.who = {account.uid, account.gid};
+  coherent.filter = options.filter;
+  coherent.refresh_token = session.lock ? store::RefreshToken::copy : store::RefreshToken::withhold;
+  coherent.checkpoint = options.checkpoint;
+  coherent.captured = true;
+  coherent.why_not = "the store is read-only";
+  if (found.read_only) return coherent;
+  coherent.why_not.clear();
+  coherent.save = [&](const Coherence::Save& save) {
+    store::CaptureOptions capture = capture_options(options, session);
+    capture.extent = save.extent;
+    capture.deadline = save.deadline;
+    capture.rules.given_access_token = save.given_access_token;
+    return save_session(found, account, session, capture, save.wait);
+  };
+  return coherent;
+}
+
+/// Supervises the shell or CLI, and keeps the session and the store the same meanwhile.
 Result<supervise::Outcome> run_session(const options::Setup& options, const options::Environment& environment,
                                        const SetupStore& found, const workcopy::Account& account,
                                        Session& session, const supervise::Inherited& inherited) {
   boost::asio::io_context io(1);
   supervise::Reaper reaper;
-  follow::Checkpoint checkpoint(io, [&] {
-    store::CaptureOptions capture = capture_options(options, session);
-    capture.extent = store::Extent::login;
-    const auto saved = save_session(found, account, session, capture, Milliseconds(0));
-    if (!saved) log::failure(log::Level::info, saved.error());
-    if (saved && saved->login.choice == login::Choice::take) session.login_saved = true;
-    return saved.ok() || saved.error().kind != ErrorKind::busy;  // the end tries again, and tells
-  });
-  if (!found.read_only) {
-    const auto watched = checkpoint.watch(session.state.config_dir, {account.uid, account.gid});
-    if (!watched) log::failure(log::Level::warn, watched.error());
-  }
+  Coherence coherence(io, coherent_session(options, found, account, session));
+  coherence.start();
   supervise::Options supervision = options.supervision;
   supervision.stop_signals = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-  return supervise::supervise({io, reaper, inherited}, supervision,
-                              session_command(options, environment, account, session));
+  auto outcome = supervise::supervise({io, reaper, inherited}, supervision,
+                                      session_command(options, environment, account, session));
+  session.login_saved = coherence.login_saved();
+  session.given_access_token = Secret(std::string(coherence.given_access_token().reveal()));
+  return outcome;
 }
 
 /// Captures, clears the session's copy away if nothing in it is needed any more, and tells. Returns the

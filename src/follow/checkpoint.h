@@ -1,38 +1,55 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <functional>
-#include <string>
+#include <optional>
 
-#include "base/result.h"
 #include "base/time.h"
+#include "follow/debounce.h"
+#include "follow/file_watch.h"
+#include "follow/inotify.h"
+#include "follow/tree_watch.h"
 #include "fs/identity.h"
+#include "store/layout.h"
 
 namespace claude_init::follow {
 
-/// Has a login saved soon after the CLI has written it, so that a container that is killed then loses
-/// nothing: `save` is called 300 ms after `.credentials.json` was last written or replaced, and within 800 ms
-/// in any case. By inotify: no wakeups when nothing happens. A file system that inotify cannot see on (or no
-/// watch left) leaves it to the capture at the end. To be destroyed before the loop runs again without it.
+/// Has a session's state saved while it runs, so that a container that is killed loses nothing. The login
+/// (`.credentials.json`, `.claude.json`): `settle` after it was last written, and within 600 ms (or `settle`,
+/// where that is longer) in any case, so that with the saving it is a second at the most. The rest: 30 s
+/// after it began to change. No wakeups when nothing happens. Nothing is missed: what happens before a watch
+/// is there, beyond a full queue or while no watch is left is looked for.
 class Checkpoint {
  public:
-  /// `save` returns whether it is done: false asks to be called again a little later.
-  Checkpoint(boost::asio::io_context& io, std::function<bool()> save);
+  enum class Saved {
+    done,
+    not_all,  // somebody else holds the store, or something has to be done first: again soon
+    failed,   // again later
+  };
+  struct Options {
+    store::StatePaths state;
+    fs::Identity who;  // whose state it is
+    store::Filter filter{};
+    Milliseconds settle{300};
+    std::function<Saved()> save_login{};
+    std::function<Saved()> save_rest{};  // empty: only the login is saved
+  };
+  Checkpoint(boost::asio::io_context& io, Inotify& inotify, Options options);
 
-  /// Watches `config_dir` with the rights of `who`. Error: it cannot be watched.
-  Result<void> watch(const std::string& config_dir, fs::Identity who);
+  /// Begins. Also looks at once: the login may have been written before.
+  void start();
 
  private:
-  void read_events();
-  bool login_was_written();
-  void save_soon();
+  void save_login();
+  void save_rest();
 
-  boost::asio::posix::stream_descriptor events_;
-  boost::asio::steady_timer timer_;
-  std::function<bool()> save_;
-  SteadyTime save_by_ = SteadyTime::max();  // max: nothing to be saved
+  Options options_;
+  FileWatch credentials_;
+  FileWatch settings_;
+  std::optional<TreeWatch> tree_;
+  Debounce login_due_;
+  Debounce login_again_;
+  Debounce rest_again_;
 };
 
 }  // namespace claude_init::follow

@@ -162,6 +162,11 @@ void add_filter(CLI::App& app, store::Filter& filter) {
       ->type_name("GLOB");
 }
 
+void add_checkpoint(CLI::App& app, Milliseconds& checkpoint) {
+  add_duration(app, "--checkpoint", checkpoint,
+               "save a login that has not been written to for so long (default 300ms)");
+}
+
 constexpr const char* kStoreHelp =
     "the store (default: /claude-auth, /auth-output, ~/.claude if it is a mount; on a host ~/.claude-hub)";
 constexpr const char* kUserHelp = "NAME or UID[:GID] to run as (default: node, when root and it exists)";
@@ -177,6 +182,7 @@ void define(CLI::App& app, Setup& setup) {
   add_text(app, "--user", setup.user, kUserHelp)->type_name("USER");
   add_flag(app, "--allow-ephemeral", setup.allow_ephemeral,
            "go on although the store would be lost with the container");
+  add_checkpoint(app, setup.checkpoint);
   add_filter(app, setup.filter);
   add_supervision(app, setup.supervision);
 }
@@ -204,6 +210,7 @@ void define(CLI::App& app, Run& run) {
   add_flag(app, "--new-privileges", run.new_privileges,
            "let the command gain privileges (sudo, setuid programs)");
   add_flag(app, "--exec", run.exec, "replace claude-init by the command instead of supervising it");
+  add_checkpoint(app, run.checkpoint);
   add_filter(app, run.filter);
   add_supervision(app, run.supervision);
 }

@@ -22,6 +22,9 @@ struct Logging {
   log::Format format = log::Format::text;
 };
 
+/// How long a login has to be quiet before it is saved.
+inline constexpr Milliseconds kCheckpoint{300};
+
 struct Init {
   supervise::Options supervision;
   std::vector<std::string> command;  // never empty
@@ -31,6 +34,7 @@ struct Setup {
   std::string store;  // "" = found as commands/store_path.h says
   std::string user;   // "" = node when root and it exists
   bool allow_ephemeral = false;
+  Milliseconds checkpoint = kCheckpoint;
   store::Filter filter;
   supervise::Options supervision;
   std::vector<std::string> command;  // empty = an interactive shell with a greeting
@@ -46,6 +50,7 @@ struct Run {
   store::RefreshToken refresh_token = store::RefreshToken::withhold;
   std::optional<Persist> persist;  // unset: what --sessions says
   std::string sessions;            // where they are kept; "" = in the store
+  Milliseconds checkpoint = kCheckpoint;
   bool allow_no_login = false;
   bool new_privileges = false;  // --new-privileges: no PR_SET_NO_NEW_PRIVS
   bool exec = false;

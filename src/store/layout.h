@@ -33,6 +33,9 @@ struct Filter {
   [[nodiscard]] bool enters(std::string_view relative_directory) const;
 };
 
+/// Whether a copy of a login gets the refresh token too, and with it the means to renew.
+enum class RefreshToken { withhold, copy };
+
 /// How much of the state is wanted.
 enum class Extent {
   all,

@@ -13,8 +13,6 @@
 
 namespace claude_init::store {
 
-enum class RefreshToken { withhold, copy };
-
 struct RestoreOptions {
   Extent extent = Extent::all;
   RefreshToken refresh_token = RefreshToken::withhold;

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from harness import BINARY, Init
+from sessions import Host, login
 
 
 def pytest_collection_modifyitems(items):
@@ -43,3 +44,12 @@ def start(request):
     yield starter
     for init in started:
         init.destroy()
+
+
+@pytest.fixture
+def host(tmp_path):
+    host = Host(tmp_path)
+    host.logins = {"login_a": login("a"), "login_b": login("b", left=7200),
+                   "login_other": login("other", left=7200, account="2")}
+    yield host
+    host.end()

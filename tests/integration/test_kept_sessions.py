@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from harness import eventually, family
-from test_sessions import Host, login
+from sessions import Host, login
 
 SESSION = 'mkdir -p "$CLAUDE_CONFIG_DIR/projects/-w" && cd "$CLAUDE_CONFIG_DIR/projects/-w" && '
 PERSIST = ("--persist", "sessions")

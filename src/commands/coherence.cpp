@@ -1,0 +1,128 @@
+#include "commands/coherence.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "log/log.h"
+#include "login/login.h"
+
+namespace claude_init::commands {
+namespace {
+
+// A signal waits for no longer than this while something is captured. A file that takes longer gets longer,
+// within reason: the capture at the end has the time.
+constexpr Milliseconds kSlice{200};
+constexpr Milliseconds kLongestSlice{1600};
+constexpr Milliseconds kHour{60 * 60 * 1000};
+constexpr Milliseconds kLastMinutes{5 * 60 * 1000};
+
+}  // namespace
+
+Coherence::Coherence(boost::asio::io_context& io, Session session)
+    : session_(std::move(session)),
+      follows_(session_.filter.captures(store::kCredentials)),
+      inotify_(io),
+      follower_(
+          io, inotify_,
+          {session_.store, session_.state, session_.who, session_.refresh_token,
+           warns_early() ? kHour : kLastMinutes, [this](UnixMs expires_at) { say_how_long(expires_at); }}),
+      checkpoint_(
+          io, inotify_,
+          {session_.state, session_.who, session_.filter, session_.checkpoint,
+           [this] { return save_login(Milliseconds(0)); },
+           session_.captured && session_.save ? [this] { return save_rest(); } : std::function<Saved()>()}),
+      slice_(kSlice) {}
+
+void Coherence::start() {
+  if (follows_) follower_.start();
+  checkpoint_.start();
+  if (warns_early() && follower_.expires_at() > unix_now()) say_how_long(follower_.expires_at());
+}
+
+bool Coherence::warns_early() const {
+  return !session_.save && session_.renewed == Session::Renewed::nobody_knows;
+}
+
+Result<void> Coherence::finish(Milliseconds wait) {
+  if (save_login(wait) == Saved::done || !failure_) return Done{};
+  return *failure_;
+}
+
+/// 1. What the store has goes first.
+/// 2. A login that is not from there is the store's to judge; `.claude.json` beside it is captured with it.
+Coherence::Saved Coherence::save_login(Milliseconds wait) {
+  // 1.
+  const bool made_here = follows_ && follower_.look();
+  if (!made_here) said_.clear();
+  // 2.
+  if (!made_here && !session_.captured) return Saved::done;
+  if (!session_.save) {
+    if (made_here) say_not_saved(session_.why_not);
+    return Saved::done;
+  }
+  Save save;
+  save.given_access_token = follower_.given_access_token().reveal();
+  save.wait = wait;
+  const auto report = session_.save(save);
+  if (!report) return failed(report.error());
+  saved(*report, made_here);
+  return Saved::done;
+}
+
+Coherence::Saved Coherence::save_rest() {
+  Save save;
+  save.extent = store::Extent::all;
+  save.given_access_token = follower_.given_access_token().reveal();
+  save.deadline = std::chrono::steady_clock::now() + slice_;
+  const bool made_here = follows_ && follower_.look();
+  const auto report = session_.save(save);
+  if (!report) return failed(report.error());
+  saved(*report, made_here);
+  if (report->left_out.empty()) {
+    slice_ = kSlice;
+    return Saved::done;
+  }
+  const bool some = report->added + report->changed > 0;
+  slice_ = some ? kSlice : 2 * slice_;
+  if (slice_ <= kLongestSlice) return Saved::not_all;
+  slice_ = kSlice;
+  return Saved::failed;
+}
+
+Coherence::Saved Coherence::failed(const Error& error) {
+  failure_ = error;
+  if (error.kind == ErrorKind::busy) return Saved::not_all;
+  if (!std::exchange(failure_said_, true)) log::failure(log::Level::warn, error);
+  return Saved::failed;
+}
+
+void Coherence::saved(const store::CaptureReport& report, bool made_here) {
+  if (std::exchange(failure_said_, false)) {
+    log::warn("the store can be written again: what was made meanwhile is saved",
+              {{"store", session_.store}});
+  }
+  failure_.reset();
+  if (report.login.choice == login::Choice::take) {
+    login_saved_ = true;
+    follower_.adopted();
+  } else if (made_here && report.login.choice == login::Choice::keep_store) {
+    say_not_saved(report.login.reason);
+  }
+}
+
+void Coherence::say_not_saved(const std::string& reason) {
+  if (std::exchange(said_, reason) == reason) return;
+  log::warn("a login that was made in this session was not saved and ends with it", {{"reason", reason}});
+}
+
+void Coherence::say_how_long(UnixMs expires_at) const {
+  if (session_.renewed == Session::Renewed::here) return;
+  log::warn(session_.save ? "the login ends soon, and nobody has renewed it"
+                          : "the login can be used until then, and nobody here can renew it",
+            {{"until", format_utc(expires_at)},
+             {"left", format_duration(expires_at - unix_now())},
+             {"reason", session_.why_not}});
+}
+
+}  // namespace claude_init::commands

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "base/time.h"
+#include "follow/checkpoint.h"
+#include "follow/follower.h"
+#include "follow/inotify.h"
+#include "fs/identity.h"
+#include "store/capture.h"
+#include "store/layout.h"
+
+namespace claude_init::commands {
+
+/// One session's state and the store, kept the same while its command runs: what is put into the store goes
+/// to the session, a login that is made in the session goes to the store, and, where the session is to be
+/// captured, the rest of its state too. Runs on the loop that supervises the command.
+class Coherence {
+ public:
+  /// What one capture of the session is to do.
+  struct Save {
+    store::Extent extent = store::Extent::login;
+    std::string_view given_access_token{};  // of the login that the session has from the store
+    SteadyTime deadline = SteadyTime::max();
+    Milliseconds wait{0};  // for somebody else's capture to end
+  };
+  struct Session {
+    std::string store;  // absolute
+    store::StatePaths state;
+    fs::Identity who;
+    store::Filter filter{};
+    store::RefreshToken refresh_token = store::RefreshToken::withhold;
+    Milliseconds checkpoint{300};
+    bool captured = false;  // all of its state, as in setup; else only a login that is made in it
+    enum class Renewed { nobody_knows, here, elsewhere } renewed = Renewed::nobody_knows;
+    /// Captures into the store. Empty: the store cannot be written, which `why_not` says ("the store is
+    /// read-only").
+    std::function<Result<store::CaptureReport>(const Save&)> save{};
+    std::string why_not{};
+  };
+  Coherence(boost::asio::io_context& io, Session session);
+
+  /// Begins: from now on both sides are watched. Says until when the login can be used, where nobody here can
+  /// renew it.
+  void start();
+  /// What was made in the session last, into the store, waiting for others. Error: it could not be saved.
+  Result<void> finish(Milliseconds wait);
+
+  /// A login that was made in the session is in the store.
+  [[nodiscard]] bool login_saved() const { return login_saved_; }
+  [[nodiscard]] const Secret& given_access_token() const { return follower_.given_access_token(); }
+
+ private:
+  using Saved = follow::Checkpoint::Saved;
+  [[nodiscard]] bool warns_early() const;
+  [[nodiscard]] Saved save_login(Milliseconds wait);
+  [[nodiscard]] Saved save_rest();
+  [[nodiscard]] Saved failed(const Error& error);
+  void saved(const store::CaptureReport& report, bool made_here);
+  void say_not_saved(const std::string& reason);
+  void say_how_long(UnixMs expires_at) const;
+
+  const Session session_;
+  const bool follows_;
+  follow::Inotify inotify_;
+  follow::Follower follower_;
+  follow::Checkpoint checkpoint_;
+  bool login_saved_ = false;
+  std::string said_;              // why a login was not saved, said once
+  std::optional<Error> failure_;  // why the last capture failed
+  bool failure_said_ = false;     // until one succeeds
+  Milliseconds slice_{};          // how long a capture may keep the loop
+};
+
+}  // namespace claude_init::commands

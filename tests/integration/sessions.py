@@ -1,0 +1,76 @@
+"""Sessions (setup, run) on a host, with a shell script in the CLI's place, and the logins they are about."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from harness import BINARY, family
+
+
+def login(name, left=3600, account="1", refresh=True):
+    oauth = {"accessToken": f"sk-ant-oat01-FAKE{name}", "expiresAt": int((time.time() + left) * 1000),
+             "scopes": ["user:inference"], "accountUuid": account}
+    if refresh:
+        oauth["refreshToken"] = f"sk-ant-ort01-FAKE{name}"
+    return json.dumps({"claudeAiOauth": oauth})
+
+
+class Host:
+    """A home, a store and a place for working copies, all in one temporary directory."""
+
+    def __init__(self, path):
+        self.path, self.home, self.store = path, path / "home", path / "store"
+        self.place = path / "run"
+        for directory in (self.home, self.store, self.place):
+            directory.mkdir(mode=0o700)
+        self.environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.home), "XDG_RUNTIME_DIR": str(self.place)}
+        self.started, self.mounted = [], []
+
+    def put(self, text):
+        path = self.store / ".credentials.json"
+        path.write_text(text)
+        path.chmod(0o600)
+
+    def token(self):
+        """The access token in the store, without what all have in common."""
+        try:
+            text = (self.store / ".credentials.json").read_text()
+        except FileNotFoundError:
+            return None
+        return json.loads(text)["claudeAiOauth"]["accessToken"].removeprefix("sk-ant-oat01-FAKE")
+
+    def start(self, subcommand, script, *options):
+        """A session whose command is a shell script; it can `put NAME` a login into its state, atomically."""
+        environment = {**self.environment, **getattr(self, "logins", {})}
+        put = 'put() { eval "printf %s \\"\\$login_$1\\"" > "$CLAUDE_CONFIG_DIR/x" && mv "$CLAUDE_CONFIG_DIR/x" "$CLAUDE_CONFIG_DIR/.credentials.json"; }; '
+        process = subprocess.Popen(
+            [BINARY, subcommand, "--user", str(os.geteuid()), "--store", self.store, *options, "--", "sh", "-c", put + script],
+            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.started.append(process)
+        return process
+
+    def session(self, subcommand, script, *options):
+        process = self.start(subcommand, script, *options)
+        out, err = process.communicate(timeout=30)
+        return process.returncode, out, err
+
+    def copies(self):
+        return sorted(entry.name for entry in self.place.iterdir())
+
+    def make_read_only(self):
+        if os.geteuid() != 0:
+            pytest.skip("mounts a file system")
+        subprocess.run(["mount", "--bind", "-o", "ro", self.store, self.store], check=True)
+        self.mounted.append(self.store)
+
+    def end(self):
+        for process in self.started:
+            if process.poll() is None:
+                for pid in family(process.pid):
+                    os.kill(pid, signal.SIGKILL)
+                process.wait()
+        for path in self.mounted:
+            subprocess.run(["umount", path], check=True)

@@ -1,0 +1,130 @@
+#include "follow/follower.h"
+
+#include <catch2/catch.hpp>
+#include <cstdio>
+
+#include "login/login.h"
+#include "loop.h"
+#include "state_helpers.h"
+
+using namespace claude_init;
+using namespace claude_init::follow;
+using test::FakeLogin;
+using test::run_for;
+using test::run_until;
+using test::TempDir;
+
+namespace {
+
+FakeLogin later() {
+  return {"FAKE-access-2", "FAKE-refresh-2", "account-1", 7'200'000};
+}
+
+/// A store with a login and a copy that was given it.
+struct Session {
+  explicit Session(const FakeLogin& first = {}) {
+    dir.dir("store", 0700);
+    dir.dir("copy", 0700);
+    put(first.text());
+    dir.file("copy/.credentials.json", std::string(login::without_refresh_token(first.text())->reveal()),
+             0600);
+  }
+  void start() {
+    follower.emplace(io, inotify,
+                     Follower::Options{dir.path("store"), store::state_in_config_dir(dir.path("copy")),
+                                       fs::current_identity(), store::RefreshToken::withhold,
+                                       Milliseconds(1000), [this](UnixMs) { ++notices; }});
+    follower->start();
+  }
+  void put(const std::string& text) const {
+    dir.file("new", text, 0600);
+    REQUIRE(std::rename(dir.path("new").c_str(), dir.path("store/.credentials.json").c_str()) == 0);
+  }
+  [[nodiscard]] std::string copy() const { return dir.read("copy/.credentials.json"); }
+  [[nodiscard]] std::string token() const { return std::string(login::access_token(copy()).reveal()); }
+  bool gets(const std::string& access_token) {
+    return run_until(io, [&] { return token() == access_token; });
+  }
+  TempDir dir;
+  boost::asio::io_context io{1};
+  Inotify inotify{io};
+  int notices = 0;
+  std::optional<Follower> follower;
+};
+
+}  // namespace
+
+TEST_CASE("a login that is put into the store is put into the copy without its refresh token") {
+  Session session;
+  session.start();
+  CHECK(session.follower->given_access_token().reveal() == "FAKE-access-1");
+  session.put(later().text());
+  REQUIRE(session.gets("FAKE-access-2"));
+  CHECK(session.copy().find("FAKE-refresh") == std::string::npos);
+  CHECK(session.dir.mode("copy/.credentials.json") == 0600);
+  CHECK(session.follower->given_access_token().reveal() == "FAKE-access-2");
+}
+
+TEST_CASE("one that came between the restore and the start is found") {
+  Session session;
+  session.put(later().text());
+  session.start();
+  CHECK(session.token() == "FAKE-access-2");
+}
+
+TEST_CASE("broken, blanked and missing logins in the store leave the copy alone") {
+  Session session;
+  session.start();
+  const std::string before = session.copy();
+  for (const std::string& text :
+       {std::string(), later().text().substr(0, 50),
+        std::string(
+            R"({"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["x"]}})")}) {
+    session.put(text);
+    run_for(session.io, Milliseconds(150));
+    CHECK(session.copy() == before);
+  }
+  ::unlink(session.dir.path("store/.credentials.json").c_str());
+  run_for(session.io, Milliseconds(150));
+  CHECK(session.copy() == before);
+  session.put(later().text());
+  CHECK(session.gets("FAKE-access-2"));
+}
+
+TEST_CASE("a copy that was blanked is repaired, one with a login of its own is for its owner to save") {
+  Session session;
+  session.start();
+  session.dir.file("copy/.credentials.json", "", 0600);
+  CHECK_FALSE(session.follower->look());
+  CHECK(session.token() == "FAKE-access-1");
+  session.dir.file("copy/.credentials.json", later().text(), 0600);
+  CHECK(session.follower->look());
+  CHECK(session.token() == "FAKE-access-2");
+  // It was saved: from now on the store has the refresh token, and the copy does not.
+  session.follower->adopted();
+  session.put(session.copy());
+  CHECK(run_until(session.io, [&] { return session.copy().find("FAKE-refresh") == std::string::npos; }));
+  CHECK(session.token() == "FAKE-access-2");
+}
+
+TEST_CASE("a login that nobody renews is looked at and told of once before its end") {
+  FakeLogin brief;
+  brief.valid_for = 1500;
+  Session session(brief);
+  session.start();
+  REQUIRE(run_until(
+      session.io, [&] { return session.notices == 1; }, Milliseconds(5000)));
+  run_for(session.io, Milliseconds(700));
+  CHECK(session.notices == 1);
+}
+
+TEST_CASE("a login that was renewed in time is not told of") {
+  FakeLogin brief;
+  brief.valid_for = 1500;
+  Session session(brief);
+  session.start();
+  session.put(later().text());
+  REQUIRE(session.gets("FAKE-access-2"));
+  run_for(session.io, Milliseconds(1000));
+  CHECK(session.notices == 0);
+}
