@@ -1,5 +1,7 @@
 #include "commands/coherence.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -118,11 +120,10 @@ void Coherence::say_not_saved(const std::string& reason) {
 
 void Coherence::say_how_long(UnixMs expires_at) const {
   if (session_.renewed == Session::Renewed::here) return;
-  log::warn(session_.save ? "the login ends soon, and nobody has renewed it"
-                          : "the login can be used until then, and nobody here can renew it",
-            {{"until", format_utc(expires_at)},
-             {"left", format_duration(expires_at - unix_now())},
-             {"reason", session_.why_not}});
+  const std::string until = fmt::format("the login can be used until {}, which is in {}",
+                                        format_utc(expires_at), format_duration(expires_at - unix_now()));
+  log::warn(session_.save ? until + "; nobody has renewed it"
+                          : until + "; it cannot be renewed from here: " + session_.why_not);
 }
 
 }  // namespace claude_init::commands

@@ -42,12 +42,13 @@ class Host:
             return None
         return json.loads(text)["claudeAiOauth"]["accessToken"].removeprefix("sk-ant-oat01-FAKE")
 
-    def start(self, subcommand, script, *options):
-        """A session whose command is a shell script; it can `put NAME` a login into its state, atomically."""
+    def start(self, subcommand, script, *options, wrapper=()):
+        """A session whose command is a shell script; it can `put NAME` a login into its state, atomically. `wrapper`
+        is a command line that runs what follows it."""
         environment = {**self.environment, **getattr(self, "logins", {})}
         put = 'put() { eval "printf %s \\"\\$login_$1\\"" > "$CLAUDE_CONFIG_DIR/x" && mv "$CLAUDE_CONFIG_DIR/x" "$CLAUDE_CONFIG_DIR/.credentials.json"; }; '
         process = subprocess.Popen(
-            [BINARY, subcommand, "--user", str(os.geteuid()), "--store", self.store, *options, "--", "sh", "-c", put + script],
+            [*wrapper, BINARY, subcommand, "--user", str(os.geteuid()), "--store", self.store, *options, "--", "sh", "-c", put + script],
             env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.started.append(process)
         return process
