@@ -140,6 +140,7 @@ Result<WorkingCopy> WorkingCopy::create_in(const std::string& place, const Accou
     // 2.
     auto lock = open_locked(dir->get(), name, target);
     if (!lock && lock.error().kind == ErrorKind::busy) continue;
+    if (!lock && lock.error().kind == ErrorKind::not_found) continue;  // see 3, before we could open it
     if (!lock) {
       (void)::unlinkat(dir->get(), name.c_str(), AT_REMOVEDIR);
       return lock.error_with(printable(place));

@@ -15,6 +15,7 @@
 #include <array>
 #include <boost/filesystem.hpp>
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 
@@ -339,6 +340,29 @@ TEST_CASE("only copies whose run is dead are removed") {
   CHECK_FALSE(bfs::exists(dead_root));
   CHECK(bfs::exists(alive->root()));
   CHECK(entries(place).size() == 3);
+}
+
+TEST_CASE("copies are made while others look for dead ones") {
+  const Scratch scratch;
+  const Account target = somebody();
+  const std::string place = scratch.directory("place", target.uid, target.gid);
+  std::array<pid_t, 4> looking{};
+  for (pid_t& pid : looking) {
+    pid = ::fork();
+    if (pid != 0) continue;
+    for (;;) (void)remove_dead_copies(target, {place, ""});
+  }
+  constexpr unsigned kCopies = 300;
+  unsigned made = 0;
+  for (unsigned i = 0; i < kCopies; ++i) {
+    auto copy = WorkingCopy::create(target, in(place));
+    made += copy && copy->wipe() ? 1 : 0;
+  }
+  for (const pid_t pid : looking) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
+  CHECK(made == kCopies);
 }
 
 TEST_CASE("somebody else's copy is left alone") {
