@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <charconv>
 #include <climits>
+#include <optional>
 #include <thread>
 
 #include "base/text.h"
@@ -18,12 +19,14 @@
 #include "fs/identity.h"
 #include "fs/open.h"
 #include "log/log.h"
-#include "store/layout.h"
+#include "store/id.h"
+#include "store/locking.h"
 
 namespace claude_init::store {
 namespace {
 
-constexpr std::string_view kLocks = "locks";
+using Clock = std::chrono::steady_clock;
+
 constexpr std::size_t kMaxHolder = 4096;
 
 /// Four lines: host, pid, purpose, since.
@@ -40,11 +43,9 @@ std::string_view next_line(std::string_view& text) {
   return line;
 }
 
-/// Somebody holds the lock: what they wrote is for people only, and may be unfinished.
-Holder read_holder(int fd) {
+/// What a holder wrote is for people only, and may be unfinished.
+Holder parse_holder(std::string_view rest) {
   Holder holder;
-  const auto text = fs::read_all(fd, kMaxHolder, "lock");
-  std::string_view rest = text ? std::string_view(*text) : std::string_view();
   holder.host = next_line(rest);
   const std::string_view pid = next_line(rest);
   holder.purpose = next_line(rest);
@@ -56,13 +57,87 @@ Holder read_holder(int fd) {
   return holder;
 }
 
-Result<UniqueFd> open_lock(const Store& store, std::string_view name) {
-  const Modes modes = store.modes();
-  const auto own = fs::make_directory(store.fd(), std::string(kPrivateDir), modes.directory);
-  if (!own) return own.error();
-  const auto locks = fs::make_directory(own->get(), std::string(kLocks), modes.directory);
-  if (!locks) return locks.error();
-  return fs::open_beneath(locks->get(), name, O_RDWR | O_CREAT | O_NOFOLLOW, fs::Links::refuse, modes.file);
+Holder read_holder(int fd) {
+  std::array<char, kMaxHolder> text{};
+  const ssize_t n = ::pread(fd, text.data(), text.size(), 0);
+  // What fills the buffer was not written by one of us.
+  const bool plausible = n > 0 && static_cast<std::size_t>(n) < text.size();
+  return parse_holder({text.data(), plausible ? static_cast<std::size_t>(n) : 0});
+}
+
+/// Tries for a flock.
+class FlockContest {
+ public:
+  static Result<FlockContest> open(int locks, std::string_view name, mode_t mode) {
+    auto fd = fs::open_beneath(locks, name, O_RDWR | O_CREAT | O_NOFOLLOW, fs::Links::refuse, mode);
+    if (!fd) return fd.error();
+    return FlockContest(std::move(*fd));
+  }
+
+  /// Null: somebody holds it.
+  Result<std::optional<UniqueFd>> try_once(std::string_view text) {
+    int error = 0;
+    do {
+      error = ::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+    } while (error == EINTR);
+    if (error == EWOULDBLOCK) return std::optional<UniqueFd>();
+    if (error != 0) return system_error(error, "flock");
+    // Only told to others: a full disk is no reason to fail here.
+    if (::ftruncate(fd_.get(), 0) != 0 || ::pwrite(fd_.get(), text.data(), text.size(), 0) < 0)
+      log::debug("cannot note who holds the lock");
+    return std::optional(std::move(fd_));
+  }
+  [[nodiscard]] Holder holder() const { return read_holder(fd_.get()); }
+
+ private:
+  explicit FlockContest(UniqueFd fd) : fd_(std::move(fd)) {}
+  UniqueFd fd_;
+};
+
+/// How long to pause between two tries after having waited for so long: at first `newcomer`, then less and
+/// less, down to `veteran`. Nobody queues, but who has waited long is up to twenty times as likely to be
+/// there when the lock becomes free.
+struct Pauses {
+  Milliseconds newcomer;
+  Milliseconds veteran;
+  [[nodiscard]] Milliseconds after(Milliseconds waited) const {
+    constexpr Milliseconds kHalving{100};
+    return std::max(veteran, newcomer * kHalving.count() / (kHalving + waited).count());
+  }
+};
+
+/// Tries until it is taken or `wait` is over; says after a while for whom we wait.
+// 1. Try.
+// 2. In vain and long enough: who holds it.
+// 3. Told once while waiting.
+template <class Taken, class Try, class WhoHolds, class MayGiveUp>
+Result<Taken> contend(const Store& store, Milliseconds wait, const Pauses& pauses, Try try_once,
+                      WhoHolds who_holds, MayGiveUp may_give_up) {
+  // holder() takes a flock for an instant to see whether it is free: one try could meet it.
+  constexpr Milliseconds kShortestWait{50};
+  constexpr Milliseconds kTellAfter{1000};
+  const SteadyTime start = Clock::now();
+  bool told = false;
+  while (true) {
+    // 1.
+    auto taken = try_once();
+    if (!taken) return taken.error_with("lock " + printable(store.path()));
+    if (*taken) return std::move(**taken);
+    const auto waited = std::chrono::duration_cast<Milliseconds>(Clock::now() - start);
+    // 2.
+    if (waited >= std::max(wait, kShortestWait) && (wait == Milliseconds(0) || may_give_up())) {
+      return make_error(ErrorKind::busy,
+                        printable(store.path()) + " is in use: " + who_holds().describe(unix_now()),
+                        "end that one first, or wait for it");
+    }
+    // 3.
+    if (waited >= kTellAfter && !told) {
+      log::warn("waiting for " + printable(store.path()) +
+                ", which is in use: " + who_holds().describe(unix_now()));
+      told = true;
+    }
+    std::this_thread::sleep_for(pauses.after(waited));
+  }
 }
 
 }  // namespace
@@ -74,40 +149,52 @@ std::string Holder::describe(UnixMs now) const {
 
 Result<Lock> Lock::acquire(const Store& store, std::string_view name, std::string_view purpose,
                            Milliseconds wait) {
-  constexpr Milliseconds kLongestPause{100};
-  // holder() takes the lock for an instant to see whether it is free: one try could meet it.
-  constexpr Milliseconds kShortestWait{50};
-  const auto start = std::chrono::steady_clock::now();
+  constexpr Pauses kFlockPauses{Milliseconds(40), Milliseconds(2)};
+  constexpr Pauses kLeasePauses{Milliseconds(100), Milliseconds(10)};  // each try asks a server
+  const SteadyTime start = Clock::now();
   const fs::ActAs as(store.owner());
-  auto fd = open_lock(store, name);
-  if (!fd) return fd.error_with("lock " + printable(store.path()));
-  for (Milliseconds pause{1}; ::flock(fd->get(), LOCK_EX | LOCK_NB) != 0;
-       pause = std::min(2 * pause, kLongestPause)) {
-    if (errno == EINTR) continue;
-    if (errno != EWOULDBLOCK) return system_error(errno, "lock " + printable(store.path()));
-    if (std::chrono::steady_clock::now() - start >= std::max(wait, kShortestWait)) {
-      return make_error(
-          ErrorKind::busy,
-          printable(store.path()) + " is in use: " + read_holder(fd->get()).describe(unix_now()),
-          "end that one first, or wait for it");
-    }
-    std::this_thread::sleep_for(pause);
-  }
-  // Only told to others: a full disk is no reason to fail here.
-  const std::string text = write_holder(purpose);
-  if (::ftruncate(fd->get(), 0) != 0 || ::pwrite(fd->get(), text.data(), text.size(), 0) < 0) {
-    log::debug("cannot note who holds the lock", {{"path", store.path()}});
-  }
-  log::debug("locked", {{"lock", name}, {"path", store.path()}, {"took", took_since(start)}});
+  const std::string what = "lock " + printable(store.path());
+  auto locks = open_locks(store);
+  if (!locks) return locks.error_with(what);
   Lock lock;
-  lock.fd_ = std::move(*fd);
+  lock.patience_ends_ = start + wait;
+  const std::string text = write_holder(purpose);
+  if (locks->method == Locking::flock) {
+    auto contest = FlockContest::open(locks->directory.get(), name, store.modes().file);
+    if (!contest) return contest.error_with(what);
+    auto taken = contend<UniqueFd>(
+        store, wait, kFlockPauses, [&] { return contest->try_once(text); }, [&] { return contest->holder(); },
+        [] { return true; });
+    if (!taken) return taken.error();
+    lock.fd_ = std::move(*taken);
+  } else {
+    LeaseContest contest(std::move(locks->directory), std::string(name), text, store.tree(), store.modes(),
+                         store.sightings(), store.options().lease);
+    const auto try_once = [&]() -> Result<std::optional<std::unique_ptr<Lease>>> {
+      auto lease = contest.try_once();
+      if (!lease) return lease.error();
+      return *lease ? std::optional(std::move(*lease)) : std::nullopt;
+    };
+    auto taken = contend<std::unique_ptr<Lease>>(
+        store, wait, kLeasePauses, try_once, [&] { return parse_holder(contest.holder_text()); },
+        [&] { return contest.holder_lives(); });
+    if (!taken) return taken.error();
+    lock.lease_ = std::move(*taken);
+  }
+  if (const auto named = ensure_id(store); !named) return named.error_with(what);
+  log::debug("locked", {{"lock", name}, {"path", store.path()}, {"took", took_since(start)}});
   return lock;
 }
 
 Holder Lock::holder(const Store& store, std::string_view name) {
   const fs::ActAs as(store.owner());
-  const std::string path = fs::join(fs::join(kPrivateDir, kLocks), name);
-  const auto file = fs::open_regular(store.fd(), path, fs::Links::refuse);
+  const auto locks = look_at_locks(store);
+  if (!locks) return {};
+  if (locks->method == Locking::lease) {
+    const auto text = lease_holder(locks->directory.get(), std::string(name));
+    return text ? parse_holder(*text) : Holder{};
+  }
+  const auto file = fs::open_regular(locks->directory.get(), name, fs::Links::refuse);
   if (!file || ::flock(file->fd.get(), LOCK_SH | LOCK_NB) == 0) return {};
   return errno == EWOULDBLOCK ? read_holder(file->fd.get()) : Holder{};
 }

@@ -76,9 +76,8 @@ Result<void> probe(const Store& store) {
   const Modes modes = store.modes();
   const auto own = fs::make_directory(store.fd(), std::string(kPrivateDir), modes.directory);
   if (!own) return own.error();
-  for (const char* name : {"locks", "stage"}) {
-    if (const auto made = fs::make_directory(own->get(), name, modes.directory); !made) return made.error();
-  }
+  if (const auto locks = open_locks(store); !locks) return locks.error();
+  if (const auto made = fs::make_directory(own->get(), "stage", modes.directory); !made) return made.error();
   constexpr const char* kProbe = "probe";
   if (auto written = fs::replace_file(own->get(), kProbe, "probe\n", modes.file, fs::Sync::yes); !written) {
     return written;
@@ -145,18 +144,20 @@ Inspection inspect(const std::string& path, UnixMs now) {
   return found;
 }
 
-Result<Store> Store::open(const std::string& path) {
+Result<Store> Store::open(const std::string& path, const StoreOptions& options) {
   struct stat st {};
   if (::stat(path.c_str(), &st) != 0) return system_error(errno, "open the store " + printable(path));
   if (!S_ISDIR(st.st_mode)) return no_directory(path);
   Store store;
   store.path_ = path;
+  store.options_ = options;
   auto root = fs::open_root(path, whose_rights(st));
   if (!root) return root.error_with("the store");
   // What was opened counts, not what was looked at before.
   if (::fstat(root->get(), &st) != 0) return system_error(errno, "open the store " + printable(path));
   store.owner_ = whose_rights(st);
-  store.group_readable_ = (st.st_mode & S_ISGID) != 0;
+  store.group_readable_ =
+      options.access == Access::automatic ? (st.st_mode & S_ISGID) != 0 : options.access == Access::group;
   store.root_ = std::move(*root);
   return store;
 }

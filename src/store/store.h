@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -10,6 +11,8 @@
 #include "base/unique_fd.h"
 #include "fs/identity.h"
 #include "login/login.h"
+#include "store/lease.h"
+#include "store/locking.h"
 #include "store/tree.h"
 
 namespace claude_init::store {
@@ -32,19 +35,35 @@ struct Inspection {
 };
 [[nodiscard]] Inspection inspect(const std::string& path, UnixMs now);
 
+/// Who may read what is made in a store.
+enum class Access {
+  automatic,     // group where the root is setgid (Kubernetes' fsGroup), else private
+  private_only,  // 0600 and 0700
+  group,         // 0640 and 2750, with the root's group
+};
+
+struct StoreOptions {
+  Access access = Access::automatic;
+  Locking locking = Locking::automatic;
+  LeaseTimes lease{};
+  bool adopt = false;  // --adopt: a locking method other than the recorded one is no error
+};
+
 /// An opened store: a plain `.claude` tree with our `.claude-init/` in its root. Reading needs no more than
 /// this: a full store, a published store and a Kubernetes Secret mount are the same to a reader.
 class Store {
  public:
   /// Errors: not_found, permission, invalid (not a directory).
-  [[nodiscard]] static Result<Store> open(const std::string& path);
+  [[nodiscard]] static Result<Store> open(const std::string& path, const StoreOptions& options = {});
 
   [[nodiscard]] int fd() const { return root_.get(); }
   [[nodiscard]] const std::string& path() const { return path_; }
   /// The owner of the root, whose rights are used inside; ourselves where that is the overflow uid.
   [[nodiscard]] fs::Identity owner() const { return owner_; }
-  /// Files 0640 and directories 2750 with the root's group (the root is setgid: fsGroup) instead of 0600,
-  /// 0700.
+  [[nodiscard]] const StoreOptions& options() const { return options_; }
+  /// What this process has seen of those who hold leases here.
+  [[nodiscard]] Sightings& sightings() const { return *sightings_; }
+  /// Files 0640 and directories 2750 with the root's group instead of 0600, 0700.
   [[nodiscard]] bool group_readable() const { return group_readable_; }
 
   [[nodiscard]] Tree tree() const { return {fd(), path_, owner_}; }
@@ -58,6 +77,8 @@ class Store {
  private:
   UniqueFd root_;
   std::string path_;
+  StoreOptions options_;
+  std::unique_ptr<Sightings> sightings_ = std::make_unique<Sightings>();
   fs::Identity owner_;
   bool group_readable_ = false;
 };
