@@ -25,10 +25,10 @@ Coherence::Coherence(boost::asio::io_context& io, Session session)
     : session_(std::move(session)),
       follows_(session_.filter.captures(store::kCredentials)),
       inotify_(io),
-      follower_(
-          io, inotify_,
-          {session_.store, session_.state, session_.who, session_.refresh_token,
-           warns_early() ? kHour : kLastMinutes, [this](UnixMs expires_at) { say_how_long(expires_at); }}),
+      follower_(io, inotify_,
+                {session_.store, session_.state, session_.who, session_.refresh_token,
+                 warns_early() ? kHour : kLastMinutes,
+                 [this](UnixMs expires_at) { say_how_long(expires_at); }, session_.on_store_change}),
       checkpoint_(
           io, inotify_,
           {session_.state, session_.who, session_.filter, session_.checkpoint,
@@ -40,6 +40,10 @@ void Coherence::start() {
   if (follows_) follower_.start();
   checkpoint_.start();
   if (warns_early() && follower_.expires_at() > unix_now()) say_how_long(follower_.expires_at());
+}
+
+void Coherence::look() {
+  if (follows_) static_cast<void>(follower_.look());
 }
 
 bool Coherence::warns_early() const {

@@ -42,12 +42,16 @@ class Coherence {
     /// read-only").
     std::function<Result<store::CaptureReport>(const Save&)> save{};
     std::string why_not{};
+    /// The store's login is another one.
+    std::function<void()> on_store_change{};
   };
   Coherence(boost::asio::io_context& io, Session session);
 
   /// Begins: from now on both sides are watched. Says until when the login can be used, where nobody here can
   /// renew it.
   void start();
+  /// Compares both sides at once, for a session that is about to start.
+  void look();
   /// What was made in the session last, into the store, waiting for others. Error: it could not be saved.
   Result<void> finish(Milliseconds wait);
 

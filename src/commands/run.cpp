@@ -11,6 +11,7 @@
 #include "commands/commands.h"
 #include "commands/console.h"
 #include "commands/health_context.h"
+#include "commands/renewal.h"
 #include "commands/run_sessions.h"
 #include "commands/store_path.h"
 #include "fs/identity.h"
@@ -30,7 +31,8 @@ namespace claude_init::commands {
 namespace {
 
 constexpr std::uint64_t kBlock = 4096;
-constexpr Milliseconds kLockWait{2000};  // for another capture to end
+constexpr Milliseconds kLockWait{2000};     // for another capture to end
+constexpr Milliseconds kRenewalWait{3000};  // for a renewal that is under way
 
 int refuse(const Error& error, int exit_status) {
   log::failure(log::Level::error, error);
@@ -165,17 +167,11 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
   return std::move(*copy);
 }
 
-/// The right to renew the store's login.
-struct Renewal {
-  store::Store store;
-  store::Lock lock;
-};
-
-/// With --refresh-token=copy the CLI can renew in its copy, which spends the store's token: one session at a
-/// time may, and what it renews goes back. Nothing where the store cannot be written; then it is said what
-/// that means. Error: busy.
-Result<std::optional<Renewal>> take_renewal(const store::Inspection& inspection) {
-  std::optional<Renewal> none;
+/// With --refresh-token=copy the CLI renews in its copy, which spends the store's token: nobody else may
+/// renew meanwhile, and what it renews goes back. Nothing where the store cannot be written; then it is said
+/// what that means. Error: busy.
+Result<std::optional<store::Lock>> take_right_to_renew(const store::Inspection& inspection) {
+  std::optional<store::Lock> none;
   auto store = store::Store::open(inspection.path);
   if (!store) return none;  // no login, so nothing to renew: that has been told
   if (const auto prepared = store->prepare(0); !prepared) {
@@ -183,9 +179,19 @@ Result<std::optional<Renewal>> take_renewal(const store::Inspection& inspection)
     log::warn("a login that this run renews is lost with its copy, and then the store's is spent");
     return none;
   }
-  auto lock = store::Lock::acquire(*store, "setup", "run", Milliseconds(0));
+  auto lock = renew::Renewal::take_right(*store, "run with the refresh token", kRenewalWait);
   if (!lock) return lock.error_with("only one session at a time may renew the login");
-  return std::optional(Renewal{std::move(*store), std::move(*lock)});
+  return std::optional(std::move(*lock));
+}
+
+/// The lock lives as long as the command, which has the refresh token, even if we are killed.
+void keep_lock_over_exec(supervise::Command& command, int lock) {
+  if (lock < 0) return;
+  command.before_exec = [drop = std::move(command.before_exec), lock] {
+    const int failure = drop();
+    if (failure != 0) return failure;
+    return ::fcntl(lock, F_SETFD, 0) == 0 ? 0 : errno;
+  };
 }
 
 /// What the CLI renewed, or somebody made, in the copy, into the store: the login and nothing else.
@@ -205,19 +211,14 @@ Result<store::CaptureReport> save_login(const workcopy::WorkingCopy& copy, const
   return report;
 }
 
-/// Why the store cannot be written; "" where it can.
-std::string why_not_writable(const store::Inspection& inspection) {
-  if (inspection.state == login::State::no_store) return "there is no store";
-  if (inspection.read_only) return "the store is read-only";
-  const fs::ActAs as(inspection.owner);
-  return ::faccessat(AT_FDCWD, inspection.path.c_str(), W_OK | X_OK, AT_EACCESS) == 0
-             ? ""
-             : "the store may not be written by us";
-}
-
 Coherence::Session coherent_session(const options::Run& options, const store::Inspection& inspection,
-                                    const workcopy::Account& account, const workcopy::WorkingCopy& copy) {
+                                    const workcopy::Account& account, const workcopy::WorkingCopy& copy,
+                                    std::optional<renew::Renewer>& renewer) {
   Coherence::Session session;
+  if (renewer) {
+    session.renewed = Coherence::Session::Renewed::here;
+    session.on_store_change = [&renewer] { renewer->look(); };
+  }
   session.store = inspection.path;
   session.state = copy.state();
   session.who = {account.uid, account.gid};
@@ -261,7 +262,7 @@ supervise::Command command_for(const options::Run& options, options::Environment
 }  // namespace
 
 /// 1. Who to run as, and which store.
-/// 2. A login that can be used, or a refusal that says what to do.
+/// 2. A login that can be used, renewed where we may, or a refusal that says what to do.
 /// 3. A working copy of the store's state, the target's own.
 /// 4. The command, as the target: instead of us, or supervised.
 /// 5. A login that was made or renewed in it is saved, and so are the sessions; nothing is left behind.
@@ -277,15 +278,26 @@ int run_command(const options::Run& options, const options::Environment& environ
   const std::string path = choose_store(options.store, account->home, environment);
 
   // 2.
-  const store::Inspection inspection = store::inspect(path, unix_now());
-  if (const int status = check_login(options, environment, inspection); status != kExitOk) return status;
-
-  std::optional<Renewal> renewal;
+  boost::asio::io_context io(1);
+  supervise::Reaper reaper;
+  const supervise::Loop loop{io, reaper, inherited};
+  store::Inspection inspection = store::inspect(path, unix_now());
+  std::optional<store::Lock> right_to_renew;
+  std::optional<renew::Renewer> renewer;
   if (options.refresh_token == store::RefreshToken::copy) {
-    auto taken = take_renewal(inspection);
+    auto taken = take_right_to_renew(inspection);
     if (!taken) return refuse(taken.error(), exit_status_of(taken.error()));
-    renewal = std::move(*taken);
+    right_to_renew = std::move(*taken);
+  } else if (!options.renewal.never && why_not_writable(inspection).empty()) {
+    renewer.emplace(loop, renewer_options(options.renewal, path, environment, "run"));
+    renewer->look();
+    if (inspection.state == login::State::renewable) {
+      const int stopped = await_renewal(loop, options.supervision.stop_signals, path, *renewer);
+      if (stopped != 0) return 128 + stopped;
+    }
   }
+  inspection = store::inspect(path, unix_now());
+  if (const int status = check_login(options, environment, inspection); status != kExitOk) return status;
 
   std::optional<KeptSessions> sessions;
   if (options.keeps_sessions()) {
@@ -303,18 +315,19 @@ int run_command(const options::Run& options, const options::Environment& environ
 
   // 4.
   workcopy::give_standard_streams(*account);
-  const supervise::Command command = command_for(options, environment, *account, copy);
+  supervise::Command command = command_for(options, environment, *account, copy);
+  if (right_to_renew) keep_lock_over_exec(command, right_to_renew->fd());
   if (options.exec) {
     copy.keep_lock_over_exec();
     const auto [status, error] = supervise::exec_instead(inherited, command);
     wipe(copy);
     return refuse(error, status);
   }
-  boost::asio::io_context io(1);
-  supervise::Reaper reaper;
-  Coherence coherence(io, coherent_session(options, inspection, *account, copy));
+  Coherence coherence(io, coherent_session(options, inspection, *account, copy, renewer));
   coherence.start();
-  const auto outcome = supervise::supervise({io, reaper, inherited}, options.supervision, command);
+  supervise::Hooks hooks;
+  if (renewer) hooks.ending = [&renewer] { renewer->stop(); };
+  const auto outcome = supervise::supervise(loop, options.supervision, command, hooks);
 
   // 5.
   if (const auto saved = coherence.finish(kLockWait); !saved) {

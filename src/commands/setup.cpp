@@ -10,6 +10,7 @@
 #include "commands/coherence.h"
 #include "commands/commands.h"
 #include "commands/console.h"
+#include "commands/renewal.h"
 #include "commands/setup_report.h"
 #include "commands/setup_session.h"
 #include "commands/setup_store.h"
@@ -28,6 +29,10 @@ bool has_terminal() {
   if (::isatty(STDIN_FILENO) == 1) return true;
   const UniqueFd tty(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
   return tty.valid();
+}
+
+bool is_plain(const options::Environment& environment) {
+  return environment.has("NO_COLOR") || environment.get("TERM") == "dumb";
 }
 
 int refuse(const Console& console, const Error& error) {
@@ -62,13 +67,19 @@ supervise::Command session_command(const options::Setup& options, const options:
 }
 
 Coherence::Session coherent_session(const options::Setup& options, const SetupStore& found,
-                                    const workcopy::Account& account, const Session& session) {
+                                    const workcopy::Account& account, const Session& session,
+                                    std::optional<renew::Renewer>& renewer) {
   Coherence::Session coherent;
+  if (renewer) {
+    coherent.renewed = Coherence::Session::Renewed::here;
+    coherent.on_store_change = [&renewer] { renewer->look(); };
+  }
   coherent.store = found.store.path();
   coherent.state = session.state;
   coherent.who = {account.uid, account.gid};
   coherent.filter = options.filter;
-  coherent.refresh_token = session.lock ? store::RefreshToken::copy : store::RefreshToken::withhold;
+  // An open session must not spend the token that others have: only a login that is made in it is its own.
+  coherent.refresh_token = store::RefreshToken::withhold;
   coherent.checkpoint = options.checkpoint;
   coherent.captured = true;
   coherent.why_not = "the store is read-only";
@@ -84,18 +95,43 @@ Coherence::Session coherent_session(const options::Setup& options, const SetupSt
   return coherent;
 }
 
-/// Supervises the shell or CLI, and keeps the session and the store the same meanwhile.
+/// 1. Both sides are kept the same from here on, and the store's login is renewed when it is due.
+/// 2. One that has expired is renewed before anybody works with it.
+/// 3. The shell or CLI, supervised.
 Result<supervise::Outcome> run_session(const options::Setup& options, const options::Environment& environment,
                                        const SetupStore& found, const workcopy::Account& account,
                                        Session& session, const supervise::Inherited& inherited) {
+  // 1.
   boost::asio::io_context io(1);
   supervise::Reaper reaper;
-  Coherence coherence(io, coherent_session(options, found, account, session));
-  coherence.start();
+  const supervise::Loop loop{io, reaper, inherited};
   supervise::Options supervision = options.supervision;
   supervision.stop_signals = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-  auto outcome = supervise::supervise({io, reaper, inherited}, supervision,
-                                      session_command(options, environment, account, session));
+  std::optional<renew::Renewer> renewer;
+  supervise::Hooks hooks;
+  if (!found.read_only && !options.renewal.never) {
+    renewer.emplace(loop, renewer_options(options.renewal, found.store.path(), environment, "setup"));
+    hooks.ending = [&renewer] { renewer->stop(); };
+    renewer->look();
+  }
+  Coherence coherence(io, coherent_session(options, found, account, session, renewer));
+  coherence.start();
+  // 2.
+  const auto state = [&] { return store::inspect(found.store.path(), unix_now()); };
+  if (renewer && state().state == login::State::renewable) {
+    if (const int stopped = await_renewal(loop, supervision.stop_signals, found.store.path(), *renewer);
+        stopped != 0) {
+      supervise::Outcome outcome;
+      outcome.exit_status = 128 + stopped;
+      outcome.stop_signal = stopped;
+      return outcome;
+    }
+    coherence.look();
+  }
+  greet(Console(is_plain(environment)), found, state(), options.command.empty());
+  // 3.
+  auto outcome =
+      supervise::supervise(loop, supervision, session_command(options, environment, account, session), hooks);
   session.login_saved = coherence.login_saved();
   session.given_access_token = Secret(std::string(coherence.given_access_token().reveal()));
   return outcome;
@@ -140,7 +176,7 @@ int end_session(const options::Setup& options, const SetupStore& found, const wo
 ///    last; ours where the command succeeded and its login could not be kept.
 int setup_command(const options::Setup& options, const options::Environment& environment,
                   const supervise::Inherited& inherited) {
-  const Console console(environment.has("NO_COLOR") || environment.get("TERM") == "dumb");
+  const Console console(is_plain(environment));
   const bool default_shell = options.command.empty();
   const auto account = workcopy::choose_account(options.user, environment.get("HOME"));
   if (!account) return refuse(console, account.error());
@@ -158,7 +194,6 @@ int setup_command(const options::Setup& options, const options::Environment& env
     console.warning(fmt::format("{} is read-only: this session works on a copy and nothing will be captured.",
                                 found->store.path()));
   }
-  greet(console, *found, store::inspect(found->store.path(), unix_now()), default_shell);
   // 3.
   workcopy::give_standard_streams(*account);
   const auto outcome = run_session(options, environment, *found, *account, *session, inherited);

@@ -106,8 +106,8 @@ Result<void> save_leftovers(const options::Setup& options, const options::Enviro
   return Done{};
 }
 
-/// Two sessions that renew one login would log each other out: the first one may.
-Result<void> take_renewal(const SetupStore& found, Session& session, const Console& console) {
+/// Sessions do not get into each other's way; the person in front of one is told of the other.
+Result<void> announce(const SetupStore& found, Session& session, const Console& console) {
   auto lock = store::Lock::acquire(found.store, "setup", "setup", Milliseconds(0));
   if (lock) {
     session.lock = std::move(*lock);
@@ -115,8 +115,7 @@ Result<void> take_renewal(const SetupStore& found, Session& session, const Conso
   }
   if (lock.error().kind != ErrorKind::busy) return lock.error();
   console.warning(lock.error().message());
-  console.text(
-      "This session gets the login without the right to renew it. A new login is saved all the same.");
+  console.text("Both sessions work. A login that is made in one of them is saved, and given to the other.");
   return Done{};
 }
 
@@ -124,7 +123,6 @@ Result<void> fill(const options::Setup& options, const SetupStore& found, const 
                   Session& session) {
   store::RestoreOptions restore;
   restore.filter = options.filter;
-  restore.refresh_token = session.lock ? store::RefreshToken::copy : store::RefreshToken::withhold;
   const auto restored = store::restore(found.store, session.state, identity_of(account), restore);
   if (!restored) return restored.error_with("restore the store's state");
   log::info("restored", {{"from", found.store.path()},
@@ -143,7 +141,7 @@ Result<void> fill(const options::Setup& options, const SetupStore& found, const 
 
 /// 1. A place.
 /// 2. What a killed session left is saved.
-/// 3. The right to renew, if no other session has it.
+/// 3. Other sessions are told of this one.
 /// 4. The store's state, put there.
 Result<Session> open_session(const options::Setup& options, const options::Environment& environment,
                              const SetupStore& found, const workcopy::Account& account,
@@ -157,7 +155,7 @@ Result<Session> open_session(const options::Setup& options, const options::Envir
     auto saved = save_leftovers(options, environment, found, account, session, console);
     if (!saved) return saved.error();
     // 3.
-    if (auto taken = take_renewal(found, session, console); !taken) return taken.error();
+    if (auto taken = announce(found, session, console); !taken) return taken.error();
   }
   // 4.
   if (auto filled = fill(options, found, account, session); !filled) {

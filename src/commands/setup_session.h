@@ -20,7 +20,7 @@ namespace claude_init::commands {
 struct Session {
   store::StatePaths state;
   std::optional<workcopy::WorkingCopy> copy;  // where it is not in the account's home directory
-  std::optional<store::Lock> lock;            // this session may renew the login: no other session does
+  std::optional<store::Lock> lock;            // the first session on this store has it
   Secret given_access_token;                  // of the login that it starts with
   bool login_saved = false;                   // one that was made or renewed in it
 };

@@ -94,6 +94,22 @@ Result<void> replace_file(int directory, const std::string& name, std::string_vi
   return sync == Sync::yes ? sync_to_disk(directory, "the directory of " + name) : Result<void>(Done{});
 }
 
+void overwrite_file(int directory, const std::string& path) {
+  constexpr off_t kMost = 1 << 20;
+  const UniqueFd fd(
+      ::openat(directory, path.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  struct stat st {};
+  if (!fd.valid() || ::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1) return;
+  static constexpr std::array<char, 4096> kZeros{};
+  for (off_t left = std::min(st.st_size, kMost); left > 0;) {
+    const ssize_t n =
+        ::write(fd.get(), kZeros.data(), std::min(static_cast<std::size_t>(left), kZeros.size()));
+    if (n <= 0) return;
+    left -= n;
+  }
+  (void)::fdatasync(fd.get());
+}
+
 Result<void> sync_to_disk(int fd, std::string_view what) {
   while (::fsync(fd) != 0) {
     if (errno == EINTR) continue;

@@ -33,6 +33,11 @@ enum class Sync { no, yes };
 [[nodiscard]] Result<void> replace_file(int directory, const std::string& name, std::string_view text,
                                         mode_t mode, Sync sync);
 
+/// Overwrites a file with zeros, its first MiB: a token is not to be left behind on the free blocks of a
+/// disk. `path` is relative. What is not a plain file with this one name is somebody's trick and stays as it
+/// is. Best effort.
+void overwrite_file(int directory, const std::string& path);
+
 /// fsync(2). A file system that does not know it for directories says EINVAL: there is nothing to wait for.
 [[nodiscard]] Result<void> sync_to_disk(int fd, std::string_view what);
 

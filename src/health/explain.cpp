@@ -65,7 +65,8 @@ Explanation renewable(const store::Inspection& inspection, const Context& contex
   out.meaning = fmt::format(
       "The access token ran out {}, as each does after some hours; the login lives and renews it. {}",
       when(login.expires_at, context.now), login_deadline(login, context.now));
-  out.remedies = {"renew it by using the CLI once: " + context.setup_command + " claude --print hi"};
+  out.remedies = {"any session on this store that may write to it renews it: " + context.setup_command +
+                  " claude --print hi"};
   return out;
 }
 
@@ -97,9 +98,9 @@ Explanation dead(const store::Inspection&, const Context& context) {
   Explanation out;
   out.headline = "dead: the server no longer accepts this login";
   out.meaning =
-      "The CLI blanked it when the server rejected its refresh token: the login was ended elsewhere (a "
-      "logout, a "
-      "changed password), or two copies of it were renewed side by side.";
+      "The server rejected its refresh token: the login was ended elsewhere (a logout, a changed password), "
+      "or "
+      "two copies of it were renewed side by side.";
   out.remedies = {log_in_again(context),
                   "then let containers share the store instead of copies of it: claude-init run"};
   return out;
@@ -257,6 +258,11 @@ Explanation explain(const store::Inspection& inspection, const Context& context)
               ? fmt::format("the login ends in {}: {}", format_duration(left), log_in_again(context))
               : "the login has ended and works until its access token runs out: " + log_in_again(context));
     }
+  }
+  if (lives && inspection.renewal_rejected) {
+    out.notes.push_back(
+        "the server does not renew this login any more; it works until its access token runs out: " +
+        log_in_again(context));
   }
   // On a read-only mount (a Kubernetes Secret is 0644 by default) it is not for us to say.
   if (lives && !inspection.read_only && (inspection.file_mode & 0007) != 0) {

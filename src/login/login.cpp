@@ -129,6 +129,18 @@ Result<Parsed> parse_with_tokens(std::string_view text) {
   return parse_oauth(*oauth);
 }
 
+/// The file with its login changed by `edit`, and nothing else.
+template <class Edit>
+Result<Secret> edit_oauth(std::string_view text, Edit edit) {
+  auto document = parse_credentials<ordered_json>(text);
+  if (!document) return document.error();
+  if (const auto oauth = document->find(kOauth); oauth != document->end()) {
+    if (!oauth->is_object() && !oauth->is_null()) return invalid("its claudeAiOauth is not an object");
+    if (oauth->is_object()) edit(*oauth);
+  }
+  return Secret(document->dump());
+}
+
 bool works(State state) {
   return state == State::usable || state == State::renewable;
 }
@@ -209,7 +221,7 @@ Judged judge_file(std::string_view text, UnixMs now) {
 /// 3. Both work, with the same access token: only what was written beside it can have changed, and a copy
 ///    that had its refresh token withheld, or its deadline set back to force a renewal, is not a change.
 /// 4. Both work: not without the refresh token that the store has, not of another account unless that is
-///    allowed, and, within one account, not an older one.
+///    allowed, and, within one account, not an older one. What was renewed from the store's is never older.
 Verdict compare(std::optional<std::string_view> source, std::optional<std::string_view> store, UnixMs now,
                 const Rules& rules) {
   const Side from = look_at(source, now);
@@ -252,18 +264,21 @@ Verdict compare(std::optional<std::string_view> source, std::optional<std::strin
     if (rules.allow_account_change) return decide(Choice::take);
     return decide(Choice::keep_store, "the captured one belongs to another account");
   }
+  if (rules.renewed) {
+    return to.parsed.access_token.reveal() == rules.given_access_token
+               ? decide(Choice::take)
+               : decide(Choice::keep_store, "somebody else has put another one there meanwhile");
+  }
   if (theirs.expires_at < ours.expires_at) return decide(Choice::keep_store, "the captured one is older");
   return decide(Choice::take);
 }
 
 Result<Secret> without_refresh_token(std::string_view text) {
-  auto document = parse_credentials<ordered_json>(text);
-  if (!document) return document.error();
-  if (const auto oauth = document->find(kOauth); oauth != document->end()) {
-    if (!oauth->is_object() && !oauth->is_null()) return invalid("its claudeAiOauth is not an object");
-    if (oauth->is_object()) oauth->erase(kRefreshToken);
-  }
-  return Secret(document->dump());
+  return edit_oauth(text, [](ordered_json& oauth) { oauth.erase(kRefreshToken); });
+}
+
+Result<Secret> with_deadline_passed(std::string_view text) {
+  return edit_oauth(text, [](ordered_json& oauth) { oauth["expiresAt"] = 0; });
 }
 
 Secret access_token(std::string_view text) {

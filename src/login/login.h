@@ -81,6 +81,9 @@ struct Rules {
   // The access token that the source was given at its start: a login that still has it was not made there,
   // and never replaces one that works. Not owned; "" = unknown.
   std::string_view given_access_token{};
+  // The source is what a renewal made of the given one: it replaces that, however short it lives, since the
+  // given one is spent. A login that somebody has put in its place meanwhile stays.
+  bool renewed = false;
 };
 /// An empty, unparsable, blanked, older login, one without refresh token where the store has one, or one of
 /// another account never replaces one that is better.
@@ -92,6 +95,10 @@ struct Rules {
 /// `refreshTokenExpiresAt`, so that a reader without the token still knows when the login ends.
 /// A copy without refresh token never calls the token endpoint (measured). Error: invalid.
 [[nodiscard]] Result<Secret> without_refresh_token(std::string_view text);
+
+/// The same file with `expiresAt` 0, everything else kept: a CLI that looks at it renews it at once
+/// (measured). Error: invalid.
+[[nodiscard]] Result<Secret> with_deadline_passed(std::string_view text);
 
 /// The access token of a login file; empty where it has none.
 [[nodiscard]] Secret access_token(std::string_view text);

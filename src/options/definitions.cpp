@@ -4,6 +4,7 @@
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <charconv>
 #include <functional>
 
@@ -167,6 +168,32 @@ void add_checkpoint(CLI::App& app, Milliseconds& checkpoint) {
                "save a login that has not been written to for so long (default 300ms)");
 }
 
+/// Words separated by blanks; no quoting, so that what is run is what is read.
+std::vector<std::string> split_words(std::string_view text) {
+  std::vector<std::string> words;
+  for (std::size_t at = text.find_first_not_of(" \t\n"); at != std::string_view::npos;) {
+    const std::size_t end = std::min(text.find_first_of(" \t\n", at), text.size());
+    words.emplace_back(text.substr(at, end - at));
+    at = text.find_first_not_of(" \t\n", end);
+  }
+  return words;
+}
+
+void add_renewal(CLI::App& app, Renewal& renewal) {
+  add_choice<bool>(app, "--renew", renewal.never, {{"auto", false}, {"never", true}},
+                   "auto: renew the store's login before it expires, if the store can be written; never "
+                   "(default auto)");
+  add_duration(app, "--renew-before", renewal.before,
+               "how long before, or half the token's lifetime if that is less (default 45m)");
+  add(app, "--renew-command", "what renews the login in $CLAUDE_CONFIG_DIR (default claude auth status)",
+      [&](const std::string& text) -> Result<void> {
+        renewal.command = split_words(text);
+        if (!renewal.command.empty()) return Done{};
+        return make_error(ErrorKind::usage, "there is no word in it", "write a command, or --renew=never");
+      })
+      ->type_name("WORDS");
+}
+
 constexpr const char* kStoreHelp =
     "the store (default: /claude-auth, /auth-output, ~/.claude if it is a mount; on a host ~/.claude-hub)";
 constexpr const char* kUserHelp = "NAME or UID[:GID] to run as (default: node, when root and it exists)";
@@ -183,6 +210,7 @@ void define(CLI::App& app, Setup& setup) {
   add_flag(app, "--allow-ephemeral", setup.allow_ephemeral,
            "go on although the store would be lost with the container");
   add_checkpoint(app, setup.checkpoint);
+  add_renewal(app, setup.renewal);
   add_filter(app, setup.filter);
   add_supervision(app, setup.supervision);
 }
@@ -206,6 +234,7 @@ void define(CLI::App& app, Run& run) {
   add_text(app, "--sessions", run.sessions,
            "keep the sessions there instead of in the store (means --persist sessions)")
       ->type_name("DIR");
+  add_renewal(app, run.renewal);
   add_flag(app, "--allow-no-login", run.allow_no_login, "start the command even if nobody has logged in");
   add_flag(app, "--new-privileges", run.new_privileges,
            "let the command gain privileges (sudo, setuid programs)");

@@ -25,6 +25,13 @@ struct Logging {
 /// How long a login has to be quiet before it is saved.
 inline constexpr Milliseconds kCheckpoint{300};
 
+/// Renewing the store's login ahead of its expiry.
+struct Renewal {
+  bool never = false;
+  Milliseconds before{45 * 60'000};
+  std::vector<std::string> command{"claude", "auth", "status"};  // never empty
+};
+
 struct Init {
   supervise::Options supervision;
   std::vector<std::string> command;  // never empty
@@ -35,6 +42,7 @@ struct Setup {
   std::string user;   // "" = node when root and it exists
   bool allow_ephemeral = false;
   Milliseconds checkpoint = kCheckpoint;
+  Renewal renewal;
   store::Filter filter;
   supervise::Options supervision;
   std::vector<std::string> command;  // empty = an interactive shell with a greeting
@@ -51,6 +59,7 @@ struct Run {
   std::optional<Persist> persist;  // unset: what --sessions says
   std::string sessions;            // where they are kept; "" = in the store
   Milliseconds checkpoint = kCheckpoint;
+  Renewal renewal;
   bool allow_no_login = false;
   bool new_privileges = false;  // --new-privileges: no PR_SET_NO_NEW_PRIVS
   bool exec = false;

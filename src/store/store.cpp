@@ -14,6 +14,7 @@
 #include "fs/tree.h"
 #include "log/log.h"
 #include "store/layout.h"
+#include "store/rejection.h"
 #include "store/state_file.h"
 
 namespace claude_init::store {
@@ -106,6 +107,10 @@ void judge_login(const Tree& tree, UnixMs now, Inspection& found) {
   }
   login::Judged judged = login::judge_file(file.text->reveal(), now);
   found.state = judged.state;
+  if (judged.login && judged.login->has_refresh_token) {
+    found.renewal_rejected = is_rejected(tree, *judged.login);
+    if (judged.state == login::State::renewable && found.renewal_rejected) found.state = login::State::dead;
+  }
   found.login = std::move(judged.login);
   found.problem = std::move(judged.problem);
 }

@@ -23,6 +23,8 @@ struct Inspection {
   std::optional<login::Login> login;
   std::string email;        // of .claude.json, "" if unknown
   std::string path;         // the store
+  // The server has rejected its refresh token: it works until the access token expires, and is dead then.
+  bool renewal_rejected = false;
   bool denied = true;       // unreadable: permission was denied, not something else
   std::string problem;      // what is wrong, for a person; "" if usable
   fs::Identity owner;       // of the store's root

@@ -73,27 +73,9 @@ bool is_still_named(int place, const std::string& name, int fd) {
          by_name.st_dev == by_fd.st_dev && by_name.st_ino == by_fd.st_ino;
 }
 
-/// Overwrites the login in a copy: a token is not to be left behind on the free blocks of a disk. What is not
-/// a plain file with this one name is somebody's trick and stays as it is.
-void overwrite_login(int copy) {
-  constexpr off_t kMost = 1 << 20;
-  const std::string path = fmt::format("{}/{}", kInner, store::kCredentials);
-  const UniqueFd fd(::openat(copy, path.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  struct stat st {};
-  if (!fd.valid() || ::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1) return;
-  static constexpr std::array<char, 4096> kZeros{};
-  for (off_t left = std::min(st.st_size, kMost); left > 0;) {
-    const ssize_t n =
-        ::write(fd.get(), kZeros.data(), std::min(static_cast<std::size_t>(left), kZeros.size()));
-    if (n <= 0) return;
-    left -= n;
-  }
-  (void)::fdatasync(fd.get());
-}
-
 /// Removes a locked copy.
 Result<void> remove_copy(int place, const std::string& name, int copy) {
-  overwrite_login(copy);
+  fs::overwrite_file(copy, fmt::format("{}/{}", kInner, store::kCredentials));
   return fs::remove_tree(place, name);
 }
 

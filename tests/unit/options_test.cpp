@@ -1,9 +1,9 @@
-#include <catch2/catch.hpp>
+#include "options/options.h"
 
+#include <catch2/catch.hpp>
 #include <csignal>
 
 #include "options/exit_status.h"
-#include "options/options.h"
 #include "options/suggest.h"
 
 using namespace claude_init;
@@ -36,7 +36,8 @@ using Catch::Matchers::Contains;
 }  // namespace
 
 TEST_CASE("the command begins at the first word that is not an option, or behind --") {
-  CHECK(parsed_as<Run>({"run", "--store", "/s", "bash", "-c", "exit 3"}).command == Words{"bash", "-c", "exit 3"});
+  CHECK(parsed_as<Run>({"run", "--store", "/s", "bash", "-c", "exit 3"}).command ==
+        Words{"bash", "-c", "exit 3"});
   CHECK(parsed_as<Run>({"run", "--store=/s", "--", "bash", "--store"}).command == Words{"bash", "--store"});
   CHECK(parsed_as<Run>({"run", "--exec", "true"}).command == Words{"true"});
   CHECK(parsed_as<Run>({"run", "--", "--", "x"}).command == Words{"claude", "--", "x"});
@@ -50,9 +51,12 @@ TEST_CASE("a command that begins with a dash gets claude put before it, and run 
 }
 
 TEST_CASE("options reach their fields") {
-  const auto run = parsed_as<Run>({"run", "--user", "1000:1000", "--copy=login", "--refresh-token", "copy", "--grace", "7s",
-                                   "--remap-exit", "143:0", "--remap-exit", "1:2", "--rewrite", "TERM:INT", "--rewrite",
-                                   "HUP:", "--pdeathsig", "KILL", "--hup", "never", "--exclude", "x/*", "--exclude", "y", "cmd"});
+  const auto run =
+      parsed_as<Run>({"run",       "--user",   "1000:1000",    "--copy=login", "--refresh-token", "copy",
+                      "--grace",   "7s",       "--remap-exit", "143:0",        "--remap-exit",    "1:2",
+                      "--rewrite", "TERM:INT", "--rewrite",    "HUP:",         "--pdeathsig",     "KILL",
+                      "--hup",     "never",    "--exclude",    "x/*",          "--exclude",       "y",
+                      "cmd"});
   CHECK(run.user == "1000:1000");
   CHECK(run.extent == store::Extent::login);
   CHECK(run.refresh_token == store::RefreshToken::copy);
@@ -98,7 +102,8 @@ TEST_CASE("a wrong command line is refused with what to write instead") {
 }
 
 TEST_CASE("help and version are no errors") {
-  for (const Words& words : {Words{"--help"}, Words{"run", "--help"}, Words{"setup", "-h"}, Words{"--version"}}) {
+  for (const Words& words :
+       {Words{"--help"}, Words{"run", "--help"}, Words{"setup", "-h"}, Words{"--version"}}) {
     const auto result = parse_words(words);
     REQUIRE(std::holds_alternative<Reply>(result));
     CHECK(std::get<Reply>(result).exit_status == 0);
@@ -134,4 +139,18 @@ TEST_CASE("a child's environment is the given one with what was set") {
   environment.unset("AB");
   CHECK(environment.get("A") == "3");
   CHECK(environment.variables() == Words{"C", "A=3"});
+}
+
+TEST_CASE("renewal is on by default, with the official command; the command is split at blanks") {
+  const auto by_default = parsed_as<Setup>({"setup"}).renewal;
+  CHECK_FALSE(by_default.never);
+  CHECK(by_default.before == Milliseconds(45 * 60'000));
+  CHECK(by_default.command == Words{"claude", "auth", "status"});
+  const auto chosen =
+      parsed_as<Run>({"run", "--renew=never", "--renew-before", "10m", "--renew-command", " a  b "}).renewal;
+  CHECK(chosen.never);
+  CHECK(chosen.before == Milliseconds(600'000));
+  CHECK(chosen.command == Words{"a", "b"});
+  CHECK_THAT(refused({"run", "--renew-command", " "}), Contains("--renew=never"));
+  CHECK_THAT(refused({"run", "--renew=yes"}), Contains("write auto or never"));
 }

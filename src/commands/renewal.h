@@ -1,0 +1,30 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <string>
+#include <vector>
+
+#include "options/environment.h"
+#include "options/options.h"
+#include "renew/renewer.h"
+#include "store/store.h"
+#include "supervise/supervisor.h"
+
+namespace claude_init::commands {
+
+/// Why the store cannot be written by us; "" where it can. Writes nothing.
+[[nodiscard]] std::string why_not_writable(const store::Inspection& inspection);
+
+/// Renewing the login of `store`, as the options of a session want it.
+[[nodiscard]] renew::Renewer::Options renewer_options(const options::Renewal& options,
+                                                      const std::string& store,
+                                                      const options::Environment& environment,
+                                                      std::string purpose);
+
+/// For a login whose access token has expired, before anything is started with it: runs the loop until it has
+/// been renewed, by `renewer` or by somebody else, or could not be. A stop signal ends the wait, but not a
+/// renewal that has begun: returns that signal, else 0.
+[[nodiscard]] int await_renewal(const supervise::Loop& loop, const std::vector<int>& stop_signals,
+                                const std::string& store, renew::Renewer& renewer);
+
+}  // namespace claude_init::commands

@@ -1,0 +1,349 @@
+#include "renew/renewal.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <functional>
+#include <utility>
+
+#include "base/text.h"
+#include "fs/file.h"
+#include "fs/identity.h"
+#include "fs/open.h"
+#include "fs/tree.h"
+#include "log/log.h"
+#include "store/capture.h"
+#include "store/id.h"
+#include "store/layout.h"
+#include "store/rejection.h"
+#include "store/state_file.h"
+#include "supervise/signals.h"
+#include "workcopy/privileges.h"
+
+namespace claude_init::renew {
+namespace {
+
+constexpr const char* kDirectory = "renewal";
+constexpr const char* kConfig = "config";
+constexpr const char* kHome = "home";
+constexpr const char* kGiven = "given";
+constexpr std::size_t kMaxLogin = std::size_t{1} << 20;
+// What the CLI writes beside the login, and room for the store's own transaction. With less the new login
+// might find no room when the old one is spent already.
+constexpr std::uint64_t kNeededBytes = std::uint64_t{4} << 20;
+
+/// What the command gets of our environment: the way to it, and the way to the server.
+constexpr std::array<std::string_view, 27> kPassedOn{"PATH",
+                                                     "LANG",
+                                                     "LC_ALL",
+                                                     "TZ",
+                                                     "HTTP_PROXY",
+                                                     "HTTPS_PROXY",
+                                                     "ALL_PROXY",
+                                                     "NO_PROXY",
+                                                     "http_proxy",
+                                                     "https_proxy",
+                                                     "all_proxy",
+                                                     "no_proxy",
+                                                     "NODE_EXTRA_CA_CERTS",
+                                                     "NODE_OPTIONS",
+                                                     "NODE_TLS_REJECT_UNAUTHORIZED",
+                                                     "NODE_USE_SYSTEM_CA",
+                                                     "SSL_CERT_FILE",
+                                                     "SSL_CERT_DIR",
+                                                     "CLAUDE_CODE_CERT_STORE",
+                                                     "CLAUDE_CODE_CLIENT_CERT",
+                                                     "CLAUDE_CODE_CLIENT_KEY",
+                                                     "CLAUDE_CODE_CLIENT_KEY_PASSPHRASE",
+                                                     "CLAUDE_CODE_PROXY_RESOLVES_HOSTS",
+                                                     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+                                                     "DISABLE_ERROR_REPORTING",
+                                                     "DISABLE_TELEMETRY",
+                                                     "RES_OPTIONS"};
+
+using Kind = Outcome::Kind;
+
+Outcome rejected_by_server() {
+  return {Kind::rejected, "the server rejected it: it was ended elsewhere, or a copy of it was renewed", {}};
+}
+
+Outcome failed(const Error& error) {
+  return {error.kind == ErrorKind::busy ? Kind::busy : Kind::failed, error.message(), error.remedy};
+}
+
+std::string path_of(const store::Store& store, std::string_view name) {
+  return fs::join(fs::join(fs::join(store.path(), store::kPrivateDir), kDirectory), name);
+}
+
+/// A file that we or the command have written; nothing where it is missing or no file.
+std::optional<Secret> read_login(int directory, std::string_view name) {
+  const auto file = fs::open_regular(directory, name, fs::Links::refuse);
+  if (!file) return std::nullopt;
+  auto text = fs::read_all(file->fd.get(), kMaxLogin, name);
+  if (!text) return std::nullopt;
+  return Secret(std::move(*text));
+}
+
+std::string login_in_config() {
+  return fs::join(kConfig, store::kCredentials);
+}
+
+/// The new tokens are still where the command has put them.
+bool is_unpublished(const Outcome& outcome) {
+  return outcome.kind == Kind::failed || outcome.kind == Kind::busy;
+}
+
+/// In the forked child: async-signal-safe; 0 or errno.
+/// 1. The store's owner.
+/// 2. Nothing of the session's terminal or pipes.
+/// 3. In the renewal's own directory: the command's files are not looked for in the session's.
+/// 4. The lock lives as long as the command. Where it cannot be inherited, the command ends with us.
+int become_renewer(const std::function<int()>& drop, int null, int directory, int lock) {
+  if (const int error = drop(); error != 0) return error;  // 1
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::dup2(null, stream) < 0) return errno;  // 2
+  }
+  if (::fchdir(directory) != 0) return errno;                                // 3
+  if (lock < 0) return ::prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 ? 0 : errno;  // 4
+  return ::fcntl(lock, F_SETFD, 0) == 0 ? 0 : errno;
+}
+
+/// Why the command has changed nothing, as far as its end tells.
+Outcome why_nothing(const Ended& ended) {
+  using Change = supervise::ChildChange::Kind;
+  const int number = ended.change.number;
+  if (ended.timed_out) return {Kind::failed, "the renewing command did not end in time", {}};
+  if (ended.change.kind == Change::killed) {
+    return {Kind::failed,
+            fmt::format("the renewing command was ended by SIG{}{}", supervise::signal_name(number),
+                        number == SIGKILL ? " (out of memory?)" : ""),
+            {}};
+  }
+  if (number == 127) {
+    return {Kind::failed, "the renewing command was not found",
+            "install the Claude CLI in this image, or say how to call it: --renew-command"};
+  }
+  if (number == 126) {
+    return {Kind::failed, "the renewing command cannot be executed by the store's owner",
+            "look at its modes, or say how to call another one: --renew-command"};
+  }
+  return {Kind::failed,
+          fmt::format("the renewing command left the login as it was (exit status {}): no answer from the "
+                      "server",
+                      number),
+          {}};
+}
+
+}  // namespace
+
+/// 1. The lock: busy means that somebody else renews, and the store will change.
+/// 2. What an earlier renewal that was cut short has left: if it has new tokens, they are published.
+/// 3. The store's login, now that nobody else can renew it: another one than the one that is due needs
+/// nothing.
+/// 4. Whether this store is where it was made, and has room for what is to come: afterwards the old token is
+///    spent.
+/// 5. The directory in which the command will run.
+std::variant<Renewal, Outcome> Renewal::begin(const std::string& path, const Secret& due,
+                                              std::string_view purpose) {
+  // 1.
+  auto store = store::Store::open(path);
+  if (!store) return failed(store.error());
+  auto lock = store::Lock::acquire(*store, "renewal", purpose, Milliseconds(0));
+  if (!lock) return failed(lock.error());
+  Renewal renewal(std::move(*store), std::move(*lock));
+  // 2.
+  if (auto recovered = renewal.recover()) return *recovered;
+  // 3.
+  const store::StateFile login = store::read_state_file(renewal.store_.tree(), store::kCredentials);
+  if (login.problem) return failed(*login.problem);
+  if (!login.text || !(login::access_token(login.text->reveal()) == due))
+    return Outcome{Kind::not_due, {}, {}};
+  const auto parsed = login::parse(login.text->reveal());
+  if (!parsed || !parsed->has_refresh_token) return Outcome{Kind::not_due, {}, {}};
+  // 4.
+  if (const auto own = store::check_identity(renewal.store_); !own) {
+    const bool copied = own.error().kind == ErrorKind::usage;
+    return copied ? Outcome{Kind::refused, own.error().message(), own.error().remedy} : failed(own.error());
+  }
+  if (const auto room = renewal.store_.prepare(kNeededBytes); !room) return failed(room.error());
+  // 5.
+  if (const auto made = renewal.make_directory(login.text->reveal()); !made) return failed(made.error());
+  return renewal;
+}
+
+Result<store::Lock> Renewal::take_right(const store::Store& store, std::string_view purpose,
+                                        Milliseconds wait) {
+  auto lock = store::Lock::acquire(store, "renewal", purpose, wait);
+  if (!lock) return lock.error();
+  auto same = store::Store::open(store.path());
+  if (!same) return same.error();
+  Renewal renewal(std::move(*same), std::move(*lock));
+  const auto recovered = renewal.recover();
+  if (recovered && is_unpublished(*recovered)) {
+    return make_error(ErrorKind::busy, "a renewed login could not be saved: " + recovered->reason,
+                      recovered->remedy);
+  }
+  return std::move(renewal.lock_);
+}
+
+/// 1. The login as it is: without it nobody could tell what the rest was made from.
+/// 2. The login with its deadline passed, in a configuration directory.
+/// 3. A home, since the CLI wants one.
+Result<void> Renewal::make_directory(std::string_view login) {
+  const auto due = login::with_deadline_passed(login);
+  if (!due) return due.error_with("renew the login");
+  null_.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null_.valid()) return system_error(errno, "open /dev/null");
+  const fs::ActAs as(store_.owner());
+  who_ = as.effective() ? store_.owner() : fs::current_identity();
+  auto directory = fs::make_directory(private_.get(), kDirectory, 0700);
+  if (!directory) return directory.error();
+  // 1.
+  auto written = fs::write_file(directory->get(), kGiven, login, 0600, fs::Sync::yes);
+  if (!written) return written;
+  // 2.
+  const auto config = fs::make_directory(directory->get(), kConfig, 0700);
+  if (!config) return config.error();
+  written =
+      fs::write_file(config->get(), std::string(store::kCredentials), due->reveal(), 0600, fs::Sync::yes);
+  if (!written) return written;
+  // 3.
+  const auto home = fs::make_directory(directory->get(), kHome, 0700);
+  if (!home) return home.error();
+  for (const int fd : {config->get(), directory->get(), private_.get()}) {
+    if (auto synced = fs::sync_to_disk(fd, "the renewal's directory"); !synced) return synced;
+  }
+  directory_ = std::move(*directory);
+  given_ = Secret(std::string(login));
+  return Done{};
+}
+
+/// Nothing where the renewal can go on.
+std::optional<Outcome> Renewal::recover() {
+  const fs::ActAs as(store_.owner());
+  auto own = fs::open_beneath(store_.fd(), store::kPrivateDir, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
+  if (!own) return failed(own.error());
+  private_ = std::move(*own);
+  auto left = fs::open_beneath(private_.get(), kDirectory, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
+  if (!left) return left.error().number == ENOENT ? std::optional<Outcome>() : failed(left.error());
+  directory_ = std::move(*left);
+  std::optional<Outcome> outcome;
+  auto given = read_login(directory_.get(), kGiven);
+  if (given) given_ = std::move(*given);
+  if (made() == Made::new_tokens) {
+    log::warn("a renewal was cut short: what it left is used", {{"store", store_.path()}});
+    outcome = publish();
+  }
+  if (outcome && is_unpublished(*outcome)) return outcome;
+  if (const auto removed = remove_directory(); !removed) return failed(removed.error());
+  return outcome && outcome->kind == Kind::renewed ? outcome : std::nullopt;
+}
+
+Renewal::Made Renewal::made() const {
+  const auto now = read_login(directory_.get(), login_in_config());
+  if (!now) return Made::useless;
+  const auto login = login::parse(now->reveal());
+  if (!login) return Made::useless;
+  if (login->blanked) return Made::blank;
+  if (!login->has_access_token || !login->has_refresh_token) return Made::useless;
+  const bool same = login::access_token(now->reveal()) == login::access_token(given_.reveal());
+  return same ? Made::nothing : Made::new_tokens;
+}
+
+/// Whether the store has the login that the command was given.
+bool Renewal::still_has_given() const {
+  const store::StateFile login = store::read_state_file(store_.tree(), store::kCredentials);
+  return login.text && login::access_token(login.text->reveal()) == login::access_token(given_.reveal());
+}
+
+/// The store decides, as with every login that is put into it. What it would not have although it still has
+/// what this was made from (another account's) is of no use to anybody.
+Outcome Renewal::publish() const {
+  if (const auto held = lock_.verify(); !held) return failed(held.error());
+  const auto lock = store::Lock::acquire(store_, "store", "renewal", Milliseconds(0));
+  if (!lock) return failed(lock.error());
+  const Secret given = login::access_token(given_.reveal());
+  store::CaptureOptions capture;
+  capture.extent = store::Extent::login;
+  capture.filter.exclude = {std::string(store::kClaudeJson)};
+  capture.rules.given_access_token = given.reveal();
+  capture.rules.renewed = true;
+  capture.reason = "renewal";
+  const auto from = store::state_in_config_dir(path_of(store_, kConfig));
+  const auto report = store::capture(from, store_.owner(), store_, *lock, capture);
+  if (!report) return failed(report.error());
+  if (report->login.choice == login::Choice::take) return {Kind::renewed, {}, {}};
+  if (!still_has_given()) return {Kind::not_due, {}, {}};
+  return {Kind::rejected, "what the renewal made is not saved: " + report->login.reason, {}};
+}
+
+/// Tokens are overwritten first.
+Result<void> Renewal::remove_directory() {
+  const fs::ActAs as(store_.owner());
+  for (const std::string& name : {std::string(kGiven), login_in_config()}) {
+    fs::overwrite_file(directory_.get(), name);
+  }
+  directory_.reset();
+  return fs::remove_tree(private_.get(), kDirectory);
+}
+
+supervise::Command Renewal::command(const std::vector<std::string>& words,
+                                    const std::vector<std::string>& environment) const {
+  supervise::Command command;
+  command.argv = words;
+  for (const std::string& variable : environment) {
+    const std::string_view name = std::string_view(variable).substr(0, variable.find('='));
+    if (std::find(kPassedOn.begin(), kPassedOn.end(), name) != kPassedOn.end())
+      command.env.push_back(variable);
+  }
+  command.env.push_back("HOME=" + path_of(store_, kHome));
+  command.env.push_back("CLAUDE_CONFIG_DIR=" + path_of(store_, kConfig));
+  workcopy::Account owner;
+  owner.uid = who_.uid;
+  owner.gid = who_.gid;
+  command.before_exec = [drop = workcopy::drop_to(owner, workcopy::NewPrivileges::forbid), null = null_.get(),
+                         directory = directory_.get(),
+                         lock = lock_.fd()] { return become_renewer(drop, null, directory, lock); };
+  return command;
+}
+
+/// 1. New tokens: into the store.
+/// 2. None, and the login blanked: the server has rejected it. That is remembered, and not published.
+/// 3. Anything else has changed nothing.
+Outcome Renewal::finish(const Ended& ended) {
+  Outcome outcome;
+  const Made made = this->made();
+  switch (made) {
+    case Made::new_tokens:  // 1
+      outcome = publish();
+      break;
+    case Made::blank:  // 2
+      outcome = still_has_given() ? rejected_by_server() : Outcome{Kind::not_due, {}, {}};
+      break;
+    case Made::useless:
+      outcome = {Kind::failed, "the renewing command left no login that can be used", {}};
+      break;
+    case Made::nothing:  // 3
+      outcome = why_nothing(ended);
+      break;
+  }
+  if (outcome.kind == Kind::rejected) remember_rejection();
+  if (is_unpublished(outcome) && made == Made::new_tokens) return outcome;
+  if (const auto removed = remove_directory(); !removed) log::failure(log::Level::warn, removed.error());
+  return outcome;
+}
+
+void Renewal::remember_rejection() const {
+  const auto login = login::parse(given_.reveal());
+  if (!login) return;
+  const auto recorded = store::record_rejection(store_, *login, unix_now());
+  if (!recorded) log::failure(log::Level::warn, recorded.error_with("remember that the login was rejected"));
+}
+
+}  // namespace claude_init::renew

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/secret.h"
+#include "base/time.h"
+#include "follow/wall_timer.h"
+#include "renew/renewal.h"
+#include "renew/schedule.h"
+#include "supervise/supervisor.h"
+
+namespace claude_init::renew {
+
+/// Renews the login of one store ahead of its expiry, for as long as it lives, on the loop that supervises
+/// the command. Sleeps until then: one timer of the wall clock, which is armed anew when the clock is set.
+/// Says what it does; nothing that it meets is fatal.
+class Renewer {
+ public:
+  struct Options {
+    std::string store;                     // absolute
+    Milliseconds renew_before{};           // lead, at most
+    std::vector<std::string> command;      // never empty
+    std::vector<std::string> environment;  // NAME=VALUE, from which the command gets some
+    std::string purpose;                   // told to others who want to renew: "run"
+    Milliseconds time_limit{60'000};       // for the command; then TERM, and KILL after another 5 s
+    std::string log_in{};                  // what a person types when the login is dead
+  };
+  Renewer(const supervise::Loop& loop, Options options);
+  Renewer(const Renewer&) = delete;
+  Renewer& operator=(const Renewer&) = delete;
+
+  /// Looks at the store's login and arms the timer for it. To be called first, and whenever the login may
+  /// have changed.
+  void look();
+  /// No renewal is started from here on. One that is running is not disturbed: when its command ends, within
+  /// the grace of who supervises it, what it made is published.
+  void stop();
+
+  /// Whether the command of a renewal is running.
+  [[nodiscard]] bool is_renewing() const { return renewal_.has_value(); }
+  /// What the last try came to; nothing before the first.
+  [[nodiscard]] const std::optional<Outcome>& last() const { return last_; }
+
+ private:
+  void arm();
+  void renew();
+  void spawn();
+  void limit_time(pid_t pid);
+  void concluded(const Outcome& outcome);
+  void tell(const Outcome& outcome);
+
+  const supervise::Loop loop_;
+  const Options options_;
+  follow::WallTimer timer_;
+  boost::asio::steady_timer limit_;
+  Secret due_;  // the access token in the store; "" = there is nothing to renew
+  Deadlines deadlines_;
+  History history_;
+  double jitter_ = 0;
+  bool given_up_ = false;  // this login is dead, or not ours
+  bool stopped_ = false;
+  std::optional<Renewal> renewal_;  // its command is running
+  bool timed_out_ = false;
+  std::optional<Outcome> last_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();  // gone with this, for whoever is called later
+};
+
+}  // namespace claude_init::renew

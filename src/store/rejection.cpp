@@ -1,0 +1,54 @@
+#include "store/rejection.h"
+
+#include <fcntl.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "fs/file.h"
+#include "fs/identity.h"
+#include "fs/open.h"
+#include "store/layout.h"
+
+namespace claude_init::store {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kStatus = "status.json";
+constexpr const char* kRejected = "rejected";
+constexpr std::size_t kMaxStatusBytes = 1 << 16;
+
+/// Which login it was.
+json name_of(const login::Login& login) {
+  return {{"expires_at", login.expires_at}, {"account_uuid", login.account_uuid}};
+}
+
+}  // namespace
+
+Result<void> record_rejection(const Store& store, const login::Login& login, UnixMs now) {
+  const fs::ActAs as(store.owner());
+  const auto own = fs::make_directory(store.fd(), std::string(kPrivateDir), store.modes().directory);
+  if (!own) return own.error();
+  json status;
+  status[kRejected] = name_of(login);
+  status[kRejected]["since"] = format_iso8601(now);
+  return fs::replace_file(own->get(), kStatus, status.dump() + '\n', store.modes().file, fs::Sync::yes);
+}
+
+bool is_rejected(const Tree& store, const login::Login& login) {
+  const fs::ActAs as(store.who);
+  const auto file = fs::open_regular(store.root, fs::join(kPrivateDir, kStatus), fs::Links::refuse);
+  if (!file) return false;
+  const auto text = fs::read_all(file->fd.get(), kMaxStatusBytes, kStatus);
+  if (!text) return false;
+  const json status = json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!status.is_object() || !status.contains(kRejected) || !status[kRejected].is_object()) return false;
+  const json expected = name_of(login);
+  for (const auto& [key, value] : expected.items()) {
+    if (!status[kRejected].contains(key) || status[kRejected][key] != value) return false;
+  }
+  return true;
+}
+
+}  // namespace claude_init::store

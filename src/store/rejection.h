@@ -1,0 +1,19 @@
+#pragma once
+
+#include "base/result.h"
+#include "base/time.h"
+#include "login/login.h"
+#include "store/store.h"
+
+/// A login that cannot be renewed any more is remembered, so that nobody spends time and log lines on it
+/// again: STORE/.claude-init/status.json names it by its deadline and account, never by a token. Another
+/// login in its place is another one.
+namespace claude_init::store {
+
+/// Needs the "renewal" lock. Errors: read_only, permission, no_space, io.
+[[nodiscard]] Result<void> record_rejection(const Store& store, const login::Login& login, UnixMs now);
+
+/// False also where the record cannot be read: then the login is tried once more.
+[[nodiscard]] bool is_rejected(const Tree& store, const login::Login& login);
+
+}  // namespace claude_init::store

@@ -1,0 +1,55 @@
+"""Stands in for `claude auth status`: does to the login in $CLAUDE_CONFIG_DIR what the file MODE says, as the real one
+would. `calls` beside it gets a line for each run."""
+
+import json
+import os
+import signal
+import sys
+import time
+
+here, config = sys.argv[1], os.environ["CLAUDE_CONFIG_DIR"]
+path = os.path.join(config, ".credentials.json")
+with open(os.path.join(here, "mode"), encoding="ascii") as f:
+    mode, *words = f.read().split()
+with open(path, encoding="utf-8") as f:
+    login = json.load(f)
+oauth = login["claudeAiOauth"]
+with open(os.path.join(here, "calls"), "a", encoding="utf-8") as f:
+    f.write(json.dumps({"expires": oauth["expiresAt"], "refresh": oauth["refreshToken"], "pid": os.getpid(),
+                        "uid": os.getuid(), "files": sorted(os.listdir(config)), "environment": sorted(os.environ),
+                        "streams": [os.readlink(f"/proc/self/fd/{n}") for n in range(3)]}) + "\n")
+
+
+def wait_for(name):
+    while not os.path.exists(os.path.join(here, name)):
+        time.sleep(0.01)
+
+
+def write(**changes):
+    oauth.update(changes)
+    with open(path + ".tmp.x", "w", encoding="utf-8") as out:
+        json.dump(login, out)
+    os.rename(path + ".tmp.x", path)
+
+
+def renew(seconds):
+    name = oauth["accessToken"] + "+"
+    write(accessToken=name, refreshToken=oauth["refreshToken"] + "+", expiresAt=int((time.time() + seconds) * 1000))
+
+
+lifetime = float(words[0]) if words else 3600
+if mode == "renewed":
+    renew(lifetime)
+elif mode == "blanked":
+    write(accessToken="", refreshToken="", expiresAt=0)
+elif mode == "other":
+    write(accountUuid="other")
+    renew(lifetime)
+elif mode == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+elif mode == "slow":  # like the CLI, it saves what it is fetching before it ends
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    wait_for("go")
+    renew(lifetime)
+else:
+    assert mode == "unchanged"
