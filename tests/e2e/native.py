@@ -23,7 +23,7 @@ from harness import ANSWER, HOST_NAMES, Endpoint, Store, clean_environment, wait
 
 PERSON = 1000  # owns the store and runs the commands
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
-CLI_IN_IMAGE = "/usr/local/share/npm-global/lib/node_modules/@anthropic-ai/claude-code-linux-x64/claude"
+CLI_IN_IMAGE = "/usr/local/bin/claude"  # a link to the binary
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -82,13 +82,14 @@ class Machine:
         self.directory = Path(directory)
         self.directory.chmod(0o755)
         self.bin = self._directory("bin")
-        (self.bin / "claude").symlink_to(cli)
+        self.provide("claude", cli)
         self.copies = self._directory("copies", mode=0o1777)
         self.logs = self._directory("logs")
         certificates = self._directory("endpoint")
         self.endpoint = Endpoint(certificates, **knobs)
         self.store = Store(self.directory / "store").create(PERSON)
         self.homes = 0
+        self.containers = []
 
     def _directory(self, name, mode=0o755):
         path = self.directory / name
@@ -97,7 +98,14 @@ class Machine:
         return path
 
     def close(self):
+        for container in self.containers:
+            container.kill()
         self.endpoint.close()
+
+    def provide(self, name, program):
+        """A program where everybody can reach it, whatever the rights on the way to it."""
+        (self.bin / name).touch()
+        subprocess.run(["mount", "--bind", program, self.bin / name], check=True)
 
     def home(self):
         self.homes += 1
@@ -117,38 +125,29 @@ class Machine:
         self.store.put(login, PERSON)
         return login
 
-    def saved(self, token):
-        """Whether a token is in a file of the store: what has happened to it can be found out and mended."""
-        for name in (".credentials.json", ".claude-init/renewal/config/.credentials.json"):
-            with contextlib.suppress(OSError):
-                if token in (self.store.path / name).read_text(encoding="utf-8"):
-                    return True
-        return False
-
 
 @contextlib.contextmanager
 def machine(cli, **knobs):
     with tempfile.TemporaryDirectory(prefix="coherence-", dir="/tmp") as directory, network_of_our_own():
-        machine_ = Machine(directory, cli, **knobs)
+        place = Machine(directory, cli, **knobs)
         try:
-            yield machine_
+            yield place
         finally:
-            machine_.close()
+            place.close()
 
 
 class Container:
     """A command as PID 1 in namespaces of its own, one line of output a result; started anew as often as one likes."""
 
-    def __init__(self, name, machine_, command, wrapper=(), **environment):
-        self.log = machine_.logs / name
+    def __init__(self, name, place, command, wrapper=(), **environment):
+        self.log = place.logs / name
         self.command = [*wrapper, "unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc",
                         *map(str, command)]
-        self.environment = machine_.environment(machine_.home(), **environment)
+        self.environment = place.environment(place.home(), **environment)
         self.process = None
-        self.starts = 0
+        place.containers.append(self)
 
     def start(self):
-        self.starts += 1
         with open(self.log, "ab") as log, open(self.log.with_suffix(".errors"), "ab") as errors:
             self.process = subprocess.Popen(self.command, env=self.environment, cwd=self.environment["HOME"],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=errors)
@@ -160,10 +159,12 @@ class Container:
         return children[0] if children else None
 
     def renews(self):
-        return self.init is not None and any(b"auth\0status" in command_line(pid) for pid in descendants(self.init))
+        return self.init is not None and is_renewing(self.init)
 
     def kill(self):
         """As an engine does: PID 1 by SIGKILL, all others with it. Returns when none is left."""
+        if self.process is None:
+            return
         if self.init is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.init, signal.SIGKILL)
@@ -171,7 +172,8 @@ class Container:
         self.process.wait()
 
     def stop(self, patience=20):
-        """TERM, as for `docker stop`; the status."""
+        """TERM, as for `docker stop`, when the command is there: before that PID 1 may not listen yet. The status."""
+        wait_until(lambda: self.process.poll() is not None or (self.init and children_of(self.init)), "a command")
         if self.init is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.init, signal.SIGTERM)
@@ -185,9 +187,12 @@ class Container:
 
 
 def children_of(pid):
+    """Whichever of its threads has made them."""
+    children = []
     with contextlib.suppress(OSError):
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-    return []
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            children += [int(word) for word in (thread / "children").read_text(encoding="ascii").split()]
+    return children
 
 
 def descendants(pid):
@@ -200,19 +205,23 @@ def command_line(pid):
     return b""
 
 
+def is_renewing(init):
+    """Whether the CLI renews a login below this process."""
+    return any(b"auth\0status" in command_line(pid) for pid in descendants(init))
+
+
 class Chaos:
     """Kills one container every few seconds and starts it anew, the renewing one if there is one.
 
-    Of those that renew one login's next tokens it kills at most `renewers`, or nobody would ever be done. It never kills
-    between the answer of the endpoint and the write of the CLI: no client can survive that (docs/coherence.md).
+    Of those that renew one login's next tokens, which takes about `renewal` seconds, it kills at most `renewers`, or nobody
+    would ever be done. It never kills between the answer of the endpoint and the write of the CLI: no client can survive that (docs/coherence.md).
     """
 
-    def __init__(self, machine_, containers, login, pause=(2, 5), renewers=2, seed=None):
-        self.machine, self.containers, self.login = machine_, containers, login
-        self.pause, self.renewers = pause, renewers
-        self.random = random.Random(seed)
-        self.kills = self.renewing = self.renewing_tokens = 0
-        self.waited_for_window = 0
+    def __init__(self, place, containers, login, pause=(2, 5), renewers=2, renewal=1.5):
+        self.endpoint, self.store, self.containers, self.login = place.endpoint, place.store, containers, login
+        self.pause, self.renewers, self.renewal = pause, renewers, renewal
+        self.random = random.Random()
+        self.kills = self.kills_of_renewers = self.kills_for_token = self.kills_put_off = 0
         self.token = None
 
     def run(self, seconds):
@@ -226,35 +235,47 @@ class Chaos:
             renewing = next((one for one in self.containers if one.renews()), None)
             if renewing and self.may_kill_renewer():
                 # From its first instruction to the publication.
-                time.sleep(self.random.uniform(0, 1.5))
-                self.renewing_tokens += 1
-                self.renewing += renewing.renews()
+                time.sleep(self.random.uniform(0, self.renewal))
+                self.kills_for_token += 1
+                self.kills_of_renewers += renewing.renews()
                 self.restart(renewing)
                 return
             time.sleep(0.05)
         self.restart(self.random.choice(self.containers))
 
     def may_kill_renewer(self):
-        token = self.machine.endpoint.newest(self.login)["refreshToken"]
+        token = self.endpoint.newest(self.login)["refreshToken"]
         if token != self.token:
-            self.token, self.renewing_tokens = token, 0
-        return self.renewing_tokens < self.renewers
+            self.token, self.kills_for_token = token, 0
+        return self.kills_for_token < self.renewers
 
     def restart(self, container):
         self.kills += 1
-        with self.machine.endpoint.holding():
-            newest = self.machine.endpoint.newest(self.login)["refreshToken"]
-            if not self.machine.saved(newest):
-                self.waited_for_window += 1
-                wait_until(lambda: self.machine.saved(newest), "the CLI writes the new tokens")
+        with self.endpoint.holding():
+            newest = self.endpoint.newest(self.login)["refreshToken"]
+            if not self.saved(newest):
+                self.kills_put_off += 1
+                wait_until(lambda: self.saved(newest), "the CLI writes the new tokens")
             container.kill()
         container.start()
 
+    def saved(self, token):
+        """Whether it is in a file of the store, where whoever comes next finds it."""
+        for name in (".credentials.json", ".claude-init/renewal/config/.credentials.json"):
+            with contextlib.suppress(OSError):
+                if token in (self.store.path / name).read_text(encoding="utf-8"):
+                    return True
+        return False
 
-def run_command(binary, machine_, *command, options=()):
+    def report(self):
+        return (f"{sum(len(one.lines()) for one in self.containers)} answers, {self.kills} kills, {self.kills_of_renewers} "
+                f"of them amid a renewal, {self.kills_put_off} put off for the window; {self.endpoint.stats()}")
+
+
+def run_command(binary, place, *command, options=()):
     """`claude-init run` on the machine's store, as the person."""
-    return [binary, "run", f"--store={machine_.store.path}", f"--user={PERSON}:{PERSON}",
-            f"--workdir={machine_.copies}", *options, "--", *command]
+    return [binary, "run", f"--store={place.store.path}", f"--user={PERSON}:{PERSON}",
+            f"--workdir={place.copies}", *options, "--", *command]
 
 
 def asking(pause):

@@ -42,20 +42,18 @@ def test_nobody_is_ever_logged_out(place):
     for container in containers:
         container.start()
     chaos = Chaos(place, containers, login)
-    begun = time.monotonic()
     chaos.run(LIFETIME * EXPIRIES)
-    expiries = (time.monotonic() - begun) / LIFETIME
 
     stopped = [container.stop() for container in containers]
     told = "\n".join(container.errors() for container in containers)
     lines = [line for container in containers for line in container.lines()]
     stats = place.endpoint.stats()
-    print(f"{len(lines)} answers, {chaos.kills} kills ({chaos.renewing} while renewing), {stats}")
+    print(chaos.report())
     assert not failures(lines), told
     assert (stats["refresh_reuse"], stats["refresh_unknown"], stats["msg_401"]) == (0, 0, 0), told
     assert set(stats["families"].values()) == {False}
-    assert stats["refresh_ok"] >= expiries, told
-    assert chaos.kills >= LIFETIME * EXPIRIES / 10 and chaos.renewing > 0
+    assert stats["refresh_ok"] >= EXPIRIES, told
+    assert chaos.kills >= LIFETIME * EXPIRIES / 10 and chaos.kills_of_renewers > 0
     assert stopped == [143] * CONTAINERS, told
 
     assert [setup.leave() for setup in setups] == [0, 0], [setup.terminal.text for setup in setups]
@@ -73,7 +71,7 @@ def test_plain_copies_log_each_other_out(place):
     for container in containers:
         container.start()
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while any(len(container.lines()) < 2 for container in containers):
             assert time.monotonic() < deadline, "five answers twice"
             time.sleep(0.2)

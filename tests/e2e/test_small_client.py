@@ -17,13 +17,13 @@ PLAIN_PORT = 8080
 @pytest.fixture(scope="module", name="place")
 def fixture_place():
     with machine(find_cli(), PLAIN_PORT=PLAIN_PORT) as place:
+        place.provide("small_client", os.environ["SMALL_CLIENT"])
         yield place
 
 
-@pytest.fixture(params=["cli", "small"], name="client")
+@pytest.fixture(params=["claude", "small_client"], name="client")
 def fixture_client(request, place):
-    program = place.bin / "claude" if request.param == "cli" else os.environ["SMALL_CLIENT"]
-    return Client(place, program)
+    return Client(place, place.bin / request.param)
 
 
 class Client:
