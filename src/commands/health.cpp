@@ -1,14 +1,19 @@
 #include "health/health.h"
 
+#include <fcntl.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "commands/commands.h"
 #include "commands/health_context.h"
 #include "commands/store_path.h"
 #include "fs/identity.h"
 #include "fs/mounts.h"
+#include "fs/open.h"
 #include "log/log.h"
 #include "options/exit_status.h"
+#include "store/layout.h"
 #include "store/store.h"
 #include "workcopy/account.h"
 
@@ -21,6 +26,18 @@ void print(std::string_view text) {
     if (n <= 0) return;  // nobody reads: the exit status tells
     text.remove_prefix(static_cast<std::size_t>(n));
   }
+}
+
+/// Whether the workload's user could read the login's refresh token, were it to look for the store.
+bool can_read_refresh_token(const workcopy::Account& workload, const store::Inspection& inspection) {
+  if (!inspection.login || !inspection.login->has_refresh_token) return false;
+  const fs::ActAs as({workload.uid, workload.gid});
+  const std::string path = fs::join(inspection.path, store::kCredentials);
+  if (as.effective() && ::faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) == 0) return true;
+  // Its supplementary groups are not among our rights.
+  const auto& groups = workload.groups;
+  return (inspection.file_mode & 0040) != 0 &&
+         std::find(groups.begin(), groups.end(), inspection.file_owner.gid) != groups.end();
 }
 
 }  // namespace
@@ -47,7 +64,8 @@ int health_command(const options::Health& options, const options::Environment& e
   }
   const std::string path = choose_store(options.store, account->home, environment);
   const store::Inspection inspection = store::inspect(path, unix_now());
-  const health::Context context = health_context(inspection, environment);
+  health::Context context = health_context(inspection, environment);
+  if (can_read_refresh_token(*account, inspection)) context.exposed_to = account->name;
   print(options.json ? health::as_json(inspection, context) : health::as_text(inspection, context));
   return health::is_healthy(inspection.state) ? kExitOk : kExitUnhealthy;
 }

@@ -244,6 +244,10 @@ std::string home_for(const workcopy::Account& account, const workcopy::WorkingCo
   return copy.root();
 }
 
+workcopy::NewPrivileges new_privileges_of(const options::Run& options) {
+  return options.new_privileges ? workcopy::NewPrivileges::allow : workcopy::NewPrivileges::forbid;
+}
+
 supervise::Command command_for(const options::Run& options, options::Environment environment,
                                const workcopy::Account& account, const workcopy::WorkingCopy& copy) {
   environment.set("CLAUDE_CONFIG_DIR", copy.state().config_dir);
@@ -254,8 +258,7 @@ supervise::Command command_for(const options::Run& options, options::Environment
   supervise::Command command;
   command.argv = options.command;
   command.env = environment.variables();
-  command.before_exec = workcopy::drop_to(
-      account, options.new_privileges ? workcopy::NewPrivileges::allow : workcopy::NewPrivileges::forbid);
+  command.before_exec = workcopy::drop_to(account, new_privileges_of(options));
   return command;
 }
 
@@ -323,6 +326,7 @@ int run_command(const options::Run& options, const options::Environment& environ
     wipe(copy);
     return refuse(error, status);
   }
+  workcopy::keep_least(*account, new_privileges_of(options));
   Coherence coherence(io, coherent_session(options, inspection, *account, copy, renewer));
   coherence.start();
   supervise::Hooks hooks;

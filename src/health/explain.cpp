@@ -269,6 +269,14 @@ Explanation explain(const store::Inspection& inspection, const Context& context)
     out.notes.push_back(fmt::format("everyone on this machine can read the login (mode {:04o}): chmod 600 {}",
                                     inspection.file_mode & 07777, credentials_of(inspection)));
   }
+  if (lives && !context.exposed_to.empty()) {
+    out.notes.push_back(fmt::format(
+        "{}, whom the command runs as, can read the refresh token in {}, and whoever has that can log "
+        "everyone "
+        "out: where the command is not trusted mount a store that has only the access token, or let root own "
+        "the store's files",
+        printable(context.exposed_to), printable(inspection.path)));
+  }
   return out;
 }
 

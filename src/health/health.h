@@ -15,6 +15,7 @@ struct Context {
   UnixMs now = 0;
   bool in_container = false;
   fs::Identity reader;                 // who looked: for what a permission error means
+  std::string exposed_to;              // the workload's user, where it could read a refresh token; else ""
   std::vector<std::string> shadowing;  // variables that make the CLI ignore the stored login
   std::string
       setup_command;  // what to type to log in, e.g. "docker run -it --rm -v …:/claude-auth claude-setup"

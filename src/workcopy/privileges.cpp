@@ -31,10 +31,19 @@ bool has(std::uint64_t capabilities, unsigned capability) {
   return (capabilities >> capability & 1) != 0;
 }
 
-bool clear_capabilities() {
+/// Permitted and effective become `capabilities`, inheritable nothing.
+bool set_capabilities(std::uint64_t capabilities) {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  const std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> none{};
-  return ::syscall(SYS_capset, &header, none.data()) == 0;
+  const auto low = static_cast<std::uint32_t>(capabilities);
+  const auto high = static_cast<std::uint32_t>(capabilities >> 32);
+  const std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{{{low, low, 0}, {high, high, 0}}};
+  return ::syscall(SYS_capset, &header, sets.data()) == 0;
+}
+
+/// Until the first number that is no capability; at once where we lack CAP_SETPCAP.
+void empty_bounding() {
+  for (unsigned long capability = 0; ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; ++capability) {
+  }
 }
 
 bool is_already(uid_t uid, gid_t gid) {
@@ -70,17 +79,14 @@ struct Drop {
  private:
   [[nodiscard]] int become() const {
     // 1.
-    if (empty_bounding_set) {
-      for (unsigned long capability = 0; ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; ++capability) {
-      }
-    }
+    if (empty_bounding_set) empty_bounding();
     ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     // 2.
     if (::syscall(SYS_setgroups, groups.size(), groups.data()) != 0) return errno;
     if (::syscall(SYS_setresgid, gid, gid, gid) != 0) return errno;
     if (::syscall(SYS_setresuid, uid, uid, uid) != 0) return errno;
     // 3.
-    if (uid != 0 && !clear_capabilities()) return errno;
+    if (uid != 0 && !set_capabilities(0)) return errno;
     // 4.
     if (!is_already(uid, gid)) return EPERM;
     if (uid != 0 && ::syscall(SYS_setresuid, -1, 0, -1) == 0) return EPERM;
@@ -102,6 +108,16 @@ std::function<int()> drop_to(const Account& account, NewPrivileges new_privilege
     log::debug("the bounding set stays as it is: no CAP_SETPCAP");
   }
   return drop;
+}
+
+void keep_least(const Account& account, NewPrivileges new_privileges) {
+  if (::geteuid() != 0 || account.uid == 0) return;
+  constexpr std::uint64_t kNeeded = 1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_KILL;
+  if (new_privileges == NewPrivileges::forbid) empty_bounding();
+  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  if (!set_capabilities(effective_capabilities() & kNeeded)) {
+    log::debug("root keeps its capabilities", {{"errno", errno}});
+  }
 }
 
 void give_standard_streams(const Account& account) {

@@ -24,6 +24,12 @@ enum class NewPrivileges {
 /// privileges are allowed it stays too, or sudo would give a root that can do nothing.
 [[nodiscard]] std::function<int()> drop_to(const Account& account, NewPrivileges new_privileges);
 
+/// From here on root has no more than it needs until the command ends: CAP_SETUID and CAP_SETGID to act as
+/// the owners of trees and to start others as them, CAP_KILL to signal the command. What can be gained by
+/// exec goes too (the bounding set), unless the command may gain privileges. Does nothing where the command
+/// runs as who we are: it gets what we have.
+void keep_least(const Account& account, NewPrivileges new_privileges);
+
 /// Gives our standard streams, where they are terminals or pipes, to `account`, so that it can open
 /// /dev/stdout and /proc/self/fd/2 (runc does the same for `--user`). Inside containers only: on a host the
 /// terminal outlives us. Best effort.
