@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Measure claude-init beside its peers, on this machine.
 #
-# usage: scripts/bench.sh init [--quick] [--check]
+# usage: scripts/bench.sh init|run [--quick] [--check]
 #
 #   init       start-up, signal latency, reaping, memory and idle cost as PID 1, beside tini, tini-static, dumb-init
 #              and catatonit, in interleaved rounds: a Markdown table (root needed)
+#   run        what a working copy costs on a store of 10 000 files, beside `init` and `cp -a`
 #   --quick    fewer rounds
-#   --check    fail unless the limits of docs/supervision.md are kept
+#   --check    fail unless the limits of docs/supervision.md and docs/working-copies.md are kept
 #   --help
 #
 # Figures of different runs do not compare: the machine's speed changes under them.
@@ -27,9 +28,17 @@ bench_init() {
     catatonit="/usr/bin/catatonit --" claude-init="$top/build/release/claude-init init --"
 }
 
+bench_run() {
+  install_build_packages
+  install_packages "to measure" python3
+  quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."
+  /usr/bin/python3 "$top/tests/bench/run.py" "$top/build/release/claude-init" "$@"
+}
+
 case ${1:-} in
   init) shift; bench_init "$@" ;;
+  run) shift; bench_run "$@" ;;
   --help | -h) print_help ;;
-  '') refuse_usage "What is to be measured? There is: init." ;;
-  *) refuse_usage "There is no benchmark '$1'; there is: init." ;;
+  '') refuse_usage "What is to be measured? There are: init, run." ;;
+  *) refuse_usage "There is no benchmark '$1'; there are: init, run." ;;
 esac

@@ -29,6 +29,7 @@ true
 """
 THREE = "+setuid,+setgid,+kill"
 NONE = "0000000000000000"
+WITHHELD = "WITHHELD"
 
 
 def as_root_with(capabilities):
@@ -249,14 +250,16 @@ def init_of_binary(pid, binary):
 
 def test_a_withheld_refresh_token_is_not_in_the_memory_of_pid_1(place):
     place.owned_by(1001)
-    (place.store / ".claude.json").write_text("{}")
+    # Long enough that what is left of it in freed memory is not overwritten by chance.
+    path = place.store / ".credentials.json"
+    path.write_text(path.read_text().replace("ort01-FAKE", "ort01-FAKE" + WITHHELD * 200))
     command = place.command([], "--user", "4321:4321", script="echo ready; read forever")
     process = subprocess.Popen(command, env=place.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "ready\n"
         found = memory_of(init_of_binary(process.pid, place.binary))
         assert b"CLAUDE_CONFIG_DIR" in found, "this is the memory of a claude-init that has started something"
-        assert b"ort01-FAKE" not in found
+        assert (WITHHELD * 2).encode() not in found
     finally:
         process.communicate("\n", timeout=30)
 
