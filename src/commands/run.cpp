@@ -262,6 +262,22 @@ supervise::Command command_for(const options::Run& options, options::Environment
   return command;
 }
 
+/// Saves what outlives the run, each for itself, and wipes the copy if nothing in it is needed any more.
+/// Returns the status of ours.
+int end_run(workcopy::WorkingCopy& copy, const workcopy::Account& account, Coherence& coherence,
+            const std::optional<KeptSessions>& sessions, SteadyTime deadline) {
+  int status = kExitOk;
+  if (const auto saved = coherence.finish(kLockWait); !saved) {
+    status = refuse(saved.error_with("the login stays in " + copy.root()), exit_status_of(saved.error()));
+  }
+  const auto saved = sessions ? sessions->save(copy, account, deadline) : Result<void>();
+  if (!saved) {
+    status = refuse(saved.error_with("the sessions stay in " + copy.root()), exit_status_of(saved.error()));
+  }
+  if (status == kExitOk) wipe(copy);
+  return status;
+}
+
 }  // namespace
 
 /// 1. Who to run as, and which store.
@@ -334,19 +350,10 @@ int run_command(const options::Run& options, const options::Environment& environ
   const auto outcome = supervise::supervise(loop, options.supervision, command, hooks);
 
   // 5.
-  if (const auto saved = coherence.finish(kLockWait); !saved) {
-    return refuse(saved.error_with("the login stays in " + copy.root()), exit_status_of(saved.error()));
-  }
-  if (sessions) {
-    const auto saved = sessions->save(copy, *account, outcome ? outcome->deadline : SteadyTime::max());
-    if (!saved) {
-      const int status =
-          refuse(saved.error_with("the sessions stay in " + copy.root()), exit_status_of(saved.error()));
-      return outcome && outcome->exit_status != 0 ? outcome->exit_status : status;
-    }
-  }
-  wipe(copy);
-  return outcome ? outcome->exit_status : refuse(outcome.error(), kExitSystem);
+  const SteadyTime deadline = outcome ? outcome->deadline : SteadyTime::max();
+  const int status = end_run(copy, *account, coherence, sessions, deadline);
+  if (!outcome) return refuse(outcome.error(), kExitSystem);
+  return outcome->exit_status != 0 ? outcome->exit_status : status;
 }
 
 }  // namespace claude_init::commands

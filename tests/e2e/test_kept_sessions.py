@@ -39,12 +39,11 @@ def test_the_next_container_goes_on_with_the_session(docker, endpoint, ready_sto
     job = Job(docker, endpoint, f"--volume={ready_store.path}:/claude-auth", KEEP)
     session = job("--print", "first question")
     assert job("--continue", "--print", "second question") == session
-    assert job("--resume", session, "--print", "third question") == session
     text = sessions(ready_store.path)[session]
-    assert [word in text for word in ("first question", "second question", "third question")] == [True] * 3
-    # Who does not keep them can read them and adds nothing.
+    assert "first question" in text and "second question" in text
+    # Who does not keep them can go on with them and adds nothing.
     without = Job(docker, endpoint, f"--volume={ready_store.path}:/claude-auth:ro")
-    assert without("--continue", "--print", "fourth question") == session
+    assert without("--resume", session, "--print", "third question") == session
     assert sessions(ready_store.path)[session] == text
 
 
@@ -57,10 +56,8 @@ def test_two_containers_go_on_with_one_session_at_once(docker, endpoint, ready_s
         assert Job.result(SimpleNamespace(returncode=process.returncode, stdout=out, stderr=err)) == session
     text = sessions(ready_store.path)[session]
     assert [f"question of {name}" in text for name in ("one", "another")] == [True] * 2
-    lines = [line for line in text.splitlines() if line]
-    assert all(json.loads(line) for line in lines)
-    assert len(lines) == len(set(lines))
-    assert job("--continue", "--print", "last question") == session
+    messages = [line["uuid"] for line in map(json.loads, text.splitlines()) if "uuid" in line]
+    assert len(messages) == len(set(messages)), "each of its messages is there once"
 
 
 def test_a_read_only_store_has_its_sessions_elsewhere(docker, endpoint, ready_store, tmp_path):

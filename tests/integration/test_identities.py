@@ -230,6 +230,12 @@ def test_a_secret_mount_of_a_group_is_read_by_any_user_of_it(place):
     assert_dropped(found, 4321, 4321)
 
 
+def test_a_published_store_is_enough(place):
+    place.owned_by(0, directory=0o755, file=0o644)
+    (place.store / ".credentials.json").write_text(login("stored", refresh=False))
+    assert_dropped(place.probe(as_user(4321, 4321)), 4321, 4321)
+
+
 def test_pid_1_can_still_signal_and_wipe_with_what_it_kept(place):
     place.owned_by(1001)
     command = place.command([], "--user", "4321:4321", script="trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done")
@@ -262,6 +268,27 @@ def test_a_withheld_refresh_token_is_not_in_the_memory_of_pid_1(place):
         assert (WITHHELD * 2).encode() not in found
     finally:
         process.communicate("\n", timeout=30)
+
+
+def test_health_warns_of_a_refresh_token_that_the_commands_user_could_read(place):
+    def says(*options):
+        done = subprocess.run([place.binary, "health", "--store", place.store, *options], env=place.environment,
+                              capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    warning = "can read the refresh token"
+    place.owned_by(4321)
+    assert warning in says("--user", "4321:4321")
+    assert warning not in says("--user", "4322:4322")
+    place.owned_by(0)
+    assert warning not in says("--user", "4321:4321")
+    place.owned_by(0, 50, 0o750, 0o640)
+    assert warning in says("--user", "4321:50")
+    assert json.loads(says("--user", "4321:50", "--json"))["notes"]
+    path = place.store / ".credentials.json"
+    path.write_text(login("published", refresh=False))
+    assert warning not in says("--user", "4321:50")
 
 
 def memory_of(pid):

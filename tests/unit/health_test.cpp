@@ -160,6 +160,14 @@ TEST_CASE("what hides or exposes the login is noted") {
   REQUIRE(notes.size() == 2);
   CHECK(contains(notes[0], "ANTHROPIC_API_KEY is set"));
   CHECK(contains(notes[1], "mode 0644"));
+
+  Context exposing = context();
+  exposing.exposed_to = "node";
+  const auto closed = logged_in(State::usable, kNow + kHour);
+  CHECK(explain(closed, context()).notes.empty());
+  REQUIRE(explain(closed, exposing).notes.size() == 1);
+  CHECK(contains(explain(closed, exposing).notes[0],
+                 "node, whom the command runs as, can read the refresh token"));
 }
 
 TEST_CASE("foreign text cannot take over the terminal") {
