@@ -1,6 +1,8 @@
 #include "follow/follower.h"
 
 #include <algorithm>
+#include <functional>
+#include <string_view>
 #include <utility>
 
 #include "fs/file.h"
@@ -87,7 +89,8 @@ Result<Move> Follower::compare_and_give() {
   // 2.
   Sides sides{view(*stores), copy, false, given_access_token_.reveal(), options_.refresh_token};
   const bool first = !store_login_;
-  const bool changed = *stores && (first || !(**stores == *store_login_));
+  const auto hash = std::hash<std::string_view>()(*stores ? (*stores)->reveal() : "");
+  const bool changed = *stores && (first || hash != *store_login_);
   const bool restored =
       first && copy && *stores && login::access_token(*copy) == login::access_token((*stores)->reveal());
   sides.store_changed = changed && !restored;
@@ -97,7 +100,7 @@ Result<Move> Follower::compare_and_give() {
     if (auto given = give((*stores)->reveal(), copy); !given) return given.error();
   }
   if (!changed) return move;
-  store_login_ = std::move(*stores);
+  store_login_ = hash;
   if (!first && options_.on_store_change) options_.on_store_change();
   return move;
 }

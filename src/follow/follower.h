@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -57,7 +58,7 @@ class Follower {
   FileWatch watch_;
   Debounce again_;  // what failed is tried again
   WallTimer timer_;
-  std::optional<Secret> store_login_;  // as it was seen last
+  std::optional<std::size_t> store_login_;  // as it was seen last: its hash, for it holds what is withheld
   Secret given_access_token_;
   UnixMs expires_at_ = 0;  // of what was given; 0: unknown
   bool noticed_ = false;

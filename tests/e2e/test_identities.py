@@ -17,6 +17,9 @@ THREE = ["--cap-drop=ALL", "--cap-add=SETUID", "--cap-add=SETGID", "--cap-add=KI
 PROBE = """id -u; id -g; stat -c %u:%g:%a "$CLAUDE_CONFIG_DIR/.credentials.json"; grep -c FAKE "$CLAUDE_CONFIG_DIR/.credentials.json"
 grep -c refreshToken "$CLAUDE_CONFIG_DIR/.credentials.json"; cd "$HOME" && echo home"""
 
+# What claude-init says of every store that is mounted read-only, and podman of mounts that are not shared.
+KNOWN = ["it cannot be renewed from here", "is not a shared mount"]
+
 
 class Case(NamedTuple):
     """What the engine is told, whose the store is, and who the command then is."""
@@ -123,7 +126,8 @@ def make_store(directory):
 
 def check(done, uid, gid, warning=""):
     assert done.returncode == 0, done.stderr
-    assert (warning in done.stderr) if warning else done.stderr == "", done.stderr
+    said = "".join(line for line in done.stderr.splitlines(True) if not any(words in line for words in KNOWN))
+    assert (warning in said) if warning else said == "", said
     lines = done.stdout.split()
     assert lines == [str(uid), str(gid), f"{uid}:{gid}:600", "1", "0", "home"], done.stdout
 
@@ -214,8 +218,6 @@ def test_podman_without_root(rootless, make_store, options, uid, warning):
     """Whoever owns the store on the host is root in it, or with keep-id themselves."""
     store = make_store(ME, (0o700, 0o600))
     done = rootless.run(options, store.path, "sh", "-c", PROBE)
-    # podman has something of its own to say, of mounts that are not shared.
-    done.stderr = "".join(line for line in done.stderr.splitlines(True) if "is not a shared mount" not in line)
     check(done, uid, uid, warning)
 
 
