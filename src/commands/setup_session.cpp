@@ -123,6 +123,7 @@ Result<void> fill(const options::Setup& options, const SetupStore& found, const 
                   Session& session) {
   store::RestoreOptions restore;
   restore.filter = options.filter;
+  restore.baseline = &session.baseline;
   const auto restored = store::restore(found.store, session.state, identity_of(account), restore);
   if (!restored) return restored.error_with("restore the store's state");
   log::info("restored", {{"from", found.store.path()},
@@ -176,6 +177,7 @@ Result<store::CaptureReport> save_session(const SetupStore& found, const workcop
   log::info("captured", {{"store", found.store.path()},
                          {"added", report->added},
                          {"changed", report->changed},
+                         {"deleted", report->deleted},
                          {"unchanged", report->unchanged},
                          {"bytes", report->bytes},
                          {"took", took_since(start)}});

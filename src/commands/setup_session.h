@@ -8,6 +8,7 @@
 #include "commands/setup_store.h"
 #include "options/environment.h"
 #include "options/options.h"
+#include "store/baseline.h"
 #include "store/capture.h"
 #include "store/layout.h"
 #include "store/lock.h"
@@ -22,6 +23,7 @@ struct Session {
   std::optional<workcopy::WorkingCopy> copy;  // where it is not in the account's home directory
   std::optional<store::Lock> lock;            // the first session on this store has it
   Secret given_access_token;                  // of the login that it starts with
+  store::Baseline baseline;                   // what of the store it has: proof for deletions
   bool login_saved = false;                   // one that was made or renewed in it
 };
 

@@ -36,6 +36,27 @@ UniqueFd open_to_empty(int parent, const std::string& name) {
   return UniqueFd(::openat(parent, name.c_str(), kFlags));
 }
 
+/// Calls `act` with each name but "." and ".."; an Error of its ends the reading.
+template <class Act>
+Result<void> each_name(int directory, Act act) {
+  // A descriptor of its own: the stream closes it, and its position is nobody else's.
+  UniqueFd own(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!own.valid()) return system_error(errno, "read the directory");
+  const std::unique_ptr<DIR, CloseDirectory> stream(::fdopendir(own.get()));
+  if (!stream) return system_error(errno, "read the directory");
+  [[maybe_unused]] const int owned_by_stream = own.release();
+  while (true) {
+    errno = 0;
+    const dirent* found = ::readdir(stream.get());
+    if (found == nullptr) break;
+    const std::string_view name = found->d_name;
+    if (name == "." || name == "..") continue;
+    if (auto done = act(found->d_name); !done) return done;
+  }
+  if (errno != 0) return system_error(errno, "read the directory");
+  return Done{};
+}
+
 /// One pass over a directory. What lies too deep is moved to `top` under a name of its own and counted in
 /// `moved`: the next pass over `top` finds it.
 class Remover {
@@ -80,30 +101,30 @@ class Remover {
 }  // namespace
 
 Result<std::vector<Entry>> list_directory(int directory, std::size_t limit) {
-  // A descriptor of its own: the stream closes it, and its position is nobody else's.
-  UniqueFd own(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!own.valid()) return system_error(errno, "read the directory");
-  const std::unique_ptr<DIR, CloseDirectory> stream(::fdopendir(own.get()));
-  if (!stream) return system_error(errno, "read the directory");
-  [[maybe_unused]] const int owned_by_stream = own.release();
   std::vector<Entry> entries;
-  while (true) {
-    errno = 0;
-    const dirent* found = ::readdir(stream.get());
-    if (found == nullptr) break;
-    const std::string_view name = found->d_name;
-    if (name == "." || name == "..") continue;
+  auto read = each_name(directory, [&](const char* name) -> Result<void> {
     if (entries.size() >= limit) return make_error(ErrorKind::limit, "too many files");
     Entry& entry = entries.emplace_back();
     entry.name = name;
-    if (::fstatat(directory, found->d_name, &entry.st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0) {
+    if (::fstatat(directory, name, &entry.st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0) {
       entry.error = errno;
       if (errno == ENOENT) entries.pop_back();
     }
-  }
-  if (errno != 0) return system_error(errno, "read the directory");
+    return Done{};
+  });
+  if (!read) return read.error();
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.name < b.name; });
   return entries;
+}
+
+Result<std::vector<std::string>> list_names(int directory) {
+  std::vector<std::string> names;
+  auto read = each_name(directory, [&](const char* name) -> Result<void> {
+    names.emplace_back(name);
+    return Done{};
+  });
+  if (!read) return read.error();
+  return names;
 }
 
 Result<void> remove_tree(int parent, const std::string& name) {

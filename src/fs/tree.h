@@ -20,6 +20,9 @@ struct Entry {
 /// among them. Error limit: there are more than `limit`.
 [[nodiscard]] Result<std::vector<Entry>> list_directory(int directory, std::size_t limit);
 
+/// Their names only, in no order: nothing is looked at.
+[[nodiscard]] Result<std::vector<std::string>> list_names(int directory);
+
 /// Removes `name` (one component) in `parent`, with everything in it if it is a directory. Links are removed,
 /// never followed; a tree that is deeper than we have descriptors for is brought up piece by piece; a
 /// directory that its owner made unwritable is made writable. It not being there is no error.

@@ -34,13 +34,20 @@ std::optional<std::string_view> view(const StateFile& file) {
 class Capture {
  public:
   Capture(const Store& store, const CaptureOptions& options)
-      : to_(store.tree()), modes_(store.modes()), options_(options) {}
+      : to_(store.tree()),
+        modes_(store.modes()),
+        options_(options),
+        generations_(store, options.reason, options.keep_generations) {
+    if (options.baseline != nullptr) noted_ = options.baseline->empty_copy();
+  }
 
-  /// The login, judged: a transaction of its own.
+  /// The login: a transaction of its own, which is durable by each file's own fsync.
   Result<void> login(const Tree& from) {
     if (!options_.filter.captures(kCredentials)) return Done{};
+    // 2.
     const StateFile source = from.root >= 0 ? read_state_file(from, kCredentials) : StateFile{};
     const StateFile stored = read_state_file(to_, kCredentials);
+    // 4.
     login::Verdict& verdict = report_.login;
     verdict = login::compare(view(source), view(stored), unix_now(), options_.rules);
     if (source.problem) {
@@ -54,6 +61,7 @@ class Capture {
       verdict.reason = "the store's cannot be read (" + stored.problem->message() + ")";
     }
     if (verdict.choice != login::Choice::take) return Done{};
+    // 5. to 7.
     return put(kCredentials, source, stored);
   }
 
@@ -65,10 +73,11 @@ class Capture {
     if (!source.text) return Done{};
     const StateFile stored = read_state_file(to_, kClaudeJson);
     if (stored.text && *stored.text == *source.text) {
+      if (options_.baseline != nullptr) noted_.note(kClaudeJson, *source.st);
       report_.unchanged += 1;
       return Done{};
     }
-    if (options_.keep_newer && stored.st && source.st && is_newer(*stored.st, *source.st)) {
+    if (stored.text && is_left_alone(*source.st, *stored.st)) {
       report_.unchanged += 1;
       return Done{};
     }
@@ -80,47 +89,83 @@ class Capture {
     return put(kClaudeJson, source, stored);
   }
 
-  /// Everything else.
-  // 1. Plan: what is new or changed. Nothing is written before the limits are known to be kept.
-  // 2. Stage: copies, on the store's file system.
-  // 3. Commit: sync, and move into place.
+  /// Everything else. Nothing is written before the limits are known to be kept.
   Result<void> tree(const Tree& from) {
-    // 1.
+    // 2. and 3.
     auto start = std::chrono::steady_clock::now();
-    const ScanOptions scan{options_.filter, Extent::all, options_.limits, options_.keep_newer};
+    ScanOptions scan{options_.filter, Extent::all, options_.limits, options_.keep_newer};
+    scan.deletions = options_.delete_missing;
+    scan.baseline = options_.baseline;
+    if (options_.baseline != nullptr) scan.noted = &noted_;
     auto plan = make_plan(from, &to_, scan);
     if (!plan) return plan.error();
     log::debug("compared", {{"path", from.path},
                             {"changed", plan->files},
+                            {"deleted", plan->deletions.size()},
                             {"unchanged", plan->unchanged},
                             {"took", took_since(start)}});
     append(report_.skipped, std::move(plan->skipped));
     report_.unchanged += plan->unchanged;
-    if (plan->directories.empty()) return Done{};
-    // 2.
+    if (plan->directories.empty() && plan->deletions.empty() && plan->empty_directories.empty())
+      return Done{};
+    // 5.
     start = std::chrono::steady_clock::now();
+    if (changes_settings(*plan)) {
+      if (auto kept = generations_.before_change(); !kept) return kept;
+    }
     auto transaction = Transaction::begin(to_, modes_, durability_for(*plan));
     if (!transaction) return transaction.error();
-    auto staged = stage(*plan, from, *transaction, {options_.deadline, options_.limits.max_bytes});
+    StageOptions how{options_.deadline, options_.limits.max_bytes, nullptr, nullptr, options_.progress};
+    if (options_.baseline != nullptr) how.noted_copies = &noted_;
+    auto staged = stage(*plan, from, *transaction, how);
     if (!staged) return staged.error();
     log::debug("staged", {{"path", to_.path}, {"bytes", staged->bytes}, {"took", took_since(start)}});
     append(report_.skipped, std::move(staged->skipped));
     append(report_.left_out, std::move(staged->left_out));
-    // 3.
+    // 6. and 7.
+    const std::size_t deleted = plan->deletions.size();
+    transaction->remove(std::move(plan->deletions), std::move(plan->empty_directories));
     if (auto committed = transaction->commit(); !committed) return committed;
     report_.added += staged->added;
     report_.changed += staged->changed;
+    report_.deleted += deleted;
     report_.bytes += staged->bytes;
     return Done{};
   }
 
+  /// The login files that are in the store now, whatever became of the rest, are a generation.
+  void keep_generation() {
+    if (const auto kept = generations_.after_changes(); !kept) log::failure(log::Level::warn, kept.error());
+  }
+
   [[nodiscard]] const login::Verdict& verdict() const { return report_.login; }
-  [[nodiscard]] CaptureReport take_report() { return std::move(report_); }
+  [[nodiscard]] CaptureReport take_report() {
+    if (options_.baseline != nullptr) options_.baseline->merge(std::move(noted_));
+    return std::move(report_);
+  }
 
  private:
   template <class T>
   static void append(std::vector<T>& to, std::vector<T>&& from) {
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+  }
+
+  static bool changes_settings(const Plan& plan) {
+    const auto is_settings = [](const auto& entry) { return is_settings_file(entry.name); };
+    const auto is_deleted = [](const auto& deletion) { return is_settings_file(deletion.path); };
+    return std::any_of(plan.directories.begin(), plan.directories.end(),
+                       [&](const PlannedDirectory& directory) {
+                         return directory.path.empty() &&
+                                std::any_of(directory.entries.begin(), directory.entries.end(), is_settings);
+                       }) ||
+           std::any_of(plan.deletions.begin(), plan.deletions.end(), is_deleted);
+  }
+
+  /// Whether the store's `.claude.json` is somebody else's later work, and the session has nothing to say
+  /// about it.
+  [[nodiscard]] bool is_left_alone(const struct stat& source, const struct stat& stored) const {
+    if (options_.keep_newer && is_newer(stored, source)) return true;
+    return options_.baseline != nullptr && options_.baseline->is_same_content(kClaudeJson, source);
   }
 
   static Durability durability_for(const Plan& plan) {
@@ -129,10 +174,12 @@ class Capture {
 
   /// Exactly the text that was judged, not the file as it may be by now.
   Result<void> put(std::string_view name, const StateFile& source, const StateFile& stored) {
+    if (auto kept = generations_.before_change(); !kept) return kept;
     auto transaction = Transaction::begin(to_, modes_, Durability::each);
     if (!transaction) return transaction.error();
     if (auto added = transaction->add_file(name, source.text->reveal()); !added) return added;
     if (auto committed = transaction->commit(); !committed) return committed;
+    if (name == kClaudeJson && options_.baseline != nullptr) noted_.note(name, *source.st);
     (stored.st ? report_.changed : report_.added) += 1;
     report_.bytes += source.text->size();
     return Done{};
@@ -141,8 +188,23 @@ class Capture {
   Tree to_;
   Modes modes_;
   const CaptureOptions& options_;
+  GenerationKeeper generations_;
+  Baseline noted_;
   CaptureReport report_;
 };
+
+Result<void> capture_rest(Capture& capture, const StatePaths& from, const Tree& tree,
+                          const CaptureOptions& options) {
+  const std::string beside = fs::parent_of(from.claude_json);
+  const auto home = open_source(beside.empty() ? "/" : beside, tree.who, O_PATH);
+  if (!home) return home.error();
+  if (*home) {
+    auto done = capture.settings({(*home)->get(), beside, tree.who}, fs::name_of(from.claude_json));
+    if (!done) return done;
+  }
+  if (tree.root < 0 || options.extent != Extent::all) return Done{};
+  return capture.tree(tree);
+}
 
 /// The error of what came after the login, which says what became of that.
 Error after_login(const Error& error, const login::Verdict& verdict) {
@@ -154,10 +216,17 @@ Error after_login(const Error& error, const login::Verdict& verdict) {
 
 }  // namespace
 
-// 1. What a capture that ended early left behind is put in order.
-// 2. The login first: it is durable whatever else there is to copy, and whatever becomes of that.
-// 3. `.claude.json`, which may lie beside the configuration directory.
-// 4. The tree.
+// 1. The store's lock is held. A committed journal is rolled forward; an uncommitted stage is dropped.
+// Then, for the login first and alone, for `.claude.json`, which may lie beside the configuration directory,
+// and for everything else:
+// 2. Scan source and store: what is new, changed or gone. The login files by content, the rest by size and
+//    mtime.
+// 3. Deletions need proof (store/missing.h).
+// 4. Judge the login: a worse one never replaces a better one.
+// 5. Copy into the stage: owner, mode, time, fsync. What a login file is replaced by waits until the old one
+//    is among the generations.
+// 6. Write the journal, fsync, rename it to its committed name, fsync the directory: the commit point.
+// 7. Rename into place, delete, fsync the directories; the journal goes.
 Result<CaptureReport> capture(const StatePaths& from, fs::Identity source, const Store& to,
                               const Lock& /*held*/, const CaptureOptions& options) {
   // 1.
@@ -166,21 +235,11 @@ Result<CaptureReport> capture(const StatePaths& from, fs::Identity source, const
   Capture capture(to, options);
   const auto config = open_source(from.config_dir, source, O_RDONLY);
   if (!config) return config.error_with("capture");
-  // 2.
   const Tree tree{*config ? (*config)->get() : -1, from.config_dir, source};
   if (const auto done = capture.login(tree); !done) return done.error_with("the login could not be saved");
-  // 3.
-  const std::string beside = fs::parent_of(from.claude_json);
-  const auto home = open_source(beside.empty() ? "/" : beside, source, O_PATH);
-  if (!home) return after_login(home.error(), capture.verdict());
-  if (*home) {
-    const auto done = capture.settings({(*home)->get(), beside, source}, fs::name_of(from.claude_json));
-    if (!done) return after_login(done.error(), capture.verdict());
-  }
-  // 4.
-  if (*config && options.extent == Extent::all) {
-    if (const auto done = capture.tree(tree); !done) return after_login(done.error(), capture.verdict());
-  }
+  Result<void> rest = capture_rest(capture, from, tree, options);
+  capture.keep_generation();
+  if (!rest) return after_login(rest.error(), capture.verdict());
   return capture.take_report();
 }
 

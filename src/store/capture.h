@@ -18,14 +18,6 @@
 
 namespace claude_init::store {
 
-/// What becomes of a file that the store has and the source has not. The login files are never deleted, nor
-/// is what the filter leaves out, nor anything where nothing of the source is captured.
-enum class Deletions {
-  none,
-  proven,  // deleted if the session had it (`baseline`) and the store's copy has not changed since
-  all,     // deleted: somebody asked for it (`capture --delete`)
-};
-
 struct CaptureOptions {
   Filter filter{};
   Extent extent = Extent::all;  // login: nothing but .credentials.json and .claude.json
@@ -55,11 +47,11 @@ struct CaptureReport {
 };
 
 /// Captures the state at `from`, read with the rights of `source`, into `to`, written with the rights of its
-/// owner. The login is a transaction of its own and goes first. Each file: staged beside the store's
-/// files on the same file system, synced, verified by reading it back (login files), renamed into place;
-/// directories synced at the end. Nothing is deleted. When it returns an error the store holds, file by
-/// file, the old or the new content, never a part of one; a login that was reported taken is durable.
-/// Needs the "store" lock. Errors: no_space, read_only, permission, io, limit.
+/// owner. The login is a transaction of its own and goes first; everything else is one transaction. When it
+/// returns an error the store holds the old state or the new one (as readers of ours see it: a part of the
+/// latter may still have to be put into place, which the next capture does), and a login that was reported
+/// taken is durable. Login files that are replaced are among the generations before. Needs the "store" lock.
+/// Errors: no_space, read_only, permission, io, limit.
 [[nodiscard]] Result<CaptureReport> capture(const StatePaths& from, fs::Identity source, const Store& to,
                                             const Lock& lock, const CaptureOptions& options);
 

@@ -12,7 +12,7 @@
 
 /// Earlier versions of the login files (`.credentials.json`, `.claude.json`, the settings), copied whole to
 /// STORE/.claude-init/generations/NUMBER. The newest one is what the last capture that changed any of them
-/// put into the store.
+/// has put into the store.
 namespace claude_init::store {
 
 inline constexpr unsigned kKeepGenerations = 5;
@@ -20,9 +20,9 @@ inline constexpr unsigned kKeepGenerations = 5;
 struct Generation {
   unsigned number = 0;
   UnixMs at = 0;        // when it was put into the store
-  std::string reason;   // "setup", "checkpoint", "renewal", "capture"; "found": not put there by us
+  std::string reason;   // "setup", "checkpoint", "renewal", "capture"; "found": not put there by a capture
   std::string account;  // the e-mail address, else the account's uuid, "" if neither is known
-  login::State state = login::State::missing;  // now
+  login::State state = login::State::missing;  // at `now`
   std::optional<login::Login> login;           // deadlines; no tokens in it
 };
 
@@ -33,8 +33,26 @@ struct Generation {
 /// A generation as something to restore from. Error: not_found.
 [[nodiscard]] Result<Store> open_generation(const Store& store, unsigned number);
 
-/// For capture(), under the store's lock: what is in the store now is among the generations when it returns,
-/// durably, so that it can be replaced. Nothing is written where it is the newest one already.
-[[nodiscard]] Result<void> keep_current(const Store& store, std::string_view reason, unsigned keep);
+/// What one capture does for the generations, under the store's lock. Nothing at all where no login file
+/// changes.
+class GenerationKeeper {
+ public:
+  /// `store` has to outlive it. `keep` of none: no generations are made, and those that are there stay.
+  GenerationKeeper(const Store& store, std::string reason, unsigned keep)
+      : store_(store), reason_(std::move(reason)), keep_(keep) {}
+
+  /// Before any login file is replaced: when it returns, what the store has now is durably among the
+  /// generations. An error means that it is not, and then it is not to be replaced.
+  [[nodiscard]] Result<void> before_change();
+  /// After the last change: what the store has now is the newest generation. Of more than are kept the oldest
+  /// go, but first those that have the same login as the next one: a login is not pushed out by settings.
+  [[nodiscard]] Result<void> after_changes();
+
+ private:
+  const Store& store_;
+  std::string reason_;
+  unsigned keep_;
+  bool changing_ = false;
+};
 
 }  // namespace claude_init::store

@@ -126,7 +126,8 @@ bool Filter::enters(std::string_view relative_directory) const {
 }
 
 bool is_settings_file(std::string_view relative_path) {
-  return relative_path == "settings.json" || relative_path == "settings.local.json";
+  return relative_path != kCredentials && relative_path != kClaudeJson &&
+         std::find(kLoginFiles.begin(), kLoginFiles.end(), relative_path) != kLoginFiles.end();
 }
 
 bool is_sessions_directory(std::string_view relative_path) {

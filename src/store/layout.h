@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +12,16 @@ namespace claude_init::store {
 inline constexpr std::string_view kCredentials = ".credentials.json";
 inline constexpr std::string_view kClaudeJson = ".claude.json";
 inline constexpr std::string_view kPrivateDir = ".claude-init";  // ours, in the store's root; never captured
+
+/// What a generation keeps.
+inline constexpr std::array<std::string_view, 4> kLoginFiles{kCredentials, kClaudeJson, "settings.json",
+                                                             "settings.local.json"};
+
+// In our directory, of a transaction (store/transaction.h):
+inline constexpr const char* kStage = "stage";
+inline constexpr const char* kJournal = "journal";
+inline constexpr const char* kCommitted = "committed";  // the journal, after everything in it is done
+inline constexpr std::size_t kMaxJournalBytes = std::size_t{64} << 20;
 
 /// Where a CLI keeps its state: the configuration directory, and `.claude.json`, which lies beside it in the
 /// home directory unless CLAUDE_CONFIG_DIR is set (then inside).

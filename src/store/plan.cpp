@@ -13,6 +13,8 @@
 #include "base/text.h"
 #include "fs/open.h"
 #include "fs/tree.h"
+#include "store/missing.h"
+#include "store/snapshot.h"
 #include "store/state_file.h"
 
 namespace claude_init::store {
@@ -72,10 +74,21 @@ struct Candidate {
   bool directory = false;
 };
 
+/// A directory of the source while it is looked at.
+struct Place {
+  int fd = -1;
+  std::string path;
+  std::string staged;  // where it is read from, as PlannedDirectory says
+  std::size_t depth = 0;
+};
+
 class Scanner {
  public:
   Scanner(const Tree& from, const Tree* to, const ScanOptions& options)
-      : from_(from), to_(to), options_(options) {}
+      : from_(from), to_(to), options_(options) {
+    if (to != nullptr && options.deletions != Deletions::none && options.extent == Extent::all)
+      missing_.emplace(*to, options);
+  }
 
   Result<Plan> run() {
     struct stat from_st {};
@@ -87,9 +100,15 @@ class Scanner {
       return make_error(ErrorKind::invalid,
                         printable(from_.path) + " and " + printable(to_->path) + " are the same directory");
     }
-    if (auto done = scan(from_.root, to_ == nullptr ? -1 : to_->root, PlannedDirectory{}, 0); !done) {
-      return done.error();
+    if (from_.pending != nullptr) {
+      const fs::ActAs as(from_.who);
+      auto stage = fs::open_beneath(from_.root, fs::join(kPrivateDir, kStage), kDirectory, fs::Links::refuse);
+      if (stage) stage_ = std::move(*stage);  // else everything has been moved
     }
+    const Place root{from_.root, {}, {}, 0};
+    if (auto done = scan(root, to_ == nullptr ? -1 : to_->root, false); !done) return done.error();
+    // A source in which nothing is captured is one that was emptied, or never filled.
+    if (missing_ && files_seen_ > 0) missing_->add_to(plan_);
     return std::move(plan_);
   }
 
@@ -98,11 +117,11 @@ class Scanner {
   // 1. List the source, with its owner's rights, and sort out what is not to be copied.
   // 2. Look at what the other side has in its place, with its owner's rights.
   // 3. Note what differs; then the subdirectories.
-  Result<void> scan(int from, int to, PlannedDirectory here, std::size_t depth) {
-    if (depth > options_.limits.max_depth)
+  Result<void> scan(const Place& here, int to, bool is_new) {
+    if (here.depth > options_.limits.max_depth)
       return too_much("deeper than", options_.limits.max_depth, "directories");
     // 1.
-    auto candidates = list(from, here.path, depth);
+    auto candidates = list(here, to);
     if (!candidates && !here.path.empty() && candidates.error().number != 0) {
       skip(here.path, cannot_be_read(candidates.error().number));
       return Done{};
@@ -111,6 +130,7 @@ class Scanner {
     // 2.
     if (to >= 0) look_at_other_side(to, here.path, *candidates);
     // 3.
+    PlannedDirectory planned{here.path, here.staged, is_new, {}};
     std::vector<Candidate> subdirectories;
     for (Candidate& candidate : *candidates) {
       if (candidate.directory) {
@@ -120,81 +140,116 @@ class Scanner {
       plan_.files += 1;
       plan_.bytes += candidate.entry.bytes;
       plan_.has_executables |= (candidate.st.st_mode & S_IXUSR) != 0 && candidate.entry.link_target.empty();
-      here.entries.push_back(std::move(candidate.entry));
+      planned.entries.push_back(std::move(candidate.entry));
     }
     if (plan_.bytes > options_.limits.max_bytes) {
       return make_error(ErrorKind::limit, "more than " + format_bytes(options_.limits.max_bytes) + " in " +
                                               printable(from_.path));
     }
-    const std::string path = here.path;
-    if (here.is_new || !here.entries.empty()) plan_.directories.push_back(std::move(here));
+    if (is_new || !planned.entries.empty()) plan_.directories.push_back(std::move(planned));
     for (const Candidate& sub : subdirectories) {
-      if (auto done = descend(from, to, path, sub, depth); !done) return done;
+      if (auto done = descend(here, to, sub); !done) return done;
     }
     return Done{};
   }
 
-  Result<void> descend(int from, int to, const std::string& path, const Candidate& sub, std::size_t depth) {
-    PlannedDirectory below;
-    below.path = fs::join(path, sub.entry.name);
-    UniqueFd from_fd;
-    int error = 0;
-    {
-      const fs::ActAs as(from_.who);
-      if (sub.entry.through_link) {
-        auto opened = fs::open_beneath(from_.root, below.path, kDirectory & ~O_NOFOLLOW, fs::Links::beneath);
-        if (opened) from_fd = std::move(*opened);
-        error = opened ? 0 : opened.error().number;
-      } else {
-        from_fd.reset(::openat(from, sub.entry.name.c_str(), kDirectory));
-        error = errno;
-      }
-    }
-    if (!from_fd.valid()) {
-      skip(below.path, cannot_be_read(error));
+  Result<void> descend(const Place& above, int to, const Candidate& sub) {
+    const PlannedEntry& entry = sub.entry;
+    Place below{-1, fs::join(above.path, entry.name), {}, above.depth + 1};
+    if (!entry.staged.empty()) below.staged = fs::join(fs::join(kPrivateDir, kStage), entry.staged);
+    if (!above.staged.empty()) below.staged = fs::join(above.staged, entry.name);
+    const auto from = open_source(above, below.path, entry);
+    if (!from) {
+      skip(below.path, cannot_be_read(from.error().number));
       return Done{};
     }
+    below.fd = from->get();
     UniqueFd to_fd;
-    if (sub.entry.replaces) {
+    if (entry.replaces) {
       const fs::ActAs as(to_->who);
-      to_fd.reset(::openat(to, sub.entry.name.c_str(), kDirectory));
+      to_fd.reset(::openat(to, entry.name.c_str(), kDirectory));
       if (!to_fd.valid()) {
         skip(below.path, system_error(errno, "the directory in its place cannot be read").message());
         return Done{};
       }
     }
-    below.is_new = !to_fd.valid();
-    return scan(from_fd.get(), to_fd.get(), std::move(below), depth + 1);
+    return scan(below, to_fd.get(), !to_fd.valid());
   }
 
-  Result<std::vector<Candidate>> list(int from, const std::string& path, std::size_t depth) {
+  [[nodiscard]] Result<UniqueFd> open_source(const Place& above, const std::string& path,
+                                             const PlannedEntry& entry) const {
     const fs::ActAs as(from_.who);
-    auto entries = fs::list_directory(from, options_.limits.max_files - seen_);
+    if (entry.through_link)
+      return fs::open_beneath(from_.root, path, kDirectory & ~O_NOFOLLOW, fs::Links::beneath);
+    UniqueFd fd;
+    if (!entry.staged.empty()) fd.reset(::openat(stage_.get(), entry.staged.c_str(), kDirectory));
+    if (!fd.valid()) fd.reset(::openat(above.fd, entry.name.c_str(), kDirectory));
+    if (!fd.valid()) return system_error(errno, "open");
+    return fd;
+  }
+
+  Result<std::vector<Candidate>> list(const Place& here, int to) {
+    Pending::Moves staged;
+    auto entries = [&] {
+      const fs::ActAs as(from_.who);
+      auto found = fs::list_directory(here.fd, options_.limits.max_files - seen_);
+      if (found && from_.pending != nullptr && here.staged.empty()) staged = look_through(here, *found);
+      return found;
+    }();
     if (!entries) {
-      if (entries.error().number != 0) return entries.error_with(printable(fs::join(from_.path, path)));
+      if (entries.error().number != 0) return entries.error_with(printable(fs::join(from_.path, here.path)));
       return too_much("more than", options_.limits.max_files, "files");
     }
     seen_ += entries->size();
+    if (missing_ && to >= 0) missing_->compare(to, here.path, *entries);
+    const fs::ActAs as(from_.who);
     std::vector<Candidate> candidates;
     candidates.reserve(entries->size());
     for (fs::Entry& entry : *entries) {
-      if (auto candidate = judge(from, path, depth, entry)) candidates.push_back(std::move(*candidate));
+      if (auto candidate = judge(here, staged, entry)) candidates.push_back(std::move(*candidate));
     }
     return candidates;
   }
 
+  /// What the journal has not put into place yet is seen, and what it has not deleted yet is not. Returns
+  /// what is still in the stage.
+  Pending::Moves look_through(const Place& here, std::vector<fs::Entry>& entries) {
+    std::erase_if(entries, [&](const fs::Entry& entry) {
+      return from_.pending->deletes(fs::join(here.path, entry.name), entry.st);
+    });
+    Pending::Moves staged;
+    const Pending::Moves* moves = from_.pending->moves_into(here.path);
+    if (moves == nullptr) return staged;
+    std::erase_if(entries, [&](const fs::Entry& entry) { return moves->contains(entry.name); });
+    for (const auto& [name, source] : *moves) {
+      fs::Entry entry;
+      entry.name = name;
+      if (::fstatat(stage_.get(), source.c_str(), &entry.st, AT_SYMLINK_NOFOLLOW) == 0) {
+        staged.emplace(name, source);
+      } else if (::fstatat(here.fd, name.c_str(), &entry.st, AT_SYMLINK_NOFOLLOW) != 0) {
+        continue;
+      }
+      entries.push_back(std::move(entry));
+    }
+    std::sort(entries.begin(), entries.end(),
+              [](const fs::Entry& a, const fs::Entry& b) { return a.name < b.name; });
+    return staged;
+  }
+
   /// What an entry of the source is to us; nothing if it is not copied.
-  std::optional<Candidate> judge(int from, const std::string& path, std::size_t depth, fs::Entry& entry) {
-    const std::string full = fs::join(path, entry.name);
-    if (!wanted(path, full, entry)) return std::nullopt;
+  std::optional<Candidate> judge(const Place& here, const Pending::Moves& staged, fs::Entry& entry) {
+    const std::string full = fs::join(here.path, entry.name);
+    if (!wanted(here.path, full, entry)) return std::nullopt;
     Candidate candidate;
     candidate.st = entry.st;
     candidate.entry.name = std::move(entry.name);
+    if (const auto found = staged.find(candidate.entry.name); found != staged.end())
+      candidate.entry.staged = found->second;
     if (entry.error != 0) {
       skip(full, cannot_be_read(entry.error));
       return std::nullopt;
     }
-    if (S_ISLNK(entry.st.st_mode) && !judge_link(from, full, depth, candidate)) return std::nullopt;
+    if (S_ISLNK(entry.st.st_mode) && !judge_link(here, full, candidate)) return std::nullopt;
     const struct stat& st = candidate.st;
     candidate.directory = S_ISDIR(st.st_mode);
     if (S_ISREG(st.st_mode) && st.st_nlink > 1 && st.st_uid != from_.who.uid) {
@@ -207,6 +262,8 @@ class Scanner {
     }
     // A store beneath what it captures would swallow itself, each time deeper.
     if (candidate.directory && to_ != nullptr && same_file(st, to_root_)) return std::nullopt;
+    if (!candidate.directory) files_seen_ += 1;
+    if (candidate.directory && options_.source_is_store) note(full, st);
     candidate.entry.bytes = S_ISREG(st.st_mode) ? data_bytes(st) : 0;
     return candidate;
   }
@@ -221,9 +278,11 @@ class Scanner {
   }
 
   /// Decides whether a link is kept, followed (then `candidate` becomes what it points to) or skipped.
-  bool judge_link(int from, const std::string& full, std::size_t depth, Candidate& candidate) {
-    const std::string target = read_link(from, candidate.entry.name);
-    std::string kept = kept_target(target, depth, from_.path);
+  bool judge_link(const Place& here, const std::string& full, Candidate& candidate) {
+    std::string target;
+    if (!candidate.entry.staged.empty()) target = read_link(stage_.get(), candidate.entry.staged);
+    if (target.empty()) target = read_link(here.fd, candidate.entry.name);
+    std::string kept = kept_target(target, here.depth, from_.path);
     if (kept.empty()) {
       skip(full, "points outside");
       return false;
@@ -247,28 +306,52 @@ class Scanner {
     std::erase_if(candidates, [&](Candidate& candidate) {
       const std::string& name = candidate.entry.name;
       struct stat st {};
-      if (::fstatat(to, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return false;
+      const std::string full = fs::join(path, name);
+      if (::fstatat(to, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT) return false;
+        skip(full, system_error(errno, "what is in its place cannot be looked at").message());
+        return true;
+      }
       candidate.entry.replaces = true;
-      if (is_unchanged(to, candidate, st)) {
+      if (is_same(to, candidate, st)) {
+        plan_.unchanged += 1;
+        note(full, options_.source_is_store ? candidate.st : st);
+        return true;
+      }
+      if (is_left_alone(full, candidate, st)) {
         plan_.unchanged += 1;
         return true;
       }
+      if (candidate.directory && !options_.source_is_store) note(full, st);
       const bool mount = is_mount_root(to, name);
       if (mount || candidate.directory != S_ISDIR(st.st_mode)) {
-        skip(fs::join(path, name), std::string("what is in its place ") +
-                                       (mount ? "is a mount of its own" : fs::describe_type(st.st_mode)));
+        skip(full, std::string("what is in its place ") +
+                       (mount ? "is a mount of its own" : fs::describe_type(st.st_mode)));
         return true;
       }
       return false;
     });
   }
 
-  [[nodiscard]] bool is_unchanged(int to, const Candidate& candidate, const struct stat& st) const {
+  [[nodiscard]] bool is_same(int to, const Candidate& candidate, const struct stat& st) const {
     if (candidate.directory || S_ISDIR(st.st_mode)) return false;
-    if (options_.keep_newer && is_newer(st, candidate.st)) return true;
     const std::string& target = candidate.entry.link_target;
     if (target.empty()) return !options_.distrust_times && same_content(candidate.st, st);
     return S_ISLNK(st.st_mode) && read_link(to, candidate.entry.name) == target;
+  }
+
+  /// The other side's is another one, and the better one: it is newer where that counts, or it is somebody
+  /// else's work and the session has not touched what it was given.
+  [[nodiscard]] bool is_left_alone(const std::string& full, const Candidate& candidate,
+                                   const struct stat& st) const {
+    if (candidate.directory || S_ISDIR(st.st_mode)) return false;
+    if (options_.keep_newer && is_newer(st, candidate.st)) return true;
+    return options_.baseline != nullptr && candidate.entry.link_target.empty() &&
+           options_.baseline->is_same_content(full, candidate.st);
+  }
+
+  void note(const std::string& full, const struct stat& st) {
+    if (options_.noted != nullptr) options_.noted->note(full, st);
   }
 
   void skip(const std::string& path, std::string reason) {
@@ -283,8 +366,11 @@ class Scanner {
   const Tree& from_;
   const Tree* to_;
   const ScanOptions& options_;
+  std::optional<Missing> missing_;
+  UniqueFd stage_;  // of a source with a journal that has not been applied
   struct stat to_root_ {};
   std::uint64_t seen_ = 0;
+  std::uint64_t files_seen_ = 0;
   Plan plan_;
 };
 

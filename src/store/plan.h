@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "store/baseline.h"
+#include "store/journal.h"
 #include "store/layout.h"
 #include "store/tree.h"
 
@@ -24,6 +26,14 @@ struct Limits {
   unsigned max_depth = 128;
 };
 
+/// What becomes of a file that the other side has and the source has not. The login files are never deleted,
+/// nor is what the filter leaves out, nor anything where nothing of the source is captured.
+enum class Deletions {
+  none,
+  proven,  // deleted if the session had it (the baseline) and the other side's copy has not changed since
+  all,     // deleted: somebody asked for it (`capture --delete`)
+};
+
 struct ScanOptions {
   Filter filter{};
   Extent extent = Extent::all;
@@ -32,11 +42,18 @@ struct ScanOptions {
   // Files of the same size and mtime are planned too: two runs may have written them in one tick of the
   // clock.
   bool distrust_times = false;
+  Deletions deletions = Deletions::none;
+  // Of the session whose state the source is: what it has not changed itself is not planned. May be null.
+  const Baseline* baseline = nullptr;
+  // Notes the copies of the store's that are the same on both sides. May be null.
+  Baseline* noted = nullptr;
+  bool source_is_store = false;  // a restore; else a capture
 };
 
 /// A file to be copied, or a link to be made.
 struct PlannedEntry {
   std::string name;
+  std::string staged;         // its name in the source's stage, where a journal has not been applied yet
   std::string link_target;    // of a link that is kept as one; "" for a file
   bool through_link = false;  // the entry is a link into a Secret's `..data`: its content is copied
   bool replaces = false;      // there is one already
@@ -45,12 +62,15 @@ struct PlannedEntry {
 
 struct PlannedDirectory {
   std::string path;     // relative, "" for the root
+  std::string staged;   // where it is read from as long as a journal has not been applied; "" = `path`
   bool is_new = false;  // it has to be made
   std::vector<PlannedEntry> entries;
 };
 
 struct Plan {
   std::vector<PlannedDirectory> directories;  // a parent before its children, a subtree without gaps
+  std::vector<Journal::Deletion> deletions;
+  std::vector<std::string> empty_directories;  // what is in them is deleted too; a child before its parent
   std::vector<Skipped> skipped;
   std::uint64_t files = 0;      // planned, links included
   std::uint64_t bytes = 0;      // planned
@@ -59,9 +79,9 @@ struct Plan {
 };
 
 /// Files are the same when size and mtime are: then nothing is read. Mode and owner do not count. `to` may be
-/// null: everything is new then. The two login files of the root are left to their own transactions. Links
-/// that point inside are kept as links, those through an entry whose name begins with ".." (a Kubernetes
-/// volume's
+/// null: everything is new then. One stat for each file on each side. The two login files of the root are
+/// left to their own transactions. Links that point inside are kept as links, those through an entry whose
+/// name begins with ".." (a Kubernetes volume's
 /// `..data`) are followed, all others are skipped and named, like everything else that is neither file nor
 /// directory, is a hard link to another user's file, or cannot be read. Error limit: more, larger or deeper
 /// than allowed.

@@ -12,6 +12,7 @@
 #include "fs/file.h"
 #include "fs/open.h"
 #include "log/log.h"
+#include "store/layout.h"
 
 namespace claude_init::store {
 namespace {
@@ -23,7 +24,13 @@ bool lies_beneath(const std::string& path, const std::string& directory) {
 class Stager {
  public:
   Stager(const Tree& from, Transaction& into, const StageOptions& options)
-      : from_(from), into_(into), options_(options) {}
+      : from_(from), into_(into), options_(options) {
+    if (from_.pending == nullptr) return;
+    const fs::ActAs as(from_.who);
+    auto stage = fs::open_beneath(from_.root, fs::join(kPrivateDir, kStage), O_RDONLY | O_DIRECTORY,
+                                  fs::Links::refuse);
+    if (stage) from_stage_ = std::move(*stage);
+  }
 
   // 1. Open the source directory, with its owner's rights. (Those of the destination's are held throughout.)
   // 2. Choose where its entries are staged: a new directory is made in the stage, and what lies in it keeps
@@ -37,7 +44,7 @@ class Stager {
       return Done{};
     }
     // 1.
-    auto source = open_source(planned.path);
+    auto source = open_source(planned);
     if (!source) {
       if (source.error().number != ENOENT)
         result_.skipped.push_back({planned.path, source.error().message()});
@@ -54,6 +61,7 @@ class Stager {
     // 3.
     for (const PlannedEntry& entry : planned.entries) {
       if (auto done = place(planned, entry, source->get(), made.get()); !done) return done;
+      tell_progress();
     }
     return made.valid() ? fs::close_checked(std::move(made), planned.path) : Result<void>(Done{});
   }
@@ -68,6 +76,12 @@ class Stager {
     return Done{};
   }
 
+  void plan_for(const Plan& plan) {
+    progress_.files_planned = plan.files;
+    progress_.bytes_planned = plan.bytes;
+    if (options_.progress) options_.progress(progress_);
+  }
+
   [[nodiscard]] Staged take_result() { return std::move(result_); }
 
  private:
@@ -77,13 +91,35 @@ class Stager {
     return options_.deadline != SteadyTime::max() && std::chrono::steady_clock::now() >= options_.deadline;
   }
 
+  void tell_progress() {
+    progress_.files += 1;
+    progress_.bytes = result_.bytes;
+    if (options_.progress) options_.progress(progress_);
+  }
+
+  static void note(Baseline* baseline, const std::string& path, int fd) {
+    struct stat st {};
+    if (baseline != nullptr && ::fstat(fd, &st) == 0) baseline->note(path, st);
+  }
+
+  static void note_link(Baseline* baseline, const std::string& path, int directory, const std::string& name) {
+    struct stat st {};
+    if (baseline != nullptr && ::fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
+      baseline->note(path, st);
+  }
+
   void leave_out(const PlannedDirectory& planned, const PlannedEntry& entry) {
     result_.left_out.push_back(fs::join(planned.path, entry.name));
   }
 
-  [[nodiscard]] Result<UniqueFd> open_source(const std::string& path) const {
+  [[nodiscard]] Result<UniqueFd> open_source(const PlannedDirectory& planned) const {
     const fs::ActAs as(from_.who);
-    return fs::open_beneath(from_.root, path, O_RDONLY | O_DIRECTORY, fs::Links::beneath);
+    const auto open = [&](const std::string& path) {
+      return fs::open_beneath(from_.root, path, O_RDONLY | O_DIRECTORY, fs::Links::beneath);
+    };
+    if (planned.staged.empty()) return open(planned.path);
+    auto staged = open(planned.staged);
+    return staged || staged.error().number != ENOENT ? std::move(staged) : open(planned.path);
   }
 
   /// Makes a new directory: inside the new one that it belongs to, or as a new one to be moved.
@@ -100,6 +136,7 @@ class Stager {
     auto made = fs::make_directory(parent->get(), fs::name_of(staged), into_.modes().directory);
     if (!made) return made.error_with(printable(path));
     into_.give(made->get());
+    note(options_.noted_copies, path, made->get());
     if (into_.durability() == Durability::each) made_.push_back(staged);
     return made;
   }
@@ -113,7 +150,7 @@ class Stager {
     const std::string staged = planned.is_new ? entry.name : into_.new_name();
     const int directory = planned.is_new ? made : into_.stage();
     auto end = entry.link_target.empty() ? copy(path, entry, source, directory, staged)
-                                         : link(path, entry.link_target, directory, staged);
+                                         : link(path, entry, source, directory, staged);
     if (!end) return end.error();
     if (*end == End::out_of_time) leave_out(planned, entry);
     if (*end != End::staged) return Done{};
@@ -123,11 +160,15 @@ class Stager {
     return Done{};
   }
 
-  Result<End> link(const std::string& path, const std::string& target, int directory,
+  Result<End> link(const std::string& path, const PlannedEntry& entry, int source, int directory,
                    const std::string& name) {
-    if (::symlinkat(target.c_str(), directory, name.c_str()) != 0) {
+    if (::symlinkat(entry.link_target.c_str(), directory, name.c_str()) != 0) {
       return system_error(errno, "make the link " + printable(path));
     }
+    const bool still_staged = !entry.staged.empty() && from_stage_.valid();
+    note_link(options_.noted_sources, path, still_staged ? from_stage_.get() : source,
+              still_staged ? entry.staged : entry.name);
+    note_link(options_.noted_copies, path, directory, name);
     return End::staged;
   }
 
@@ -153,6 +194,10 @@ class Stager {
   [[nodiscard]] Result<fs::RegularFile> open_file(const std::string& path, const PlannedEntry& entry,
                                                   int source) const {
     const fs::ActAs as(from_.who);
+    if (!entry.staged.empty() && from_stage_.valid()) {
+      auto staged = fs::open_regular(from_stage_.get(), entry.staged, fs::Links::refuse);
+      if (staged || staged.error().number != ENOENT) return staged;
+    }
     // A link into `..data` may lead up before it leads down: it is resolved from the root.
     return entry.through_link ? fs::open_regular(from_.root, path, fs::Links::beneath)
                               : fs::open_regular(source, entry.name, fs::Links::refuse);
@@ -184,6 +229,8 @@ class Stager {
     if (into_.durability() == Durability::each) {
       if (auto synced = fs::sync_to_disk(out.get(), path); !synced) return synced.error();
     }
+    if (options_.noted_sources != nullptr) options_.noted_sources->note(path, st);
+    note(options_.noted_copies, path, out.get());
     if (const auto closed = fs::close_checked(std::move(out), path); !closed) return closed.error();
     return End::staged;
   }
@@ -191,8 +238,10 @@ class Stager {
   const Tree& from_;
   Transaction& into_;
   const StageOptions& options_;
+  UniqueFd from_stage_;  // of a source with a journal that has not been applied
   fs::Copier copier_;
   Staged result_;
+  Progress progress_;
   std::string lost_;               // a source directory that could not be opened
   std::string top_;                // the new directory that is being built…
   std::string top_staged_;         // …and its name in the stage
@@ -204,6 +253,7 @@ class Stager {
 Result<Staged> stage(const Plan& plan, const Tree& from, Transaction& into, const StageOptions& options) {
   const fs::ActAs as(into.to().who);
   Stager stager(from, into, options);
+  stager.plan_for(plan);
   for (const PlannedDirectory& directory : plan.directories) {
     if (auto done = stager.directory(directory); !done) return done.error();
   }

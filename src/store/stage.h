@@ -6,7 +6,9 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "store/baseline.h"
 #include "store/plan.h"
+#include "store/progress.h"
 #include "store/transaction.h"
 
 namespace claude_init::store {
@@ -14,6 +16,9 @@ namespace claude_init::store {
 struct StageOptions {
   SteadyTime deadline = SteadyTime::max();
   std::uint64_t max_bytes = Limits{}.max_bytes;  // files may have grown since they were planned
+  Baseline* noted_sources = nullptr;             // what was copied, as it was in the source
+  Baseline* noted_copies = nullptr;              // and as it will be where it is moved to
+  ProgressCallback progress{};
 };
 
 /// What a commit would bring into place.

@@ -15,6 +15,7 @@
 #include "log/log.h"
 #include "store/layout.h"
 #include "store/rejection.h"
+#include "store/snapshot.h"
 #include "store/state_file.h"
 
 namespace claude_init::store {
@@ -144,9 +145,15 @@ Inspection inspect(const std::string& path, UnixMs now) {
     found.problem = store.error().message();
     return found;
   }
-  judge_login(store->tree(), now, found);
-  look_around(store->tree(), found);
-  return found;
+  // Once more where something was committed in between: the login and the account are of one state.
+  constexpr int kPasses = 10;
+  for (int pass = 1;; ++pass) {
+    const auto snapshot = Snapshot::take(store->tree());
+    Inspection seen = found;
+    judge_login(store->tree(), now, seen);
+    look_around(store->tree(), seen);
+    if (!snapshot || snapshot->holds() || pass == kPasses) return seen;
+  }
 }
 
 Result<Store> Store::open(const std::string& path, const StoreOptions& options) {
@@ -165,6 +172,19 @@ Result<Store> Store::open(const std::string& path, const StoreOptions& options) 
       options.access == Access::automatic ? (st.st_mode & S_ISGID) != 0 : options.access == Access::group;
   store.root_ = std::move(*root);
   return store;
+}
+
+Result<Store> Store::open_inside(const std::string& relative_path) const {
+  const fs::ActAs as(owner_);
+  auto root = fs::open_beneath(fd(), relative_path, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
+  if (!root) return root.error();
+  Store inside;
+  inside.root_ = std::move(*root);
+  inside.path_ = fs::join(path_, relative_path);
+  inside.owner_ = owner_;
+  inside.options_ = options_;
+  inside.group_readable_ = group_readable_;
+  return inside;
 }
 
 Result<void> Store::prepare(std::uint64_t needed) {

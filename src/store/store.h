@@ -58,6 +58,10 @@ class Store {
   /// Errors: not_found, permission, invalid (not a directory).
   [[nodiscard]] static Result<Store> open(const std::string& path, const StoreOptions& options = {});
 
+  /// A directory in it as a store of its own, with the same owner. No link is followed. Errors: not_found,
+  /// permission.
+  [[nodiscard]] Result<Store> open_inside(const std::string& relative_path) const;
+
   [[nodiscard]] int fd() const { return root_.get(); }
   [[nodiscard]] const std::string& path() const { return path_; }
   /// The owner of the root, whose rights are used inside; ourselves where that is the overflow uid.

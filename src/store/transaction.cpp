@@ -1,7 +1,8 @@
 #include "store/transaction.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
+#include <fmt/format.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,16 +15,18 @@
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
+#include "store/apply.h"
 #include "store/layout.h"
 
 namespace claude_init::store {
 namespace {
 
-constexpr const char* kStage = "stage";
-constexpr std::size_t kFewDirectories = 16;  // more are synced by one syncfs
+constexpr const char* kUnfinishedJournal = "journal.new";
+constexpr const char* kDamagedJournal = "journal.damaged";
 
-Result<void> sync_file_system(int fd, const std::string& path) {
-  if (::syncfs(fd) != 0) return system_error(errno, "sync " + printable(path));
+Result<void> rename_in(int directory, const char* from, const char* to) {
+  if (::renameat(directory, from, directory, to) != 0)
+    return system_error(errno, std::string("rename ") + from + " to " + to);
   return Done{};
 }
 
@@ -40,18 +43,101 @@ Result<void> read_back(int directory, const std::string& name, std::string_view 
   return Done{};
 }
 
+std::string random_id() {
+  std::uint32_t id = 0;
+  // This few bytes are never cut short (getrandom(2)).
+  if (::getrandom(&id, sizeof id, 0) != sizeof id) id = static_cast<std::uint32_t>(unix_now());
+  return fmt::format("{:08x}", id);
+}
+
+/// The journal goes, and with it the reason to keep the stage. The stage's own entries first: with the
+/// journal gone nobody would know that a name in it is one that has been moved.
+Result<void> finish(int own, int stage) {
+  if (stage >= 0) {
+    if (auto synced = fs::sync_to_disk(stage, kStage); !synced) return synced;
+  }
+  if (auto renamed = rename_in(own, kJournal, kCommitted); !renamed) return renamed;
+  return fs::sync_to_disk(own, kPrivateDir);
+}
+
+void tell_conflicts(const Tree& tree, const std::vector<Conflict>& conflicts) {
+  for (const Conflict& conflict : conflicts) {
+    log::failure(log::Level::warn,
+                 system_error(conflict.number, "cannot be put into place and is left as it was: " +
+                                                   printable(fs::join(tree.path, conflict.path))));
+  }
+}
+
+// 1. Read it. It was written by whoever can write to the store.
+// 2. One that cannot be believed is set aside: it would stop every capture from now on.
+// 3. The last run may have ended before its commit point had reached the disk.
+// 4. Do what it says, as far as that is not done.
+// 5. It goes.
+Result<void> roll_forward(const Tree& tree, int own, const fs::RegularFile& file) {
+  // 1.
+  const auto text = fs::read_all(file.fd.get(), kMaxJournalBytes, kJournal);
+  if (!text && text.error().kind != ErrorKind::limit) return text.error();
+  const auto journal = text ? parse_journal(*text) : Result<Journal>(text.error());
+  // 2.
+  if (!journal) return journal.error();
+  // 3.
+  if (auto synced = fs::sync_to_disk(file.fd.get(), kJournal); !synced) return synced;
+  if (auto synced = fs::sync_to_disk(own, kPrivateDir); !synced) return synced;
+  // 4.
+  const UniqueFd stage(::openat(own, kStage, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const auto conflicts = apply(tree, stage.get(), *journal, {.durable = true, .again = true});
+  if (!conflicts) return conflicts.error();
+  tell_conflicts(tree, *conflicts);
+  log::info("finished what an earlier capture had begun",
+            {{"path", tree.path}, {"entries", journal->moves.size() + journal->deletions.size()}});
+  // 5.
+  return finish(own, stage.get());
+}
+
+/// Whether this error says that the journal is not one of ours.
+bool is_damage(const Error& error) {
+  return error.kind == ErrorKind::invalid || error.kind == ErrorKind::limit || error.number == ELOOP;
+}
+
+Result<void> set_aside(const Tree& tree, int own, const Error& why) {
+  log::warn(
+      "a damaged journal is set aside; what it was about is left as it is",
+      {{"path", fs::join(fs::join(tree.path, kPrivateDir), kDamagedJournal)}, {"reason", why.message()}});
+  if (auto removed = fs::remove_tree(own, kDamagedJournal); !removed) return removed;
+  return rename_in(own, kJournal, kDamagedJournal);
+}
+
 }  // namespace
 
+// 1. A committed journal is rolled forward.
+// 2. What is left in the stage is of a transaction that never was.
 Result<void> Transaction::recover(const Tree& tree) {
   const fs::ActAs as(tree.who);
   const auto own = fs::open_beneath(tree.root, kPrivateDir, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
   if (!own) return own.error().number == ENOENT ? Result<void>(Done{}) : own.error_with(printable(tree.path));
-  const auto dropped = fs::remove_tree(own->get(), kStage);
-  if (!dropped) return dropped.error_with(printable(tree.path));
+  // 1.
+  Result<void> done;
+  if (const auto file = fs::open_regular(own->get(), kJournal, fs::Links::refuse); file) {
+    done = roll_forward(tree, own->get(), *file);
+  } else if (file.error().number != ENOENT) {
+    done = file.error();
+  }
+  if (!done && is_damage(done.error())) done = set_aside(tree, own->get(), done.error());
+  if (!done) return done.error_with(printable(tree.path));
+  // 2.
+  for (const char* leftover : {kUnfinishedJournal, kStage}) {
+    if (auto dropped = fs::remove_tree(own->get(), leftover); !dropped)
+      return dropped.error_with(printable(tree.path));
+  }
   return Done{};
 }
 
+Transaction::Transaction(const Tree& to, const Modes& modes, Durability durability)
+    : to_(to), modes_(modes), durability_(durability), id_(random_id()) {}
+
 Result<Transaction> Transaction::begin(const Tree& to, const Modes& modes, Durability durability) {
+  // Never over the stage of one that is committed and not in place yet.
+  if (auto recovered = recover(to); !recovered) return recovered.error();
   Transaction made(to, modes, durability);
   const fs::ActAs as(to.who);
   made.act_in_vain_ = !as.effective();
@@ -59,9 +145,6 @@ Result<Transaction> Transaction::begin(const Tree& to, const Modes& modes, Durab
   auto own = fs::make_directory(to.root, name, modes.directory);
   if (!own) return own.error_with(printable(to.path));
   made.give(own->get());
-  if (auto dropped = fs::remove_tree(own->get(), kStage); !dropped) {
-    return dropped.error_with(printable(fs::join(to.path, name)));
-  }
   auto stage = fs::make_directory(own->get(), kStage, modes.directory);
   if (!stage) return stage.error_with(printable(fs::join(to.path, name)));
   made.give(stage->get());
@@ -71,7 +154,15 @@ Result<Transaction> Transaction::begin(const Tree& to, const Modes& modes, Durab
 }
 
 Transaction::~Transaction() {
-  drop_stage();
+  if (!committed_) drop_stage();
+}
+
+std::string Transaction::new_name() {
+  return fmt::format("{}-{}", id_, ++names_);
+}
+
+void Transaction::add(std::string staged, std::string path) {
+  journal_.moves.push_back({std::move(staged), std::move(path)});
 }
 
 Result<void> Transaction::add_file(std::string_view path, std::string_view text) {
@@ -95,58 +186,99 @@ Result<void> Transaction::add_file(std::string_view path, std::string_view text)
   return Done{};
 }
 
+void Transaction::remove(std::vector<Journal::Deletion> files, std::vector<std::string> directories) {
+  journal_.deletions = std::move(files);
+  journal_.directories = std::move(directories);
+}
+
 void Transaction::give(int fd) const {
   if (act_in_vain_) [[maybe_unused]]
     const int refused = ::fchown(fd, to_.who.uid, to_.who.gid);
 }
 
-// 1. What is staged reaches the disk.
-// 2. Each staged entry is moved to its place: from here on a reader sees it.
-// 3. The directories that changed reach the disk.
-// 4. The stage goes.
+// The numbers are those of the whole capture (capture.cpp).
+// 6. The journal is written and reaches the disk under its committed name: the commit point.
+// 7. What it says is done; it goes, and then the stage.
 Result<void> Transaction::commit() {
   const auto start = std::chrono::steady_clock::now();
   const fs::ActAs as(to_.who);
-  // 1.
-  if (durability_ == Durability::bulk) {
-    if (auto synced = sync_file_system(stage_.get(), to_.path); !synced) return synced;
+  // 6.
+  const bool journaled = needs_journal();
+  if (journaled) {
+    if (auto written = write_journal(); !written) return written;
   }
-  // 2. and 3.
-  if (auto moved = move_into_place(); !moved) return moved;
-  log::debug("committed", {{"path", to_.path}, {"entries", moves_.size()}, {"took", took_since(start)}});
-  // 4.
+  // 7.
+  if (auto done = put_into_place(journaled); !done) return done;
+  log::debug("committed", {{"path", to_.path},
+                           {"entries", journal_.moves.size() + journal_.deletions.size()},
+                           {"took", took_since(start)}});
   drop_stage();
   return Done{};
 }
 
-Result<void> Transaction::move_into_place() {
-  std::vector<UniqueFd> parents;
-  std::string last;
-  for (const Move& move : moves_) {
-    const std::string parent = fs::parent_of(move.path);
-    if (parents.empty() || parent != last) {
-      auto opened = fs::open_beneath(to_.root, parent, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
-      if (!opened) return opened.error_with("put into place");
-      if (parents.size() > kFewDirectories) parents.pop_back();
-      parents.push_back(std::move(*opened));
-      last = parent;
-    }
-    const std::string name = fs::name_of(move.path);
-    if (::renameat(stage_.get(), move.staged.c_str(), parents.back().get(), name.c_str()) != 0) {
-      return system_error(errno, "put into place " + printable(fs::join(to_.path, move.path)));
-    }
-    if (log::enabled(log::Level::trace))
-      log::trace("put into place", {{"path", fs::join(to_.path, move.path)}});
-  }
-  return durability_ == Durability::none ? Result<void>(Done{}) : sync_directories(parents);
+/// A login file is a transaction of its own, and its rename is both the commit point and all there is to do:
+/// readers compare the file itself (store/snapshot.h). So no journal ever names one, and nothing but its own
+/// content and one directory entry has to reach the disk for it. A tree that nobody needs after a crash has
+/// no journal either.
+bool Transaction::needs_journal() const {
+  if (durability_ == Durability::none) return false;
+  const auto is_login_file = [](const Journal::Move& move) {
+    return move.path == kCredentials || move.path == kClaudeJson;
+  };
+  const bool one_move =
+      journal_.moves.size() == 1 && journal_.deletions.empty() && journal_.directories.empty();
+  return !one_move || !is_login_file(journal_.moves.front());
 }
 
-Result<void> Transaction::sync_directories(const std::vector<UniqueFd>& directories) {
-  if (directories.size() > kFewDirectories) return sync_file_system(to_.root, to_.path);
-  for (const UniqueFd& directory : directories) {
-    if (auto synced = fs::sync_to_disk(directory.get(), to_.path); !synced) return synced;
+// a. Everything staged is on the disk, its names and the stage's own too.
+// b. So is the journal under its temporary name, and, before the first commit of this store, the directory
+//    that it lies in.
+// c. It gets its committed name: from here on it is done for every reader.
+// d. That reaches the disk. When this fails nobody can know whether it did: then all is left as it is for
+//    recover(), which makes sure before it goes on.
+Result<void> Transaction::write_journal() {
+  const std::string text = encode(journal_);
+  if (text.size() > kMaxJournalBytes)
+    return make_error(ErrorKind::limit, "too many files changed at once in " + printable(to_.path));
+  const int own = private_.get();
+  const bool bulk = durability_ == Durability::bulk;
+  // a. and b.
+  if (auto removed = fs::remove_tree(own, kUnfinishedJournal); !removed) return removed;
+  if (!bulk) {
+    if (auto synced = fs::sync_to_disk(stage_.get(), kStage); !synced) return synced;
   }
-  return Done{};
+  if (auto written =
+          fs::write_file(own, kUnfinishedJournal, text, modes_.file, bulk ? fs::Sync::no : fs::Sync::yes);
+      !written) {
+    return written;
+  }
+  if (bulk) {
+    if (auto synced = sync_file_system(own, to_.path); !synced) return synced;
+  } else {
+    if (auto synced = fs::sync_to_disk(own, kPrivateDir); !synced) return synced;
+    if (::faccessat(own, kCommitted, F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (auto synced = fs::sync_to_disk(to_.root, to_.path); !synced) return synced;
+    }
+  }
+  // c.
+  if (auto renamed = rename_in(own, kUnfinishedJournal, kJournal); !renamed) return renamed;
+  committed_ = true;
+  // d.
+  return fs::sync_to_disk(own, kPrivateDir);
+}
+
+Result<void> Transaction::put_into_place(bool journaled) {
+  const ApplyOptions how{.durable = durability_ != Durability::none, .again = false};
+  const auto conflicts = apply(to_, stage_.get(), journal_, how);
+  if (!conflicts) return conflicts.error();
+  if (journaled) {
+    if (auto finished = finish(private_.get(), stage_.get()); !finished) return finished;
+    committed_ = false;
+  }
+  if (conflicts->empty()) return Done{};
+  const Conflict& first = conflicts->front();
+  if (conflicts->size() > 1) tell_conflicts(to_, *conflicts);
+  return system_error(first.number, "put into place " + printable(fs::join(to_.path, first.path)));
 }
 
 void Transaction::drop_stage() {

@@ -8,11 +8,14 @@
 
 namespace claude_init::store {
 
-/// A directory, where it is, and whose rights are used in it. Does not own the descriptor.
+class Pending;
+
+/// A directory, where it is, and whose rights are used in it. Owns nothing.
 struct Tree {
   int root = -1;
   std::string path;
   fs::Identity who;
+  const Pending* pending = nullptr;  // read through this (store/snapshot.h)
 };
 
 /// Modes of what is made, whatever the source's were; setuid and setgid bits of files do not travel.

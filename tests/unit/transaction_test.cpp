@@ -49,7 +49,7 @@ TEST_CASE("what is not committed is dropped, also what an earlier transaction le
     auto transaction = Transaction::begin(tree_of(dir), Modes{}, Durability::none);
     REQUIRE(transaction.ok());
     REQUIRE(transaction->add_file("f", "new").ok());
-    CHECK(dir.read(".claude-init/stage/1") == "new");
+    CHECK_FALSE(dir.exists(".claude-init/stage/1"));
   }
   CHECK_FALSE(dir.exists("f"));
   CHECK_FALSE(dir.exists(".claude-init/stage"));
@@ -218,4 +218,130 @@ TEST_CASE("both sides are used with their owners' rights, and what is made belon
   CHECK_FALSE(to.exists("root-only"));
   REQUIRE(staged->skipped.size() == 1);
   CHECK(staged->skipped.front().reason == "cannot be read: Permission denied");
+}
+
+namespace {
+
+/// A store that a crash has left between the commit point and the end: `journal` is committed and nothing of
+/// it is in place.
+void plant(const TempDir& dir, const Journal& journal, const std::string& staged, const std::string& text) {
+  dir.dir(".claude-init");
+  dir.dir(".claude-init/stage");
+  dir.file(".claude-init/stage/" + staged, text);
+  dir.file(".claude-init/journal", encode(journal));
+}
+
+}  // namespace
+
+TEST_CASE("a committed transaction is finished by whoever comes next, once and again") {
+  const TempDir dir;
+  dir.dir("d");
+  dir.file("d/f", "old");
+  dir.file("d/goes", "x");
+  dir.file("d/changed", "x");
+  dir.dir("empty");
+  Journal journal;
+  journal.moves.push_back({"1-1", "d/f"});
+  journal.moves.push_back({"1-2", "in-place-already"});
+  journal.deletions.push_back({"d/goes", stamp_of(dir.stat("d/goes"))});
+  journal.deletions.push_back({"d/changed", stamp_of(dir.stat("d/changed"))});
+  journal.deletions.push_back({"gone/already", {}});
+  journal.directories = {"d", "empty"};
+  plant(dir, journal, "1-1", "new");
+  dir.file("d/changed", "by somebody else");
+  dir.file(".claude-init/stage/2-1", "uncommitted");
+  const int times = GENERATE(1, 2);
+  for (int i = 0; i < times; ++i) REQUIRE(Transaction::recover(tree_of(dir)).ok());
+  CHECK(dir.read("d/f") == "new");
+  CHECK_FALSE(dir.exists("d/goes"));
+  CHECK(dir.read("d/changed") == "by somebody else");
+  CHECK(dir.exists("d"));
+  CHECK_FALSE(dir.exists("empty"));
+  CHECK_FALSE(dir.exists(".claude-init/stage"));
+  CHECK_FALSE(dir.exists(".claude-init/journal"));
+  CHECK(dir.exists(".claude-init/committed"));
+}
+
+TEST_CASE("a transaction begins by finishing the one before, and never over its stage") {
+  const TempDir dir;
+  Journal journal;
+  journal.moves.push_back({"1-1", "f"});
+  plant(dir, journal, "1-1", "new");
+  auto transaction = Transaction::begin(tree_of(dir), Modes{}, Durability::each);
+  REQUIRE(transaction.ok());
+  CHECK(dir.read("f") == "new");
+}
+
+TEST_CASE("a journal that is damaged is set aside, said, and does not stop the next one") {
+  const TempDir dir;
+  Journal journal;
+  journal.moves.push_back({"1-1", "f"});
+  plant(dir, journal, "1-1", "new");
+  SECTION("cut off") {
+    dir.file(".claude-init/journal", encode(journal).substr(0, 30));
+  }
+  SECTION("empty") {
+    dir.file(".claude-init/journal", "");
+  }
+  SECTION("a link") {
+    REQUIRE(::unlink(dir.path(".claude-init/journal").c_str()) == 0);
+    dir.link(".claude-init/journal", "/etc/passwd");
+  }
+  SECTION("a FIFO") {
+    REQUIRE(::unlink(dir.path(".claude-init/journal").c_str()) == 0);
+    dir.fifo(".claude-init/journal");
+  }
+  SECTION("a directory, where one was set aside before") {
+    REQUIRE(::unlink(dir.path(".claude-init/journal").c_str()) == 0);
+    dir.dir(".claude-init/journal");
+    dir.dir(".claude-init/journal.damaged");
+    dir.file(".claude-init/journal.damaged/x", "x");
+  }
+  REQUIRE(Transaction::recover(tree_of(dir)).ok());
+  CHECK_FALSE(dir.exists("f"));
+  CHECK_FALSE(dir.exists(".claude-init/journal"));
+  CHECK(dir.exists(".claude-init/journal.damaged"));
+  REQUIRE(Transaction::recover(tree_of(dir)).ok());
+  auto transaction = Transaction::begin(tree_of(dir), Modes{}, Durability::each);
+  REQUIRE(transaction->add_file("f", "later").ok());
+  REQUIRE(transaction->commit().ok());
+  CHECK(dir.read("f") == "later");
+}
+
+TEST_CASE("a planted journal does nothing outside the store, and what is in the way is left as it is") {
+  const TempDir dir;
+  const TempDir victim;
+  victim.file("kept", "x");
+  dir.link("out", victim.path());
+  dir.dir("directory");
+  dir.dir("full");
+  dir.file("full/f", "x");
+  Journal journal;
+  journal.moves.push_back({"1-1", "out/f"});
+  journal.moves.push_back({"1-2", "full"});
+  journal.moves.push_back({"1-3", "no/such/parent"});
+  journal.moves.push_back({"1-4", "g"});
+  journal.deletions.push_back({"out/kept", stamp_of(victim.stat("kept"))});
+  journal.deletions.push_back({"directory", stamp_of(dir.stat("directory"))});
+  journal.directories = {"out"};
+  plant(dir, journal, "1-1", "FAKE");
+  for (const char* name : {"1-2", "1-3", "1-4"}) dir.file(std::string(".claude-init/stage/") + name, name);
+  REQUIRE(Transaction::recover(tree_of(dir)).ok());
+  CHECK_FALSE(victim.exists("f"));
+  CHECK(victim.read("kept") == "x");
+  CHECK(dir.target("out") == victim.path());
+  CHECK(dir.exists("directory"));
+  CHECK(dir.read("full/f") == "x");
+  CHECK(dir.read("g") == "1-4");
+  CHECK_FALSE(dir.exists(".claude-init/journal"));
+}
+
+TEST_CASE("a login file alone has no journal: its rename is the commit") {
+  const TempDir dir;
+  for (const char* name : {".credentials.json", ".claude.json", "settings.json"}) {
+    auto transaction = Transaction::begin(tree_of(dir), Modes{}, Durability::each);
+    REQUIRE(transaction->add_file(name, "{}").ok());
+    REQUIRE(transaction->commit().ok());
+    CHECK(dir.exists(".claude-init/committed") == (std::string(name) == "settings.json"));
+  }
 }

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "fs/tree.h"
+#include "store/plan.h"
+#include "store/tree.h"
+
+namespace claude_init::store {
+
+/// Finds what one tree has and the other has not (any more), and that may be deleted for it.
+class Missing {
+ public:
+  Missing(const Tree& tree, const ScanOptions& options) : tree_(tree), options_(options) {}
+
+  /// Compares one directory of the tree, open, with the entries of its counterpart, sorted by name and before
+  /// anything is filtered out of them.
+  void compare(int directory, const std::string& path, const std::vector<fs::Entry>& entries);
+
+  /// What was found, into `plan`.
+  void add_to(Plan& plan);
+
+ private:
+  bool is_gone(int parent, const std::string& path, const std::string& name, unsigned depth);
+  bool is_directory_gone(int parent, const std::string& path, const std::string& name, unsigned depth);
+  [[nodiscard]] bool may_go(const std::string& path, const struct stat& st) const;
+
+  const Tree& tree_;
+  const ScanOptions& options_;
+  std::vector<Journal::Deletion> files_;
+  std::vector<std::string> directories_;
+};
+
+}  // namespace claude_init::store

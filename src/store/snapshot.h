@@ -1,0 +1,70 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include <array>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "store/journal.h"
+#include "store/tree.h"
+
+namespace claude_init::store {
+
+/// A committed journal, as a reader looks through it: what it moves is read from the stage as long as it is
+/// there, what it deletes is not seen. Answers by path relative to the store's root.
+class Pending {
+ public:
+  explicit Pending(Journal journal);
+
+  /// What is moved into this directory: its name there → its name in the stage.
+  using Moves = std::map<std::string, std::string, std::less<>>;
+  [[nodiscard]] const Moves* moves_into(std::string_view directory) const;
+  [[nodiscard]] bool deletes(std::string_view path, const struct stat& st) const;
+
+ private:
+  std::unordered_map<std::string, Moves> moves_;  // by directory
+  std::unordered_map<std::string, Stamp> deletions_;
+  std::unordered_map<std::string, bool> directories_;
+};
+
+/// One whole state of a store, without a lock. A reader
+/// 1. takes a snapshot,
+/// 2. reads through its tree(),
+/// 3. asks whether it holds(): then everything that was read is of one state, that between two transactions.
+/// Otherwise something was committed meanwhile, and 1. to 3. are done again.
+/// What tells: the journal (or, once it is done, `committed`), the login files, which are transactions of
+/// their own, and, in a volume of Kubernetes', where its `..data` leads.
+class Snapshot {
+ public:
+  /// `store` has to outlive it. A journal that cannot be believed is ignored. Errors: permission, io.
+  [[nodiscard]] static Result<Snapshot> take(const Tree& store);
+
+  /// The tree to read. Valid as long as this object is not moved or destroyed.
+  [[nodiscard]] Tree tree() const;
+  [[nodiscard]] bool holds() const;
+
+ private:
+  explicit Snapshot(const Tree& store) : store_(store) {}
+
+  /// Identity of a file, or zeros where there is none.
+  using Mark = std::array<std::uint64_t, 7>;
+  struct Marks {
+    Mark transaction{};
+    Mark credentials{};
+    Mark claude_json{};
+    std::string data;  // the target of `..data`
+    bool operator==(const Marks&) const = default;
+  };
+  [[nodiscard]] Marks look() const;
+
+  Tree store_;
+  Marks marks_;
+  std::vector<Pending> pending_;  // none or one
+};
+
+}  // namespace claude_init::store
