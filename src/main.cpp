@@ -35,6 +35,15 @@ int dispatch(const options::Subcommand& subcommand, const options::Environment& 
   if (const auto* run = std::get_if<options::Run>(&subcommand)) {
     return commands::run_command(*run, environment, inherited);
   }
+  if (const auto* capture = std::get_if<options::Capture>(&subcommand)) {
+    return commands::capture_command(*capture, environment);
+  }
+  if (const auto* restore = std::get_if<options::Restore>(&subcommand)) {
+    return commands::restore_command(*restore, environment);
+  }
+  if (const auto* history = std::get_if<options::History>(&subcommand)) {
+    return commands::history_command(*history, environment);
+  }
   return commands::health_command(std::get<options::Health>(subcommand), environment);
 }
 

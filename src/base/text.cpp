@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <charconv>
+#include <cmath>
 
 namespace claude_init {
 namespace {
@@ -40,6 +42,27 @@ std::string format_bytes(std::uint64_t bytes) {
     ++unit;
   }
   return fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+Result<std::uint64_t> parse_bytes(std::string_view text) {
+  const auto bad = [&] {
+    return make_error(ErrorKind::usage, fmt::format("'{}' is not a size", text),
+                      "write a number with a unit: 500M, 16G, 1T");
+  };
+  double value = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (ec != std::errc{} || !std::isfinite(value) || value < 0) return bad();
+  std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  constexpr std::string_view kPrefixes = "KMGTP";
+  const std::size_t prefix = unit.empty() ? std::string_view::npos : kPrefixes.find(unit.front());
+  if (prefix != std::string_view::npos) {
+    unit.remove_prefix(1);
+    value *= static_cast<double>(std::uint64_t{1} << (10 * (prefix + 1)));
+  }
+  const bool known = unit.empty() || unit == "B" || (unit == "iB" && prefix != std::string_view::npos);
+  // An exabyte is beyond any use and far from overflow.
+  if (!known || value > 1e18) return bad();
+  return static_cast<std::uint64_t>(value);
 }
 
 std::string printable(std::string_view text) {

@@ -4,10 +4,15 @@
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
+
 namespace claude_init {
 
 /// "312 B", "1.2 MiB".
 [[nodiscard]] std::string format_bytes(std::uint64_t bytes);
+
+/// "16G", "500M", "1.5T", "64KiB", a plain number in bytes; powers of 1024, decimals allowed. Error: usage.
+[[nodiscard]] Result<std::uint64_t> parse_bytes(std::string_view text);
 
 /// A file name or other foreign text made safe to show on a terminal and to log on one line: control
 /// characters, invalid UTF-8 and terminal escapes become \xNN.

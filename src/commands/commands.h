@@ -14,5 +14,8 @@ int setup_command(const options::Setup& options, const options::Environment& env
 int run_command(const options::Run& options, const options::Environment& environment,
                 const supervise::Inherited& inherited);
 int health_command(const options::Health& options, const options::Environment& environment);
+int capture_command(const options::Capture& options, const options::Environment& environment);
+int restore_command(const options::Restore& options, const options::Environment& environment);
+int history_command(const options::History& options, const options::Environment& environment);
 
 }  // namespace claude_init::commands

@@ -12,7 +12,9 @@
 #include "commands/console.h"
 #include "commands/health_context.h"
 #include "commands/renewal.h"
+#include "commands/progress_line.h"
 #include "commands/run_sessions.h"
+#include "commands/store_access.h"
 #include "commands/store_path.h"
 #include "fs/identity.h"
 #include "fs/mounts.h"
@@ -55,7 +57,7 @@ void tell(const health::Explanation& words, const options::Environment& environm
     log::error(words.headline, {{"meaning", words.meaning}, {"remedy", remedies}});
     return;
   }
-  const Console console(environment.has("NO_COLOR") || environment.get("TERM") == "dumb");
+  const Console console(is_plain(environment));
   console.bad(words.headline);
   console.text(words.meaning);
   for (const auto& remedy : words.remedies) console.text("→ " + remedy);
@@ -91,8 +93,10 @@ Result<std::optional<store::Store>> open_store(const store::Inspection& inspecti
 }
 
 Result<void> fill(const workcopy::WorkingCopy& copy, const store::Store& store,
-                  const workcopy::Account& account, const store::RestoreOptions& what) {
+                  const workcopy::Account& account, store::RestoreOptions what, bool plain) {
   const SteadyTime start = std::chrono::steady_clock::now();
+  ProgressLine progress("filling the working copy", plain);
+  what.progress = progress.callback();
   const auto restored = store::restore(store, copy.state(), {account.uid, account.gid}, what);
   if (!restored) return restored.error();
   for (const auto& skipped : restored->skipped) {
@@ -133,6 +137,7 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
   what.extent = options.extent;
   what.refresh_token = options.refresh_token;
   what.filter = options.filter;
+  what.limits = options.limits;
   store::Size size;
   if (*store) {
     const auto measured = store::measure(**store, what);
@@ -156,7 +161,7 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
   where.demand = {bytes, size.has_executables};
   auto copy = workcopy::WorkingCopy::create(account, where);
   if (!copy) return refuse(copy.error(), kExitNoPlace);
-  auto filled = *store ? fill(*copy, **store, account, what) : Result<void>();
+  auto filled = *store ? fill(*copy, **store, account, what, is_plain(environment)) : Result<void>();
   if (filled && sessions) filled = sessions->give(*copy, account);
   if (!filled) {
     wipe(*copy);
@@ -170,9 +175,10 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
 /// With --refresh-token=copy the CLI renews in its copy, which spends the store's token: nobody else may
 /// renew meanwhile, and what it renews goes back. Nothing where the store cannot be written; then it is said
 /// what that means. Error: busy.
-Result<std::optional<store::Lock>> take_right_to_renew(const store::Inspection& inspection) {
+Result<std::optional<store::Lock>> take_right_to_renew(const store::Inspection& inspection,
+                                                       const options::Storing& storing) {
   std::optional<store::Lock> none;
-  auto store = store::Store::open(inspection.path);
+  auto store = open_to_write(inspection.path, storing);
   if (!store) return none;  // no login, so nothing to renew: that has been told
   if (const auto prepared = store->prepare(0); !prepared) {
     log::failure(log::Level::warn, prepared.error());
@@ -196,8 +202,9 @@ void keep_lock_over_exec(supervise::Command& command, int lock) {
 
 /// What the CLI renewed, or somebody made, in the copy, into the store: the login and nothing else.
 Result<store::CaptureReport> save_login(const workcopy::WorkingCopy& copy, const std::string& path,
-                                        const workcopy::Account& account, const Coherence::Save& save) {
-  auto store = store::Store::open(path);
+                                        const workcopy::Account& account, const options::Storing& storing,
+                                        const Coherence::Save& save) {
+  auto store = store::Store::open(path, storing.options);
   if (!store) return store.error();
   if (const auto prepared = store->prepare(0); !prepared) return prepared.error();
   const auto lock = store::Lock::acquire(*store, "store", "run", save.wait);
@@ -206,6 +213,7 @@ Result<store::CaptureReport> save_login(const workcopy::WorkingCopy& copy, const
   capture.extent = store::Extent::login;
   capture.filter.exclude = {std::string(store::kClaudeJson)};
   capture.rules.given_access_token = save.given_access_token;
+  capture.keep_generations = storing.keep_generations;
   auto report = store::capture(copy.state(), {account.uid, account.gid}, *store, *lock, capture);
   if (report) log::info("login saved", {{"store", path}, {"reason", report->login.reason}});
   return report;
@@ -227,8 +235,8 @@ Coherence::Session coherent_session(const options::Run& options, const store::In
   session.checkpoint = options.checkpoint;
   session.why_not = why_not_writable(inspection);
   if (!session.why_not.empty()) return session;
-  session.save = [&copy, &account, path = inspection.path](const Coherence::Save& save) {
-    return save_login(copy, path, account, save);
+  session.save = [&copy, &account, &options, path = inspection.path](const Coherence::Save& save) {
+    return save_login(copy, path, account, options.storing, save);
   };
   return session;
 }
@@ -304,7 +312,7 @@ int run_command(const options::Run& options, const options::Environment& environ
   std::optional<store::Lock> right_to_renew;
   std::optional<renew::Renewer> renewer;
   if (options.refresh_token == store::RefreshToken::copy) {
-    auto taken = take_right_to_renew(inspection);
+    auto taken = take_right_to_renew(inspection, options.storing);
     if (!taken) return refuse(taken.error(), exit_status_of(taken.error()));
     right_to_renew = std::move(*taken);
   } else if (!options.renewal.never && why_not_writable(inspection).empty()) {

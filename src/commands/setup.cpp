@@ -11,9 +11,11 @@
 #include "commands/commands.h"
 #include "commands/console.h"
 #include "commands/renewal.h"
+#include "commands/progress_line.h"
 #include "commands/setup_report.h"
 #include "commands/setup_session.h"
 #include "commands/setup_store.h"
+#include "commands/store_access.h"
 #include "log/log.h"
 #include "options/exit_status.h"
 #include "workcopy/account.h"
@@ -31,10 +33,6 @@ bool has_terminal() {
   return tty.valid();
 }
 
-bool is_plain(const options::Environment& environment) {
-  return environment.has("NO_COLOR") || environment.get("TERM") == "dumb";
-}
-
 int refuse(const Console& console, const Error& error) {
   console.bad(error.message());
   if (!error.remedy.empty()) console.text(error.remedy);
@@ -44,6 +42,8 @@ int refuse(const Console& console, const Error& error) {
 store::CaptureOptions capture_options(const options::Setup& options, const Session& session) {
   store::CaptureOptions capture;
   capture.filter = options.filter;
+  capture.limits = options.limits;
+  capture.keep_generations = options.storing.keep_generations;
   capture.rules.allow_account_change = true;  // a person sits in front of it
   capture.rules.given_access_token = session.given_access_token.reveal();
   return capture;
@@ -140,7 +140,7 @@ Result<supervise::Outcome> run_session(const options::Setup& options, const opti
 /// Captures, clears the session's copy away if nothing in it is needed any more, and tells. Returns the
 /// status of ours.
 int end_session(const options::Setup& options, const SetupStore& found, const workcopy::Account& account,
-                Session& session, SteadyTime deadline, const Console& console) {
+                Session& session, SteadyTime deadline, const Console& console, bool plain) {
   const auto wipe = [&] {
     if (!session.copy) return;
     if (const auto wiped = session.copy->wipe(); !wiped) log::failure(log::Level::warn, wiped.error());
@@ -152,8 +152,12 @@ int end_session(const options::Setup& options, const SetupStore& found, const wo
   store::CaptureOptions capture = capture_options(options, session);
   capture.deadline = deadline;
   const auto left = std::chrono::duration_cast<Milliseconds>(deadline - std::chrono::steady_clock::now());
-  const auto report = save_session(found, account, session, capture,
-                                   std::clamp<Milliseconds>(left, Milliseconds(0), kLockWait));
+  const auto report = [&] {
+    ProgressLine progress("saving", plain);
+    capture.progress = progress.callback();
+    return save_session(found, account, session, capture,
+                        std::clamp<Milliseconds>(left, Milliseconds(0), kLockWait));
+  }();
   if (!report) {
     const int status = report_failure(console, found, report.error());
     if (session.copy)
@@ -176,7 +180,8 @@ int end_session(const options::Setup& options, const SetupStore& found, const wo
 ///    last; ours where the command succeeded and its login could not be kept.
 int setup_command(const options::Setup& options, const options::Environment& environment,
                   const supervise::Inherited& inherited) {
-  const Console console(is_plain(environment));
+  const bool plain = is_plain(environment);
+  const Console console(plain);
   const bool default_shell = options.command.empty();
   const auto account = workcopy::choose_account(options.user, environment.get("HOME"));
   if (!account) return refuse(console, account.error());
@@ -200,7 +205,7 @@ int setup_command(const options::Setup& options, const options::Environment& env
   if (!outcome) log::failure(log::Level::error, outcome.error());
   // 4.
   const SteadyTime deadline = outcome ? outcome->deadline : SteadyTime::max();
-  const int status = end_session(options, *found, *account, *session, deadline, console);
+  const int status = end_session(options, *found, *account, *session, deadline, console, plain);
   // 5.
   if (!outcome) return kExitSystem;
   const bool own_end = default_shell && outcome->stop_signal == 0 && outcome->exited;

@@ -53,16 +53,6 @@ void tell_list(const Console& console, std::string_view what, const List& list, 
   }
 }
 
-void tell_files(const Console& console, const store::CaptureReport& report) {
-  if (report.added + report.changed + report.unchanged > 0)
-    console.detail("files", fmt::format("{} new, {} changed, {} as they were ({} written)", report.added,
-                                        report.changed, report.unchanged, format_bytes(report.bytes)));
-  tell_list(console, "files were not saved", report.skipped,
-            [](const store::Skipped& s) { return fmt::format("{}: {}", printable(s.path), s.reason); });
-  tell_list(console, "files were left out because the time before the engine's kill was over",
-            report.left_out, [](const std::string& path) { return printable(path); });
-}
-
 void tell_next(const Console& console, const SetupStore& store) {
   console.blank();
   if (store.in_container) {
@@ -170,12 +160,24 @@ int report_capture(const Console& console, const SetupStore& store, const store:
   }
   const bool has_login = verdict.choice == login::Choice::take || verdict.choice == login::Choice::same;
   if (has_login && after.login) tell_deadlines(console, *after.login);
-  tell_files(console, report);
+  report_files(console, report);
   if (report.settings_kept) {
     console.warning("The CLI's .claude.json is damaged; the store's was kept.");
   }
   if (has_login) tell_next(console, store);
   return status;
+}
+
+void report_files(const Console& console, const store::CaptureReport& report) {
+  if (report.added + report.changed + report.deleted + report.unchanged > 0)
+    console.detail("files", fmt::format("{} new, {} changed,{} {} as they were ({} written)", report.added,
+                                        report.changed,
+                                        report.deleted > 0 ? fmt::format(" {} deleted,", report.deleted) : "",
+                                        report.unchanged, format_bytes(report.bytes)));
+  tell_list(console, "files were not saved", report.skipped,
+            [](const store::Skipped& s) { return fmt::format("{}: {}", printable(s.path), s.reason); });
+  tell_list(console, "files were left out because the time before the engine's kill was over",
+            report.left_out, [](const std::string& path) { return printable(path); });
 }
 
 int report_failure(const Console& console, const SetupStore& store, const Error& error) {

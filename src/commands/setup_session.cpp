@@ -7,9 +7,12 @@
 
 #include <chrono>
 
+#include "commands/progress_line.h"
+#include "commands/store_access.h"
 #include "fs/open.h"
 #include "log/log.h"
 #include "login/login.h"
+#include "store/id.h"
 #include "store/restore.h"
 #include "store/state_file.h"
 
@@ -18,6 +21,8 @@ namespace {
 
 // Another session's capture takes well under this.
 constexpr Milliseconds kLockWait{5000};
+// Not 0: then a lease whose holder was killed is found out about.
+constexpr Milliseconds kBriefly{50};
 
 fs::Identity identity_of(const workcopy::Account& account) {
   return {account.uid, account.gid};
@@ -80,6 +85,7 @@ Result<void> choose_place(const options::Setup& options, const options::Environm
   }
   store::RestoreOptions what;
   what.filter = options.filter;
+  what.limits = options.limits;
   const auto size = store::measure(found.store, what);
   if (!size) return size.error();
   workcopy::WorkingCopy::Options place;
@@ -108,7 +114,7 @@ Result<void> save_leftovers(const options::Setup& options, const options::Enviro
 
 /// Sessions do not get into each other's way; the person in front of one is told of the other.
 Result<void> announce(const SetupStore& found, Session& session, const Console& console) {
-  auto lock = store::Lock::acquire(found.store, "setup", "setup", Milliseconds(0));
+  auto lock = store::Lock::acquire(found.store, "setup", "setup", kBriefly);
   if (lock) {
     session.lock = std::move(*lock);
     return Done{};
@@ -120,10 +126,13 @@ Result<void> announce(const SetupStore& found, Session& session, const Console& 
 }
 
 Result<void> fill(const options::Setup& options, const SetupStore& found, const workcopy::Account& account,
-                  Session& session) {
+                  Session& session, bool plain) {
   store::RestoreOptions restore;
   restore.filter = options.filter;
   restore.baseline = &session.baseline;
+  restore.limits = options.limits;
+  ProgressLine progress("restoring", plain);
+  restore.progress = progress.callback();
   const auto restored = store::restore(found.store, session.state, identity_of(account), restore);
   if (!restored) return restored.error_with("restore the store's state");
   log::info("restored", {{"from", found.store.path()},
@@ -159,7 +168,7 @@ Result<Session> open_session(const options::Setup& options, const options::Envir
     if (auto taken = announce(found, session, console); !taken) return taken.error();
   }
   // 4.
-  if (auto filled = fill(options, found, account, session); !filled) {
+  if (auto filled = fill(options, found, account, session, is_plain(environment)); !filled) {
     if (session.copy) static_cast<void>(session.copy->wipe());
     return filled.error();
   }

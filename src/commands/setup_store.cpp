@@ -8,10 +8,13 @@
 
 #include "base/text.h"
 #include "commands/health_context.h"
+#include "commands/store_access.h"
 #include "commands/store_path.h"
 #include "fs/mounts.h"
 #include "health/health.h"
 #include "log/log.h"
+#include "store/id.h"
+#include "store/lock.h"
 
 namespace claude_init::commands {
 namespace {
@@ -19,17 +22,8 @@ namespace {
 // Enough for a login and the CLI's settings many times over; a state that is larger is staged until the space
 // is gone, and the login goes first.
 constexpr std::uint64_t kNeededBytes = std::uint64_t{4} << 20;
-
-/// mkdir -p, 0700: what is created for a login is nobody else's to read.
-Result<void> create_directories(const std::string& path) {
-  for (std::size_t i = 1; i <= path.size(); ++i) {
-    if (i != path.size() && path[i] != '/') continue;
-    if (::mkdir(path.substr(0, i).c_str(), 0700) != 0 && errno != EEXIST) {
-      return system_error(errno, "create the store " + path.substr(0, i));
-    }
-  }
-  return Done{};
-}
+// Another session's capture takes well under this.
+constexpr Milliseconds kLockWait{5000};
 
 /// A store that goes with the container is refused, or warned about where somebody may have meant it.
 Result<void> check_persistence(const std::string& path, bool allow_ephemeral,
@@ -98,7 +92,7 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
   if (!in_container || options.allow_ephemeral) {
     if (auto created = create_directories(path); !created) return created.error();
   }
-  auto store = store::Store::open(path);
+  auto store = open_to_write(path, options.storing);
   if (!store) return store.error();
 
   SetupStore found{std::move(*store), in_container, host_side_of(path, environment),
@@ -107,6 +101,12 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
     // The documented way to try a login out: `-v DIR:/home/node/.claude:ro`. Nobody expects a capture there.
     if (!found.at_home || fit.error().kind != ErrorKind::read_only) return fit.error();
     found.read_only = true;
+  }
+  // A copy is said, or taken over, before anybody logs in.
+  if (!found.read_only && (options.storing.options.adopt || !store::check_identity(found.store))) {
+    const auto lock = store::Lock::acquire(found.store, "store", "setup", kLockWait);
+    if (!lock) return lock.error();
+    if (auto settled = settle_identity(found.store, options.storing, *lock); !settled) return settled.error();
   }
   // What cannot be read cannot be judged, and a new login would not be allowed to replace it.
   const store::Inspection before = store::inspect(path, unix_now());

@@ -8,6 +8,8 @@
 #include <charconv>
 #include <functional>
 
+#include "base/text.h"
+
 namespace claude_init::options {
 namespace {
 
@@ -194,6 +196,65 @@ void add_renewal(CLI::App& app, Renewal& renewal) {
       ->type_name("WORDS");
 }
 
+void add_refresh_token(CLI::App& app, store::RefreshToken& target) {
+  using store::RefreshToken;
+  add_choice<RefreshToken>(app, "--refresh-token", target,
+                           {{"withhold", RefreshToken::withhold}, {"copy", RefreshToken::copy}},
+                           "withhold: the copy cannot renew, nor log anyone out; copy (default withhold)");
+}
+
+/// A whole number from `least` to `most`.
+template <class Number>
+CLI::Option* add_number(CLI::App& app, const std::string& name, Number& target, Number least, Number most,
+                        const std::string& help) {
+  return add(app, name, help,
+             [&target, least, most](const std::string& text) -> Result<void> {
+               Number value = 0;
+               const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+               if (ec != std::errc{} || end != text.data() + text.size() || value < least || value > most) {
+                 return make_error(ErrorKind::usage, fmt::format("'{}' is not possible", text),
+                                   fmt::format("write a whole number from {} to {}", least, most));
+               }
+               target = value;
+               return Done{};
+             })
+      ->type_name("N");
+}
+
+void add_limits(CLI::App& app, store::Limits& limits) {
+  add(app, "--max-bytes", "refuse a state that is larger (default 16G)",
+      [&](const std::string& text) -> Result<void> {
+        const auto parsed = parse_bytes(text);
+        if (!parsed) return parsed.error();
+        limits.max_bytes = *parsed;
+        return Done{};
+      })
+      ->type_name("SIZE");
+  add_number<std::uint64_t>(app, "--max-files", limits.max_files, 1, 1'000'000'000,
+                            "refuse a state of more files and directories (default 2000000)");
+  add_number<unsigned>(app, "--max-depth", limits.max_depth, 1, 1000,
+                       "refuse a state whose directories are deeper (default 128)");
+}
+
+void add_storing(CLI::App& app, Storing& storing) {
+  using store::Access;
+  using store::Locking;
+  add_text(app, "--store-owner", storing.owner,
+           "NAME or UID[:GID] that the store belongs to (default: whom its directory belongs to)")
+      ->type_name("USER");
+  add_choice<Access>(app, "--store-mode", storing.options.access,
+                     {{"private", Access::private_only}, {"group", Access::group}},
+                     "private: 0700/0600; group: 2750/0640 (default: group if its directory is setgid)");
+  add_number<unsigned>(app, "--keep-generations", storing.keep_generations, 1, 1000,
+                       "how many earlier logins the store keeps (default 5)");
+  add_choice<Locking>(
+      app, "--locking", storing.options.locking,
+      {{"auto", Locking::automatic}, {"flock", Locking::flock}, {"lease", Locking::lease}},
+      "how a new store is locked; auto: a lease on network file systems, else flock (default auto)");
+  add_flag(app, "--adopt", storing.options.adopt,
+           "the store was copied or moved here and the original is not used any more: take it over");
+}
+
 constexpr const char* kStoreHelp =
     "the store (default: /claude-auth, /auth-output, ~/.claude if it is a mount; on a host ~/.claude-hub)";
 constexpr const char* kUserHelp = "NAME or UID[:GID] to run as (default: node, when root and it exists)";
@@ -211,6 +272,8 @@ void define(CLI::App& app, Setup& setup) {
            "go on although the store would be lost with the container");
   add_checkpoint(app, setup.checkpoint);
   add_renewal(app, setup.renewal);
+  add_storing(app, setup.storing);
+  add_limits(app, setup.limits);
   add_filter(app, setup.filter);
   add_supervision(app, setup.supervision);
 }
@@ -224,10 +287,7 @@ void define(CLI::App& app, Run& run) {
   add_choice<store::Extent>(app, "--copy", run.extent,
                             {{"all", store::Extent::all}, {"login", store::Extent::login}},
                             "all: the whole state; login: the login and the settings (default all)");
-  add_choice<store::RefreshToken>(
-      app, "--refresh-token", run.refresh_token,
-      {{"withhold", store::RefreshToken::withhold}, {"copy", store::RefreshToken::copy}},
-      "withhold: the copy cannot renew, nor log anyone out; copy (default withhold)");
+  add_refresh_token(app, run.refresh_token);
   add_choice<std::optional<Persist>>(
       app, "--persist", run.persist, {{"none", Persist::none}, {"sessions", Persist::sessions}},
       "sessions: what the run adds to them is saved, for `claude --continue` (default none)");
@@ -240,6 +300,8 @@ void define(CLI::App& app, Run& run) {
            "let the command gain privileges (sudo, setuid programs)");
   add_flag(app, "--exec", run.exec, "replace claude-init by the command instead of supervising it");
   add_checkpoint(app, run.checkpoint);
+  add_storing(app, run.storing);
+  add_limits(app, run.limits);
   add_filter(app, run.filter);
   add_supervision(app, run.supervision);
 }
@@ -248,6 +310,33 @@ void define(CLI::App& app, Health& health) {
   add_text(app, "--store", health.store, kStoreHelp)->type_name("DIR");
   add_text(app, "--user", health.user, kUserHelp)->type_name("USER");
   add_flag(app, "--json", health.json, "the same for machines");
+}
+
+void define(CLI::App& app, Capture& capture) {
+  add_text(app, "--from", capture.from, "the configuration directory to capture: ~/.claude, a copy of one")
+      ->type_name("DIR");
+  add_text(app, "--store", capture.store, kStoreHelp)->type_name("DIR");
+  add_flag(app, "--delete", capture.delete_missing,
+           "delete from the store what DIR does not have (never a login; nothing if DIR is empty)");
+  add_storing(app, capture.storing);
+  add_limits(app, capture.limits);
+  add_filter(app, capture.filter);
+}
+
+void define(CLI::App& app, Restore& restore) {
+  add_text(app, "--store", restore.store, kStoreHelp)->type_name("DIR");
+  add_text(app, "--to", restore.to, "the configuration directory to fill: ~/.claude, $CLAUDE_CONFIG_DIR")
+      ->type_name("DIR");
+  add_number<unsigned>(app, "--generation", restore.generation, 1, 1'000'000'000,
+                       "an earlier login and its settings, by the number that history shows");
+  add_refresh_token(app, restore.refresh_token);
+  add_limits(app, restore.limits);
+  add_filter(app, restore.filter);
+}
+
+void define(CLI::App& app, History& history) {
+  add_text(app, "--store", history.store, kStoreHelp)->type_name("DIR");
+  add_flag(app, "--json", history.json, "the same for machines");
 }
 
 void define(CLI::App& app, Logging& logging) {

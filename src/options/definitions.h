@@ -12,6 +12,9 @@ void define(CLI::App& app, Init& init);
 void define(CLI::App& app, Setup& setup);
 void define(CLI::App& app, Run& run);
 void define(CLI::App& app, Health& health);
+void define(CLI::App& app, Capture& capture);
+void define(CLI::App& app, Restore& restore);
+void define(CLI::App& app, History& history);
 void define(CLI::App& app, Logging& logging);
 
 }  // namespace claude_init::options

@@ -9,8 +9,11 @@
 #include "base/time.h"
 #include "log/log.h"
 #include "options/environment.h"
+#include "store/generations.h"
 #include "store/layout.h"
+#include "store/plan.h"
 #include "store/restore.h"
+#include "store/store.h"
 #include "supervise/supervisor.h"
 
 /// The command line and the environment as plain, checked structures: one for each subcommand. Each option
@@ -37,12 +40,21 @@ struct Init {
   std::vector<std::string> command;  // never empty
 };
 
+/// How a store is written to.
+struct Storing {
+  store::StoreOptions options;
+  std::string owner;  // NAME or UID[:GID]; "" = the root's
+  unsigned keep_generations = store::kKeepGenerations;
+};
+
 struct Setup {
   std::string store;  // "" = found as commands/store_path.h says
   std::string user;   // "" = node when root and it exists
   bool allow_ephemeral = false;
   Milliseconds checkpoint = kCheckpoint;
   Renewal renewal;
+  Storing storing;
+  store::Limits limits;
   store::Filter filter;
   supervise::Options supervision;
   std::vector<std::string> command;  // empty = an interactive shell with a greeting
@@ -63,6 +75,8 @@ struct Run {
   bool allow_no_login = false;
   bool new_privileges = false;  // --new-privileges: no PR_SET_NO_NEW_PRIVS
   bool exec = false;
+  Storing storing;
+  store::Limits limits;
   store::Filter filter;
   supervise::Options supervision;
   std::vector<std::string> command;  // never empty: `claude` by default
@@ -77,7 +91,30 @@ struct Health {
   bool json = false;
 };
 
-using Subcommand = std::variant<Init, Setup, Run, Health>;
+struct Capture {
+  std::string store;
+  std::string from;  // never empty
+  bool delete_missing = false;
+  Storing storing;
+  store::Limits limits;
+  store::Filter filter;
+};
+
+struct Restore {
+  std::string store;
+  std::string to;           // never empty
+  unsigned generation = 0;  // 0 = what the store has now
+  store::RefreshToken refresh_token = store::RefreshToken::withhold;
+  store::Limits limits;
+  store::Filter filter;
+};
+
+struct History {
+  std::string store;
+  bool json = false;
+};
+
+using Subcommand = std::variant<Init, Setup, Run, Health, Capture, Restore, History>;
 
 struct CommandLine {
   Logging logging;

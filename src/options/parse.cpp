@@ -24,6 +24,9 @@ Usage: claude-init SUBCOMMAND [OPTIONS] [--] [COMMAND...]
            terminal, captures the login and everything else at the end
   run      run the CLI on a private working copy of the store's state, with privileges dropped
   health   say whether the login can be used, until when, and what to do if not
+  capture  save a configuration directory in a store, once
+  restore  put a store's state into a configuration directory, once
+  history  list the logins that a store has had
   init     supervise a command as PID 1, and nothing else
 
 If COMMAND begins with "-", `claude` is put before it. Each option --some-name can be set by the variable
@@ -188,9 +191,30 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
         {"health", "Says whether the login can be used, until when, and what to do if not.", false}, words,
         {});
   }
-  const std::string guess = closest(name, {"init", "setup", "run", "health"});
+  if (name == "capture") {
+    return parse_as<Capture>(
+        {"capture", "Saves the state in a configuration directory in a store. Loses nothing that is better.",
+         false},
+        words, [](Capture& capture, std::vector<std::string>) -> std::string {
+          return capture.from.empty() ? "what is to be captured? write --from DIR" : "";
+        });
+  }
+  if (name == "restore") {
+    return parse_as<Restore>(
+        {"restore", "Puts the state of a store, or an earlier login, into a configuration directory.", false},
+        words, [](Restore& restore, std::vector<std::string>) -> std::string {
+          return restore.to.empty() ? "where to? write --to DIR" : "";
+        });
+  }
+  if (name == "history") {
+    return parse_as<History>(
+        {"history", "Lists the logins that a store has had, with their deadlines. Shows no secret.", false},
+        words, {});
+  }
+  const std::string guess =
+      closest(name, {"init", "setup", "run", "health", "capture", "restore", "history"});
   return refusal("", fmt::format("there is no subcommand '{}'", name) +
-                         (guess.empty() ? "; write init, setup, run or health"
+                         (guess.empty() ? "; write init, setup, run, health, capture, restore or history"
                                         : fmt::format("; did you mean '{}'?", guess)));
 }
 

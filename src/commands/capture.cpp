@@ -1,0 +1,116 @@
+#include "store/capture.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <chrono>
+
+#include "base/text.h"
+#include "commands/commands.h"
+#include "commands/console.h"
+#include "commands/progress_line.h"
+#include "commands/setup_report.h"
+#include "commands/store_access.h"
+#include "commands/store_path.h"
+#include "fs/open.h"
+#include "log/log.h"
+#include "options/exit_status.h"
+#include "store/lock.h"
+
+namespace claude_init::commands {
+namespace {
+
+// A person, or a script, has asked for it: somebody else's capture of a large state is worth waiting for.
+constexpr Milliseconds kLockWait{60'000};
+
+/// What became of the login, for the person; the status that says the same.
+int report_login(const Console& console, const std::string& store, const login::Verdict& verdict) {
+  switch (verdict.choice) {
+    case login::Choice::take:
+      if (verdict.account_changed) console.warning("This login is of another account than the one before.");
+      console.good(fmt::format("Saved the login in {}.", printable(store)));
+      return kExitOk;
+    case login::Choice::same:
+      console.good(fmt::format("{} has this login already.", printable(store)));
+      return kExitOk;
+    case login::Choice::keep_store:
+      if (verdict.source_state == login::State::missing) {
+        console.text(fmt::format("There is no login to capture; the one in {} was kept.", printable(store)));
+        return kExitOk;
+      }
+      console.warning(fmt::format("The login was not captured, the one in {} was kept: {}.", printable(store),
+                                  verdict.reason));
+      return exit_status_of(verdict);
+    case login::Choice::nothing:
+      console.warning(fmt::format("No login was captured: it is {}.", login::name_of(verdict.source_state)));
+      return exit_status_of(verdict.source_state);
+  }
+  return kExitInternal;
+}
+
+/// A home directory named instead of the directory in it.
+Result<void> check_is_configuration(const Directory& from) {
+  struct stat st {};
+  const std::string inner = fs::join(from.path, ".claude");
+  const std::string login = fs::join(from.path, store::kCredentials);
+  if (::lstat(login.c_str(), &st) == 0 || ::stat(inner.c_str(), &st) != 0 || !S_ISDIR(st.st_mode))
+    return Done{};
+  return make_error(ErrorKind::usage,
+                    printable(from.path) + " is not a configuration directory, but has one in it",
+                    "write --from " + shell_quote(inner));
+}
+
+}  // namespace
+
+/// 1. The source and the store: two directories that have nothing to do with each other.
+/// 2. The store can be written, and is ours for the moment.
+/// 3. Capture, and tell.
+int capture_command(const options::Capture& options, const options::Environment& environment) {
+  const Console console(is_plain(environment));
+  // 1.
+  const std::string path = choose_store(options.store, environment.get("HOME"), environment);
+  const auto from = named_directory("--from", options.from, path);
+  if (!from) return refuse(console, from.error(), kExitUsage);
+  if (!from->exists) {
+    return refuse(console,
+                  make_error(ErrorKind::usage, "--from " + printable(options.from) + " is not there",
+                             "name a directory that is there"),
+                  kExitUsage);
+  }
+  if (const auto is = check_is_configuration(*from); !is) return refuse(console, is.error(), kExitUsage);
+  // 2.
+  if (const auto made = create_directories(path); !made)
+    return refuse(console, made.error(), exit_status_of(made.error()));
+  auto store = open_to_write(path, options.storing);
+  if (!store) return refuse(console, store.error(), exit_status_of(store.error()));
+  if (const auto fit = store->prepare(0); !fit)
+    return refuse(console, fit.error(), exit_status_of(fit.error()));
+  const auto lock = store::Lock::acquire(*store, "store", "capture", kLockWait);
+  if (!lock) return refuse(console, lock.error(), exit_status_of(lock.error()));
+  if (const auto settled = settle_identity(*store, options.storing, *lock); !settled)
+    return refuse(console, settled.error(), exit_status_of(settled.error()));
+  // 3.
+  store::CaptureOptions capture;
+  capture.filter = options.filter;
+  capture.limits = options.limits;
+  capture.delete_missing = options.delete_missing ? store::Deletions::all : store::Deletions::none;
+  capture.keep_generations = options.storing.keep_generations;
+  const SteadyTime start = std::chrono::steady_clock::now();
+  auto report = [&] {
+    ProgressLine progress("capturing", is_plain(environment));
+    capture.progress = progress.callback();
+    return store::capture(state_in(from->path), from->owner, *store, *lock, capture);
+  }();
+  if (!report) return refuse(console, report.error(), exit_status_of(report.error()));
+  log::info("captured", {{"store", path},
+                         {"added", report->added},
+                         {"changed", report->changed},
+                         {"deleted", report->deleted},
+                         {"bytes", report->bytes},
+                         {"took", took_since(start)}});
+  const int status = report_login(console, path, report->login);
+  report_files(console, *report);
+  return status;
+}
+
+}  // namespace claude_init::commands

@@ -1,0 +1,92 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/output.h"
+#include "base/text.h"
+#include "commands/commands.h"
+#include "commands/console.h"
+#include "commands/store_access.h"
+#include "commands/store_path.h"
+#include "options/exit_status.h"
+#include "store/generations.h"
+
+namespace claude_init::commands {
+namespace {
+
+using nlohmann::ordered_json;
+using store::Generation;
+
+// Who reads it may be slow (a pager); who does not read it has the exit status.
+constexpr Milliseconds kPatience{60'000};
+
+ordered_json deadline(std::optional<UnixMs> time) {
+  return time ? ordered_json(format_iso8601(*time)) : ordered_json();
+}
+
+std::optional<UnixMs> access_until(const Generation& generation) {
+  if (!generation.login || generation.login->expires_at == 0) return std::nullopt;
+  return generation.login->expires_at;
+}
+
+std::optional<UnixMs> login_until(const Generation& generation) {
+  return generation.login ? generation.login->refresh_expires_at : std::nullopt;
+}
+
+std::string as_json(const std::string& store, const std::vector<Generation>& generations) {
+  ordered_json list = ordered_json::array();
+  for (const Generation& generation : generations) {
+    list.push_back({{"generation", generation.number},
+                    {"saved", format_iso8601(generation.at)},
+                    {"reason", generation.reason},
+                    {"account", generation.account},
+                    {"state", login::name_of(generation.state)},
+                    {"accessExpiresAt", deadline(access_until(generation))},
+                    {"loginExpiresAt", deadline(login_until(generation))},
+                    {"refreshToken", generation.login && generation.login->has_refresh_token}});
+  }
+  const ordered_json out{{"store", store}, {"generations", std::move(list)}};
+  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + '\n';
+}
+
+/// What stands where the time is not known.
+std::string utc_or(std::optional<UnixMs> time, const char* unknown) {
+  return time ? format_utc(*time) : unknown;
+}
+
+std::string as_text(const std::string& store, const std::vector<Generation>& generations) {
+  if (generations.empty()) return fmt::format("{} keeps no earlier logins yet.\n", printable(store));
+  std::size_t widest = std::string_view("ACCOUNT").size();
+  for (const Generation& generation : generations)
+    widest = std::max(widest, printable(generation.account).size());
+  std::string text = fmt::format("{:>4}  {:<20}  {:<10}  {:<9}  {:<{}}  {:<20}  {}\n", "NO.", "SAVED",
+                                 "REASON", "STATE", "ACCOUNT", widest, "ACCESS UNTIL", "LOGIN UNTIL");
+  for (const Generation& generation : generations) {
+    text += fmt::format(
+        "{:>4}  {:<20}  {:<10}  {:<9}  {:<{}}  {:<20}  {}\n", generation.number, format_utc(generation.at),
+        printable(generation.reason), login::name_of(generation.state),
+        generation.account.empty() ? "-" : printable(generation.account), widest,
+        utc_or(access_until(generation), "-"), utc_or(login_until(generation), "not written down"));
+  }
+  return text + fmt::format("\nBring one back: claude-init restore --store {} --to DIR --generation NO\n",
+                            shell_quote(store));
+}
+
+}  // namespace
+
+/// The logins that the store has had, newest last.
+int history_command(const options::History& options, const options::Environment& environment) {
+  const Console console(is_plain(environment));
+  const std::string path = choose_store(options.store, environment.get("HOME"), environment);
+  const auto store = store::Store::open(path);
+  if (!store) return refuse(console, store.error(), exit_status_of(store.error()));
+  const auto generations = store::list_generations(*store, unix_now());
+  if (!generations) return refuse(console, generations.error(), exit_status_of(generations.error()));
+  write_to_reader(STDOUT_FILENO, options.json ? as_json(path, *generations) : as_text(path, *generations),
+                  kPatience);
+  return kExitOk;
+}
+
+}  // namespace claude_init::commands

@@ -1,0 +1,86 @@
+#include "store/restore.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <optional>
+
+#include "base/text.h"
+#include "commands/commands.h"
+#include "commands/console.h"
+#include "commands/progress_line.h"
+#include "commands/store_access.h"
+#include "commands/store_path.h"
+#include "log/log.h"
+#include "options/exit_status.h"
+#include "store/generations.h"
+
+namespace claude_init::commands {
+namespace {
+
+store::RestoreOptions restore_options(const options::Restore& options) {
+  store::RestoreOptions restore;
+  restore.refresh_token = options.refresh_token;
+  restore.filter = options.filter;
+  restore.limits = options.limits;
+  // Who asks for an earlier login by its number wants that one.
+  restore.keep_better_login = options.generation == 0;
+  if (options.generation != 0) restore.extent = store::Extent::login;
+  return restore;
+}
+
+void report(const Console& console, const store::RestoreReport& restored, const options::Restore& options,
+            const std::string& to) {
+  console.good(fmt::format("Restored {} files ({}) to {}.", restored.files, format_bytes(restored.bytes),
+                           printable(to)));
+  for (const auto& skipped : restored.skipped)
+    console.warning(fmt::format("not restored: {}: {}", printable(skipped.path), skipped.reason));
+  if (options.refresh_token == store::RefreshToken::withhold) {
+    console.text(
+        "The login is without its refresh token, so it cannot be renewed there, nor log anybody out "
+        "(--refresh-token=copy hands it on).");
+  }
+}
+
+}  // namespace
+
+/// 1. The store and the target: two directories that have nothing to do with each other.
+/// 2. What the store has now, or an earlier login.
+/// 3. Restore as the target's owner, and tell.
+int restore_command(const options::Restore& options, const options::Environment& environment) {
+  const Console console(is_plain(environment));
+  // 1.
+  const std::string path = choose_store(options.store, environment.get("HOME"), environment);
+  auto store = store::Store::open(path);
+  if (!store) return refuse(console, store.error(), exit_status_of(store.error()));
+  const auto to = named_directory("--to", options.to, path);
+  if (!to) return refuse(console, to.error(), kExitUsage);
+  // 2.
+  if (options.generation != 0) {
+    auto earlier = store::open_generation(*store, options.generation);
+    if (!earlier) {
+      Error error = earlier.error();
+      error.remedy = "claude-init history --store " + shell_quote(path) + " lists those there are";
+      return refuse(console, error, kExitUsage);
+    }
+    store = std::move(*earlier);
+  }
+  // 3.
+  store::RestoreOptions restore = restore_options(options);
+  const SteadyTime start = std::chrono::steady_clock::now();
+  const auto restored = [&] {
+    ProgressLine progress("restoring", is_plain(environment));
+    restore.progress = progress.callback();
+    return store::restore(*store, state_in(to->path), to->owner, restore);
+  }();
+  if (!restored) return refuse(console, restored.error(), exit_status_of(restored.error()));
+  log::info("restored", {{"store", path},
+                         {"to", to->path},
+                         {"files", restored->files},
+                         {"bytes", restored->bytes},
+                         {"took", took_since(start)}});
+  report(console, *restored, options, to->path);
+  return kExitOk;
+}
+
+}  // namespace claude_init::commands

@@ -1,0 +1,282 @@
+"""capture, restore and history: a store by hand."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+from harness import BINARY, PATIENCE, eventually
+from test_sessions import login
+
+
+class Place:
+    """A home with a configuration directory, and a store."""
+
+    def __init__(self, path):
+        self.path, self.home, self.store = path, path / "home", path / "store"
+        self.config = self.home / ".claude"
+        self.config.mkdir(parents=True, mode=0o700)
+        self.environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.home)}
+
+    def run(self, *words, **variables):
+        """Exit status, standard output, standard error."""
+        done = subprocess.run([BINARY, *map(str, words)], env={**self.environment, **variables}, capture_output=True,
+                              text=True, timeout=120, stdin=subprocess.DEVNULL)
+        return done.returncode, done.stdout, done.stderr
+
+    def capture(self, *words):
+        return self.run("capture", "--from", self.config, "--store", self.store, *words)
+
+    def fill(self, name="a", **more):
+        (self.config / ".credentials.json").write_text(login(name, **more))
+        (self.config / "projects").mkdir(exist_ok=True)
+        (self.config / "projects/x.jsonl").write_text("one\n")
+        (self.home / ".claude.json").write_text('{"hasCompletedOnboarding":true}')
+
+    def stored(self):
+        return json.loads((self.store / ".credentials.json").read_text())["claudeAiOauth"]
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+def test_a_state_goes_into_a_store_and_back(place):
+    place.fill()
+    status, _, err = place.capture()
+    assert status == 0, err
+    assert place.stored()["refreshToken"].endswith("FAKEa")
+    assert (place.store / ".claude.json").exists(), "it lies beside ~/.claude, and in the store inside"
+    status, _, err = place.run("restore", "--store", place.store, "--to", place.path / "new")
+    assert status == 0, err
+    restored = json.loads((place.path / "new/.credentials.json").read_text())["claudeAiOauth"]
+    assert "refreshToken" not in restored and "refresh token" in err
+    assert (place.path / "new/projects/x.jsonl").read_text() == "one\n"
+    assert (place.path / "new/.claude.json").exists()
+
+
+def test_the_refresh_token_is_handed_on_only_where_that_is_asked_for(place):
+    place.fill()
+    assert place.capture()[0] == 0
+    to = place.path / "new"
+    status, _, err = place.run("restore", "--store", place.store, "--to", to, "--refresh-token=copy")
+    assert status == 0, err
+    assert (to / ".credentials.json").read_text() == (place.config / ".credentials.json").read_text()
+
+
+def test_a_home_directorys_settings_go_back_beside_it(place):
+    place.fill()
+    assert place.capture()[0] == 0
+    (place.path / "other").mkdir()
+    assert place.run("restore", "--store", place.store, "--to", place.path / "other/.claude")[0] == 0
+    assert (place.path / "other/.claude.json").exists()
+    assert not (place.path / "other/.claude/.claude.json").exists()
+
+
+def test_a_plain_copy_of_a_configuration_directory_is_migrated(place):
+    hub = place.path / "claude-hub"
+    hub.mkdir()
+    (hub / ".credentials.json").write_text(login("hub"))
+    (hub / ".claude.json").write_text('{"inside":1}')
+    (place.path / ".claude.json").write_text('{"somebody":"else"}')
+    status, _, err = place.run("capture", "--from", hub, "--store", place.store)
+    assert status == 0, err
+    assert place.stored()["accessToken"].endswith("FAKEhub")
+    assert json.loads((place.store / ".claude.json").read_text()) == {"inside": 1}
+
+
+def test_a_worse_login_is_kept_out_with_a_status_of_its_own_and_the_rest_is_captured(place):
+    place.fill()
+    assert place.capture()[0] == 0
+    for number, (worse, expected) in enumerate([(login("older", left=60), 76), (login("other", left=9000, account="2"), 76),
+                                                (login("spent", left=9000, refresh=False), 76), ("", 65)]):
+        (place.config / ".credentials.json").write_text(worse)
+        (place.config / f"projects/{number}").write_text("two\n")
+        status, _, err = place.capture()
+        assert status == expected, err
+        assert "was kept" in err
+        assert place.stored()["accessToken"].endswith("FAKEa")
+        assert (place.store / f"projects/{number}").exists()
+
+
+def test_an_empty_source_loses_nothing(place):
+    place.fill()
+    assert place.capture()[0] == 0
+    before = sorted(str(path) for path in place.store.rglob("*") if ".claude-init" not in path.parts)
+    empty = place.path / "empty"
+    empty.mkdir()
+    for words in ([], ["--delete"]):
+        status, _, err = place.run("capture", "--from", empty, "--store", place.store, *words)
+        assert status == 0, err
+        assert sorted(str(path) for path in place.store.rglob("*") if ".claude-init" not in path.parts) == before
+
+
+def test_only_delete_deletes_and_never_a_login(place):
+    place.fill()
+    assert place.capture()[0] == 0
+    (place.config / "projects/x.jsonl").unlink()
+    (place.config / "projects/z.jsonl").write_text("three\n")
+    (place.config / ".credentials.json").unlink()
+    assert place.capture()[0] == 0
+    assert (place.store / "projects/x.jsonl").exists()
+    status, _, err = place.capture("--delete")
+    assert status == 0, err
+    assert not (place.store / "projects/x.jsonl").exists()
+    assert place.stored()["accessToken"].endswith("FAKEa")
+
+
+def test_nonsense_is_refused_and_says_what_to_do(place):
+    place.fill()
+    assert place.capture()[0] == 0
+    (place.path / "file").write_text("x")
+    inside = place.store / "inside"
+    inside.mkdir()
+    for words, expected in [
+            (["capture"], "write --from"),
+            (["restore"], "write --to"),
+            (["capture", "--from", place.store, "--store", place.store], "same directory"),
+            (["capture", "--from", inside, "--store", place.store], "one lies in the other"),
+            (["restore", "--to", inside, "--store", place.store], "one lies in the other"),
+            (["capture", "--from", place.home, "--store", place.config], "one lies in the other"),
+            (["capture", "--from", place.path / "none", "--store", place.store], "is not there"),
+            (["capture", "--from", place.path / "file", "--store", place.store], "is not a directory"),
+            (["restore", "--to", place.path / "file", "--store", place.store], "is not a directory"),
+            (["restore", "--to", place.path / "a/b", "--store", place.store], "a directory that is there"),
+            (["capture", "--from", place.home, "--store", place.store], "--from"),
+            (["restore", "--to", place.path / "x", "--store", place.store, "--generation", "99"], "history"),
+            (["capture", "--from", place.config, "--store", place.store, "--max-bytes", "many"], "16G"),
+            (["capture", "--from", place.config, "--store", place.store, "--keep-generations", "0"], "from 1"),
+            (["capture", "--from", place.config, "--store", place.store, "--locking", "magic"], "flock or lease"),
+            (["capture", "--from", place.config, "--store", place.store, "word"], "takes no command")]:
+        status, _, err = place.run(*words)
+        assert status == 64, (words, err)
+        assert expected in err, words
+    assert place.run("restore", "--store", place.path / "none", "--to", place.path / "x")[0] == 66
+    assert not (place.path / "x").exists()
+
+
+def test_limits_end_in_a_message_and_an_untouched_store(place):
+    place.fill()
+    (place.config / "big").write_bytes(b"x" * 100_000)
+    for words in (["--max-bytes", "50K"], ["--max-files", "2"], ["--max-depth", "1"]):
+        deep = place.config / "projects/a/b"
+        deep.mkdir(parents=True, exist_ok=True)
+        (deep / "file").write_text("x")
+        status, _, err = place.capture(*words)
+        assert status == 71, (words, err)
+        assert not (place.store / "big").exists() and not (place.store / "projects").exists()
+
+
+def test_history_lists_logins_with_their_deadlines_and_without_secrets(place):
+    for name, left in (("a", 3600), ("b", 7200)):
+        place.fill(name, left=left)
+        assert place.capture()[0] == 0
+    status, out, err = place.run("history", "--store", place.store)
+    assert status == 0, err
+    assert "capture" in out and "UTC" in out
+    status, text, err = place.run("history", "--store", place.store, "--json")
+    assert status == 0, err
+    generations = json.loads(text)["generations"]
+    assert len(generations) >= 2 and generations[-1]["state"] == "usable" and generations[-1]["accessExpiresAt"]
+    assert "FAKE" not in out + text
+    first = generations[-2]["generation"]
+    status, _, err = place.run("restore", "--store", place.store, "--to", place.path / "old", "--generation", first)
+    assert status == 0, err
+    assert "FAKEa" in (place.path / "old/.credentials.json").read_text()
+    assert "refreshToken" not in (place.path / "old/.credentials.json").read_text()
+    assert place.stored()["accessToken"].endswith("FAKEb")
+
+
+def test_no_more_generations_are_kept_than_asked_for(place):
+    for number in range(4):
+        place.fill(f"n{number}", left=3600 + number)
+        assert place.capture("--keep-generations", 2)[0] == 0
+    _, text, _ = place.run("history", "--store", place.store, "--json")
+    assert len(json.loads(text)["generations"]) == 2
+
+
+def test_a_copied_store_takes_captures_says_so_and_is_taken_over(place):
+    place.fill()
+    assert place.capture()[0] == 0
+    copy = place.path / "copy"
+    subprocess.run(["cp", "-a", place.store, copy], check=True)
+    words = ["capture", "--from", place.config, "--store", copy]
+    status, _, err = place.run(*words)
+    assert status == 0 and "is a copy" in err and "--adopt" in err
+    status, _, err = place.run(*words, "--adopt")
+    assert status == 0 and "is a copy" not in err
+    status, _, err = place.run(*words)
+    assert status == 0 and "is a copy" not in err
+
+
+def test_owner_and_modes_of_a_store(place):
+    place.fill()
+    assert place.capture("--store-mode", "group", "--store-owner", "1000:1001")[0] == 0
+    for path, mode in ((place.store, 0o2750), (place.store / ".credentials.json", 0o640)):
+        found = path.stat()
+        assert (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (mode, 1000, 1001), path
+    status, _, err = place.capture("--store-owner", "nobody-of-that-name")
+    assert status == 64, err
+
+
+def test_each_option_has_a_variable(place):
+    place.fill()
+    status, _, err = place.run("capture", CLAUDE_INIT_FROM=str(place.config), CLAUDE_INIT_STORE=str(place.store))
+    assert status == 0, err
+    status, out, err = place.run("history", CLAUDE_INIT_STORE=str(place.store), CLAUDE_INIT_JSON="1")
+    assert status == 0 and json.loads(out), err
+
+
+def on_a_terminal(place, *words, pause=0.0):
+    """What the command shows on a terminal; it is stopped for a while as soon as it runs."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(BINARY, [BINARY, *map(str, words)], place.environment)
+    if pause:
+        eventually(lambda: list(place.store.glob(".claude-init/stage/*")) or os.waitpid(pid, os.WNOHANG)[0],
+                   "the stage")
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(pause)
+        os.kill(pid, signal.SIGCONT)
+    shown = b""
+    end = time.monotonic() + 4 * PATIENCE
+    while True:
+        assert select.select([terminal], [], [], max(0, end - time.monotonic()))[0], shown
+        try:
+            data = os.read(terminal, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        shown += data
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, shown
+    return shown.decode()
+
+
+def test_on_a_terminal_what_takes_long_shows_its_progress_and_clears_it(place):
+    place.environment["TERM"] = "xterm"
+    place.fill()
+    (place.config / "projects/many").mkdir()
+    for number in range(3000):
+        (place.config / f"projects/many/{number}").write_text("x")
+    shown = on_a_terminal(place, "capture", "--from", place.config, "--store", place.store, pause=1.2)
+    lines = re.findall(r"\r\x1b\[K(capturing: \d+ of \d+ files, [^\r]*)", shown)
+    assert lines, shown[-500:]
+    assert "/s" in lines[-1] and "left" in lines[0]
+    rest = shown[shown.rindex("capturing: "):]
+    assert "\r\x1b[K" in rest, "it is cleared"
+
+
+def test_elsewhere_there_is_one_line_in_the_log(place):
+    place.fill()
+    status, out, err = place.capture("--log-level", "info")
+    assert status == 0 and out == ""
+    assert len([line for line in err.splitlines() if "captured" in line and "took=" in line]) == 1
+    assert "\x1b" not in err
