@@ -39,8 +39,12 @@ int refuse(const Console& console, const Error& error) {
   return exit_status_of(error);
 }
 
-store::CaptureOptions capture_options(const options::Setup& options, const Session& session) {
+/// What the person has deleted is deleted in the store, at the end.
+store::CaptureOptions capture_options(const options::Setup& options, Session& session) {
   store::CaptureOptions capture;
+  capture.delete_missing = store::Deletions::proven;
+  capture.baseline = &session.baseline;
+  capture.reason = "setup";
   capture.filter = options.filter;
   capture.limits = options.limits;
   capture.keep_generations = options.storing.keep_generations;
@@ -67,7 +71,7 @@ supervise::Command session_command(const options::Setup& options, const options:
 }
 
 Coherence::Session coherent_session(const options::Setup& options, const SetupStore& found,
-                                    const workcopy::Account& account, const Session& session,
+                                    const workcopy::Account& account, Session& session,
                                     std::optional<renew::Renewer>& renewer) {
   Coherence::Session coherent;
   if (renewer) {
@@ -87,6 +91,8 @@ Coherence::Session coherent_session(const options::Setup& options, const SetupSt
   coherent.why_not.clear();
   coherent.save = [&](const Coherence::Save& save) {
     store::CaptureOptions capture = capture_options(options, session);
+    capture.delete_missing = store::Deletions::none;
+    capture.reason = "checkpoint";
     capture.extent = save.extent;
     capture.deadline = save.deadline;
     capture.rules.given_access_token = save.given_access_token;

@@ -102,16 +102,9 @@ int tell_no_login(const Console& console, const SetupStore& store, const login::
 /// The store's login was better than the session's, and stays.
 int tell_kept(const Console& console, const SetupStore& store, const login::Verdict& verdict) {
   console.warning(fmt::format("The login in {} was kept: {}.", store.store.path(), verdict.reason));
-  switch (verdict.source_state) {
-    case login::State::missing:
-      console.text("If you logged out, the server has ended that login: run setup again and log in.");
-      return kExitNotLoggedIn;
-    case login::State::usable:
-    case login::State::renewable:
-      return exit_status_of(verdict.store_state);  // 0 where the store's works
-    default:
-      return exit_status_of(verdict.source_state);
-  }
+  if (verdict.source_state == login::State::missing)
+    console.text("If you logged out, the server has ended that login: run setup again and log in.");
+  return exit_status_of(verdict);
 }
 
 }  // namespace

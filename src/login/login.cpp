@@ -243,7 +243,10 @@ Verdict compare(std::optional<std::string_view> source, std::optional<std::strin
 
   // 1.
   if (!works(from.state)) {
-    return decide(works(to.state) ? Choice::keep_store : Choice::nothing, why_useless(from.state));
+    const bool no_scopes = from.state == State::expired && theirs.scopes.empty();
+    return decide(works(to.state) ? Choice::keep_store : Choice::nothing,
+                  no_scopes ? "the captured one has no scopes: the CLI does not count it as a login"
+                            : why_useless(from.state));
   }
   // 2.
   if (!works(to.state)) return decide(Choice::take);

@@ -23,6 +23,7 @@ enum ExitStatus : int {
   kExitStoreReadOnly = 73,
   kExitIo = 74,
   kExitStoreBusy = 75,
+  kExitLoginKeptOut = 76,  // a login that could be used was not saved: the store's is better
   kExitPermission = 77,
 };
 
@@ -31,5 +32,8 @@ enum ExitStatus : int {
 
 /// The status for a login that cannot be used; kExitOk for usable and renewable.
 [[nodiscard]] int exit_status_of(login::State state);
+
+/// The status for what became of a captured login: kExitOk where it is in the store now, else why it is not.
+[[nodiscard]] int exit_status_of(const login::Verdict& verdict);
 
 }  // namespace claude_init

@@ -50,6 +50,12 @@ int exit_status_of(login::State state) {
   return kExitInternal;
 }
 
+int exit_status_of(const login::Verdict& verdict) {
+  if (verdict.choice == login::Choice::take || verdict.choice == login::Choice::same) return kExitOk;
+  const int status = exit_status_of(verdict.source_state);
+  return status == kExitOk ? kExitLoginKeptOut : status;
+}
+
 namespace options {
 
 std::vector<std::string> complete_command(std::vector<std::string> words, std::vector<std::string> fallback) {

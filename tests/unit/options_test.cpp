@@ -129,6 +129,13 @@ TEST_CASE("every login state has the exit status that the README lists") {
   CHECK(exit_status_of(State::malformed) == 65);
   CHECK(exit_status_of(State::unreadable) == 77);
   CHECK(exit_status_of(State::no_store) == 66);
+  using login::Choice;
+  CHECK(exit_status_of(login::Verdict{.choice = Choice::take, .source_state = State::usable}) == 0);
+  CHECK(exit_status_of(login::Verdict{.choice = Choice::same, .source_state = State::missing}) == 0);
+  CHECK(exit_status_of(login::Verdict{.choice = Choice::keep_store, .source_state = State::usable}) == 76);
+  CHECK(exit_status_of(login::Verdict{.choice = Choice::keep_store, .source_state = State::renewable}) == 76);
+  CHECK(exit_status_of(login::Verdict{.choice = Choice::keep_store, .source_state = State::dead}) == 68);
+  CHECK(exit_status_of(login::Verdict{.choice = Choice::nothing, .source_state = State::empty}) == 65);
 }
 
 TEST_CASE("a child's environment is the given one with what was set") {
