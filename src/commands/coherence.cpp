@@ -32,7 +32,7 @@ Coherence::Coherence(boost::asio::io_context& io, Session session)
       checkpoint_(
           io, inotify_,
           {session_.state, session_.who, session_.filter, session_.checkpoint,
-           [this] { return save_login(Milliseconds(0)); },
+           [this] { return save_login(Milliseconds(0), {}); },
            session_.captured && session_.save ? [this] { return save_rest(); } : std::function<Saved()>()}),
       slice_(kSlice) {}
 
@@ -50,14 +50,14 @@ bool Coherence::warns_early() const {
   return !session_.save && session_.renewed == Session::Renewed::nobody_knows;
 }
 
-Result<void> Coherence::finish(Milliseconds wait) {
-  if (save_login(wait) == Saved::done || !failure_) return Done{};
+Result<void> Coherence::finish(Milliseconds wait, const Deadline& deadline) {
+  if (save_login(wait, deadline) == Saved::done || !failure_) return Done{};
   return *failure_;
 }
 
 /// 1. What the store has goes first.
 /// 2. A login that is not from there is the store's to judge; `.claude.json` beside it is captured with it.
-Coherence::Saved Coherence::save_login(Milliseconds wait) {
+Coherence::Saved Coherence::save_login(Milliseconds wait, const Deadline& deadline) {
   // 1.
   const bool made_here = follows_ && follower_.look();
   if (!made_here) said_.clear();
@@ -69,6 +69,7 @@ Coherence::Saved Coherence::save_login(Milliseconds wait) {
   }
   Save save;
   save.given_access_token = follower_.given_access_token().reveal();
+  save.deadline = deadline;
   save.wait = wait;
   const auto report = session_.save(save);
   if (!report) return failed(report.error());

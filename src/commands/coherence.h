@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "base/deadline.h"
 #include "base/result.h"
 #include "base/secret.h"
 #include "base/time.h"
@@ -26,7 +27,7 @@ class Coherence {
   struct Save {
     store::Extent extent = store::Extent::login;
     std::string_view given_access_token{};  // of the login that the session has from the store
-    SteadyTime deadline = SteadyTime::max();
+    Deadline deadline{};
     Milliseconds wait{0};  // for somebody else's capture to end
   };
   struct Session {
@@ -53,7 +54,9 @@ class Coherence {
   /// Compares both sides at once, for a session that is about to start.
   void look();
   /// What was made in the session last, into the store, waiting for others. Error: it could not be saved.
-  Result<void> finish(Milliseconds wait);
+  Result<void> finish(Milliseconds wait, const Deadline& deadline);
+  /// What was made in the session last, into the store, unless somebody else is just at it. Says what failed.
+  void save_now() { static_cast<void>(save_login(Milliseconds(0), {})); }
 
   /// A login that was made in the session is in the store.
   [[nodiscard]] bool login_saved() const { return login_saved_; }
@@ -62,7 +65,7 @@ class Coherence {
  private:
   using Saved = follow::Checkpoint::Saved;
   [[nodiscard]] bool warns_early() const;
-  [[nodiscard]] Saved save_login(Milliseconds wait);
+  [[nodiscard]] Saved save_login(Milliseconds wait, const Deadline& deadline);
   [[nodiscard]] Saved save_rest();
   [[nodiscard]] Saved failed(const Error& error);
   void saved(const store::CaptureReport& report, bool made_here);

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
@@ -11,10 +12,11 @@
 #include "commands/commands.h"
 #include "commands/console.h"
 #include "commands/health_context.h"
-#include "commands/renewal.h"
 #include "commands/progress_line.h"
+#include "commands/renewal.h"
 #include "commands/run_sessions.h"
 #include "commands/store_access.h"
+#include "commands/store_lock.h"
 #include "commands/store_path.h"
 #include "fs/identity.h"
 #include "fs/mounts.h"
@@ -25,6 +27,7 @@
 #include "store/lock.h"
 #include "store/restore.h"
 #include "store/store.h"
+#include "supervise/terminal.h"
 #include "workcopy/account.h"
 #include "workcopy/privileges.h"
 #include "workcopy/workcopy.h"
@@ -33,7 +36,6 @@ namespace claude_init::commands {
 namespace {
 
 constexpr std::uint64_t kBlock = 4096;
-constexpr Milliseconds kLockWait{2000};     // for another capture to end
 constexpr Milliseconds kRenewalWait{3000};  // for a renewal that is under way
 
 int refuse(const Error& error, int exit_status) {
@@ -207,7 +209,7 @@ Result<store::CaptureReport> save_login(const workcopy::WorkingCopy& copy, const
   auto store = store::Store::open(path, storing.options);
   if (!store) return store.error();
   if (const auto prepared = store->prepare(0); !prepared) return prepared.error();
-  const auto lock = store::Lock::acquire(*store, "store", "run", save.wait);
+  const auto lock = lock_store(*store, "run", save.wait, save.deadline);
   if (!lock) return lock.error();
   store::CaptureOptions capture;
   capture.extent = store::Extent::login;
@@ -241,6 +243,29 @@ Coherence::Session coherent_session(const options::Run& options, const store::In
   return session;
 }
 
+/// What the run has made goes where it belongs. 0, or a status of ours: then the copy has to stay.
+int save_results(const workcopy::WorkingCopy& copy, const workcopy::Account& account, Coherence& coherence,
+                 const std::optional<KeptSessions>& sessions, const Deadline& deadline) {
+  // Each for itself: when one cannot be saved the other can all the same.
+  int status = kExitOk;
+  if (const auto saved = coherence.finish(kCaptureWait, deadline); !saved) {
+    status = refuse(saved.error_with("the login stays in " + copy.root()), exit_status_of(saved.error()));
+  }
+  const auto saved = sessions ? sessions->save(copy, account, deadline) : Result<void>();
+  if (!saved) {
+    status = refuse(saved.error_with("the sessions stay in " + copy.root()), exit_status_of(saved.error()));
+  }
+  return status;
+}
+
+/// On a terminal HUP means that its window was closed: the client of `docker run -it` forwards it. Elsewhere
+/// it often means "read your configuration again", and is the command's business.
+supervise::Options supervision_of(const options::Run& options) {
+  supervise::Options supervision = options.supervision;
+  if (supervise::Terminal::open().present()) supervision.stop_signals.push_back(SIGHUP);
+  return supervision;
+}
+
 /// The account's home directory; the working copy where it has none that it can enter. "/" is what an account
 /// without passwd entry gets: no home.
 std::string home_for(const workcopy::Account& account, const workcopy::WorkingCopy& copy) {
@@ -270,29 +295,14 @@ supervise::Command command_for(const options::Run& options, options::Environment
   return command;
 }
 
-/// Saves what outlives the run, each for itself, and wipes the copy if nothing in it is needed any more.
-/// Returns the status of ours.
-int end_run(workcopy::WorkingCopy& copy, const workcopy::Account& account, Coherence& coherence,
-            const std::optional<KeptSessions>& sessions, SteadyTime deadline) {
-  int status = kExitOk;
-  if (const auto saved = coherence.finish(kLockWait); !saved) {
-    status = refuse(saved.error_with("the login stays in " + copy.root()), exit_status_of(saved.error()));
-  }
-  const auto saved = sessions ? sessions->save(copy, account, deadline) : Result<void>();
-  if (!saved) {
-    status = refuse(saved.error_with("the sessions stay in " + copy.root()), exit_status_of(saved.error()));
-  }
-  if (status == kExitOk) wipe(copy);
-  return status;
-}
-
 }  // namespace
 
 /// 1. Who to run as, and which store.
 /// 2. A login that can be used, renewed where we may, or a refusal that says what to do.
 /// 3. A working copy of the store's state, the target's own.
 /// 4. The command, as the target: instead of us, or supervised.
-/// 5. A login that was made or renewed in it is saved, and so are the sessions; nothing is left behind.
+/// 5. A login that was made or renewed in it is saved, and so are the sessions, still supervised; nothing is
+///    left behind.
 int run_command(const options::Run& options, const options::Environment& environment,
                 const supervise::Inherited& inherited) {
   // 1.
@@ -353,15 +363,17 @@ int run_command(const options::Run& options, const options::Environment& environ
   workcopy::keep_least(*account, new_privileges_of(options));
   Coherence coherence(io, coherent_session(options, inspection, *account, copy, renewer));
   coherence.start();
+  int unsaved = kExitOk;
   supervise::Hooks hooks;
   if (renewer) hooks.ending = [&renewer] { renewer->stop(); };
-  const auto outcome = supervise::supervise(loop, options.supervision, command, hooks);
-
-  // 5.
-  const SteadyTime deadline = outcome ? outcome->deadline : SteadyTime::max();
-  const int status = end_run(copy, *account, coherence, sessions, deadline);
+  hooks.save_now = [&] { coherence.save_now(); };
+  hooks.collect = [&](const Deadline& deadline) {  // 5.
+    unsaved = save_results(copy, *account, coherence, sessions, deadline);
+  };
+  const auto outcome = supervise::supervise(loop, supervision_of(options), command, hooks);
+  if (unsaved == kExitOk) wipe(copy);
   if (!outcome) return refuse(outcome.error(), kExitSystem);
-  return outcome->exit_status != 0 ? outcome->exit_status : status;
+  return outcome->exit_status != 0 ? outcome->exit_status : unsaved;
 }
 
 }  // namespace claude_init::commands

@@ -9,24 +9,15 @@
 #include <utility>
 
 #include "base/text.h"
+#include "commands/store_lock.h"
 #include "log/log.h"
-#include "store/lock.h"
 #include "store/merge.h"
 
 namespace claude_init::commands {
 namespace {
 
-// Another run's merge, or a capture of much, takes well under this.
-constexpr Milliseconds kLockWait{5000};
-
 fs::Identity identity_of(const workcopy::Account& account) {
   return {account.uid, account.gid};
-}
-
-Milliseconds wait_until(SteadyTime deadline) {
-  if (deadline == SteadyTime::max()) return kLockWait;
-  const auto left = std::chrono::duration_cast<Milliseconds>(deadline - std::chrono::steady_clock::now());
-  return std::clamp(left, Milliseconds(0), kLockWait);
 }
 
 /// Where the store itself cannot be written there is another way.
@@ -65,7 +56,7 @@ std::string KeptSessions::kind() const {
 
 void KeptSessions::save_leftovers(const workcopy::Account& account, const workcopy::Places& places) const {
   for (workcopy::WorkingCopy& dead : workcopy::take_dead_copies(account, places, kind())) {
-    const auto saved = merge(dead, account, store::Given::parse(dead.read_note()), SteadyTime::max());
+    const auto saved = merge(dead, account, store::Given::parse(dead.read_note()), {});
     if (!saved) {
       log::failure(log::Level::warn,
                    saved.error_with("the sessions of a run that died stay in " + dead.root()));
@@ -98,18 +89,18 @@ Result<void> KeptSessions::give(const workcopy::WorkingCopy& copy, const workcop
 }
 
 Result<void> KeptSessions::save(const workcopy::WorkingCopy& copy, const workcopy::Account& account,
-                                SteadyTime deadline) const {
+                                const Deadline& deadline) const {
   return merge(copy, account, given_, deadline);
 }
 
 Result<void> KeptSessions::merge(const workcopy::WorkingCopy& copy, const workcopy::Account& account,
-                                 const store::Given& given, SteadyTime deadline) const {
+                                 const store::Given& given, const Deadline& deadline) const {
   const SteadyTime start = std::chrono::steady_clock::now();
   const auto config = copy.open_config_dir();
   if (!config && config.error().number == ENOENT)
     return Done{};  // the run has removed it, or died before it was made
   if (!config) return config.error();
-  const auto lock = store::Lock::acquire(place_, "store", "sessions", wait_until(deadline));
+  const auto lock = lock_store(place_, "sessions", kCaptureWait, deadline);
   if (!lock) return lock.error();
   store::MergeOptions options;
   options.filter = what_.filter;

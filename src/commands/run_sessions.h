@@ -4,8 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "base/deadline.h"
 #include "base/result.h"
-#include "base/time.h"
 #include "options/options.h"
 #include "store/given.h"
 #include "store/restore.h"
@@ -35,15 +35,15 @@ class KeptSessions {
   /// Gives them to a copy that has the rest of its state, and remembers what that was, there too.
   [[nodiscard]] Result<void> give(const workcopy::WorkingCopy& copy, const workcopy::Account& account);
 
-  /// Saves what the run has added; what is not done by `deadline` is an error too. Nothing of the copy is
-  /// touched: when it stays, the next run that keeps its sessions here saves them.
+  /// Saves what the run has added; what is not done when the deadline comes is an error too. Nothing of the
+  /// copy is touched: when it stays, the next run that keeps its sessions here saves them.
   [[nodiscard]] Result<void> save(const workcopy::WorkingCopy& copy, const workcopy::Account& account,
-                                  SteadyTime deadline) const;
+                                  const Deadline& deadline) const;
 
  private:
   KeptSessions(store::Store place, const options::Run& options);
   [[nodiscard]] Result<void> merge(const workcopy::WorkingCopy& copy, const workcopy::Account& account,
-                                   const store::Given& given, SteadyTime deadline) const;
+                                   const store::Given& given, const Deadline& deadline) const;
 
   store::Store place_;
   store::RestoreOptions what_;

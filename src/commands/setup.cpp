@@ -1,11 +1,9 @@
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <boost/asio/io_context.hpp>
-#include <chrono>
+#include <functional>
 
 #include "commands/coherence.h"
 #include "commands/commands.h"
@@ -16,21 +14,18 @@
 #include "commands/setup_session.h"
 #include "commands/setup_store.h"
 #include "commands/store_access.h"
+#include "commands/store_lock.h"
 #include "log/log.h"
 #include "options/exit_status.h"
+#include "supervise/terminal.h"
 #include "workcopy/account.h"
 #include "workcopy/privileges.h"
 
 namespace claude_init::commands {
 namespace {
 
-// Another session's capture takes well under this; the engine's own limit is the other bound.
-constexpr Milliseconds kLockWait{5000};
-
 bool has_terminal() {
-  if (::isatty(STDIN_FILENO) == 1) return true;
-  const UniqueFd tty(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
-  return tty.valid();
+  return ::isatty(STDIN_FILENO) == 1 || supervise::Terminal::open().present();
 }
 
 int refuse(const Console& console, const Error& error) {
@@ -103,10 +98,11 @@ Coherence::Session coherent_session(const options::Setup& options, const SetupSt
 
 /// 1. Both sides are kept the same from here on, and the store's login is renewed when it is due.
 /// 2. One that has expired is renewed before anybody works with it.
-/// 3. The shell or CLI, supervised.
+/// 3. The shell or CLI, supervised. `end` is called when everything has ended.
 Result<supervise::Outcome> run_session(const options::Setup& options, const options::Environment& environment,
                                        const SetupStore& found, const workcopy::Account& account,
-                                       Session& session, const supervise::Inherited& inherited) {
+                                       Session& session, const supervise::Inherited& inherited,
+                                       const std::function<void(const Deadline&)>& end) {
   // 1.
   boost::asio::io_context io(1);
   supervise::Reaper reaper;
@@ -130,26 +126,35 @@ Result<supervise::Outcome> run_session(const options::Setup& options, const opti
       supervise::Outcome outcome;
       outcome.exit_status = 128 + stopped;
       outcome.stop_signal = stopped;
+      end({});
       return outcome;
     }
     coherence.look();
   }
   greet(Console(is_plain(environment)), found, state(), options.command.empty());
   // 3.
-  auto outcome =
-      supervise::supervise(loop, supervision, session_command(options, environment, account, session), hooks);
-  session.login_saved = coherence.login_saved();
-  session.given_access_token = Secret(std::string(coherence.given_access_token().reveal()));
-  return outcome;
+  hooks.save_now = [&] { coherence.save_now(); };
+  hooks.collect = [&](const Deadline& deadline) {
+    session.login_saved = coherence.login_saved();
+    session.given_access_token = Secret(std::string(coherence.given_access_token().reveal()));
+    end(deadline);
+  };
+  return supervise::supervise(loop, supervision, session_command(options, environment, account, session),
+                              hooks);
 }
 
 /// Captures, clears the session's copy away if nothing in it is needed any more, and tells. Returns the
 /// status of ours.
 int end_session(const options::Setup& options, const SetupStore& found, const workcopy::Account& account,
-                Session& session, SteadyTime deadline, const Console& console, bool plain) {
+                Session& session, const Deadline& deadline, const Console& console, bool plain) {
   const auto wipe = [&] {
     if (!session.copy) return;
     if (const auto wiped = session.copy->wipe(); !wiped) log::failure(log::Level::warn, wiped.error());
+  };
+  const auto say_what_stays = [&] {
+    if (session.copy)
+      console.text(
+          fmt::format("The session's state stays in {}: the next setup saves it.", session.copy->root()));
   };
   if (found.read_only) {
     wipe();
@@ -157,23 +162,24 @@ int end_session(const options::Setup& options, const SetupStore& found, const wo
   }
   store::CaptureOptions capture = capture_options(options, session);
   capture.deadline = deadline;
-  const auto left = std::chrono::duration_cast<Milliseconds>(deadline - std::chrono::steady_clock::now());
   const auto report = [&] {
     ProgressLine progress("saving", plain);
     capture.progress = progress.callback();
-    return save_session(found, account, session, capture,
-                        std::clamp<Milliseconds>(left, Milliseconds(0), kLockWait));
+    return save_session(found, account, session, capture, kCaptureWait);
   }();
   if (!report) {
     const int status = report_failure(console, found, report.error());
-    if (session.copy)
-      console.text(
-          fmt::format("The session's state stays in {}: the next setup saves it.", session.copy->root()));
+    say_what_stays();
     return status;
   }
-  wipe();
-  return report_capture(console, found, *report,
-                        session.login_saved || report->login.choice == login::Choice::take);
+  const int status = report_capture(console, found, *report,
+                                    session.login_saved || report->login.choice == login::Choice::take);
+  if (report->left_out.empty()) {
+    wipe();
+  } else {
+    say_what_stays();
+  }
+  return status;
 }
 
 }  // namespace
@@ -181,7 +187,7 @@ int end_session(const options::Setup& options, const SetupStore& found, const wo
 /// 1. The store, before anybody takes the trouble to log in.
 /// 2. Its state, where the session's CLI looks for it.
 /// 3. The shell or CLI on the terminal.
-/// 4. Everything has stopped: capture and tell.
+/// 4. Everything has stopped: capture and tell. Still supervised, as stop signals may come meanwhile.
 /// 5. The command's own status, unless it was the greeting shell, which ends with that of whatever was typed
 ///    last; ours where the command succeeded and its login could not be kept.
 int setup_command(const options::Setup& options, const options::Environment& environment,
@@ -207,13 +213,17 @@ int setup_command(const options::Setup& options, const options::Environment& env
   }
   // 3.
   workcopy::give_standard_streams(*account);
-  const auto outcome = run_session(options, environment, *found, *account, *session, inherited);
-  if (!outcome) log::failure(log::Level::error, outcome.error());
-  // 4.
-  const SteadyTime deadline = outcome ? outcome->deadline : SteadyTime::max();
-  const int status = end_session(options, *found, *account, *session, deadline, console, plain);
+  int status = kExitOk;
+  const auto end = [&](const Deadline& deadline) {  // 4.
+    status = end_session(options, *found, *account, *session, deadline, console, plain);
+  };
+  const auto outcome = run_session(options, environment, *found, *account, *session, inherited, end);
   // 5.
-  if (!outcome) return kExitSystem;
+  if (!outcome) {
+    log::failure(log::Level::error, outcome.error());
+    end({});
+    return kExitSystem;
+  }
   const bool own_end = default_shell && outcome->stop_signal == 0 && outcome->exited;
   return outcome->exit_status != 0 && !own_end ? outcome->exit_status : status;
 }

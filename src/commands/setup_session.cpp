@@ -9,6 +9,7 @@
 
 #include "commands/progress_line.h"
 #include "commands/store_access.h"
+#include "commands/store_lock.h"
 #include "fs/open.h"
 #include "log/log.h"
 #include "login/login.h"
@@ -19,8 +20,6 @@
 namespace claude_init::commands {
 namespace {
 
-// Another session's capture takes well under this.
-constexpr Milliseconds kLockWait{5000};
 // Not 0: then a lease whose holder was killed is found out about.
 constexpr Milliseconds kBriefly{50};
 
@@ -61,7 +60,7 @@ Result<void> save_leftover(const options::Setup& options, const SetupStore& foun
   capture.rules.allow_account_change = left.st && (!stored.st || store::is_newer(*left.st, *stored.st));
   Session session;
   session.state = state;
-  const auto report = save_session(found, account, session, capture, kLockWait);
+  const auto report = save_session(found, account, session, capture, kCaptureWait);
   if (!report) return report.error_with("save what an earlier session left in " + state.config_dir);
   const login::Verdict& verdict = report->login;
   if (verdict.choice == login::Choice::take) {
@@ -179,7 +178,7 @@ Result<store::CaptureReport> save_session(const SetupStore& found, const workcop
                                           const Session& session, const store::CaptureOptions& capture,
                                           Milliseconds wait) {
   const SteadyTime start = std::chrono::steady_clock::now();
-  auto lock = store::Lock::acquire(found.store, "store", "capture", wait);
+  auto lock = lock_store(found.store, "capture", wait, capture.deadline);
   if (!lock) return lock.error();
   auto report = store::capture(session.state, identity_of(account), found.store, *lock, capture);
   if (!report) return report.error();

@@ -34,7 +34,8 @@ struct Session {
                                            const options::Environment& environment, const SetupStore& found,
                                            const workcopy::Account& account, const Console& console);
 
-/// Captures the session's state, or its login only, waiting `wait` at most for another capture to end.
+/// Captures the session's state, or its login only, waiting `wait` at most, and not beyond the deadline, for
+/// another capture to end.
 [[nodiscard]] Result<store::CaptureReport> save_session(const SetupStore& found,
                                                         const workcopy::Account& account,
                                                         const Session& session,

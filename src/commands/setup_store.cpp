@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "commands/health_context.h"
 #include "commands/store_access.h"
+#include "commands/store_lock.h"
 #include "commands/store_path.h"
 #include "fs/mounts.h"
 #include "health/health.h"
@@ -22,8 +23,6 @@ namespace {
 // Enough for a login and the CLI's settings many times over; a state that is larger is staged until the space
 // is gone, and the login goes first.
 constexpr std::uint64_t kNeededBytes = std::uint64_t{4} << 20;
-// Another session's capture takes well under this.
-constexpr Milliseconds kLockWait{5000};
 
 /// A store that goes with the container is refused, or warned about where somebody may have meant it.
 Result<void> check_persistence(const std::string& path, bool allow_ephemeral,
@@ -104,7 +103,7 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
   }
   // A copy is said, or taken over, before anybody logs in.
   if (!found.read_only && (options.storing.options.adopt || !store::check_identity(found.store))) {
-    const auto lock = store::Lock::acquire(found.store, "store", "setup", kLockWait);
+    const auto lock = store::Lock::acquire(found.store, "store", "setup", kCaptureWait);
     if (!lock) return lock.error();
     if (auto settled = settle_identity(found.store, options.storing, *lock); !settled) return settled.error();
   }

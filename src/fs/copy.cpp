@@ -12,14 +12,10 @@ namespace claude_init::fs {
 namespace {
 
 constexpr std::int64_t kBuffer = 128 << 10;
-constexpr std::int64_t kStep = 8 << 20;  // between two looks at the clock
+constexpr std::int64_t kStep = 8 << 20;  // between two looks at the deadline
 
 Copied ended(Copied::End end, std::uint64_t bytes, int read_error = 0) {
   return Copied{end, read_error, bytes};
-}
-
-bool is_past(SteadyTime deadline) {
-  return deadline != SteadyTime::max() && std::chrono::steady_clock::now() >= deadline;
 }
 
 /// Writes all of it at `offset`; 0 or errno.
@@ -37,7 +33,7 @@ int write_at(int fd, const char* data, std::int64_t size, std::int64_t offset) {
 
 }  // namespace
 
-Result<Copied> Copier::copy(int from, int to, const struct stat& st, SteadyTime deadline) {
+Result<Copied> Copier::copy(int from, int to, const struct stat& st, const Deadline& deadline) {
   if (st.st_size == 0) return Copied{};
   if (clone(from, to, st)) return ended(Copied::End::complete, static_cast<std::uint64_t>(st.st_size));
   const bool sparse = st.st_blocks * 512 < st.st_size;
@@ -56,12 +52,12 @@ bool Copier::clone(int from, int to, const struct stat& st) {
 }
 
 Result<Copied> Copier::copy_range(int from, int to, std::int64_t begin, std::int64_t end,
-                                  SteadyTime deadline) {
+                                  const Deadline& deadline) {
   std::int64_t at = begin;
   const auto bytes = [&] { return static_cast<std::uint64_t>(at - begin); };
   // For what fits the buffer, a read and a write are cheaper than the kernel's own way.
   while (at < end && can_copy_range_ && end - begin > kBuffer) {
-    if (is_past(deadline)) return ended(Copied::End::out_of_time, bytes());
+    if (deadline.has_come()) return ended(Copied::End::out_of_time, bytes());
     loff_t in = at;
     loff_t out = at;
     const ssize_t n =
@@ -75,7 +71,7 @@ Result<Copied> Copier::copy_range(int from, int to, std::int64_t begin, std::int
   }
   if (buffer_.empty()) buffer_.resize(kBuffer);
   while (at < end) {
-    if (is_past(deadline)) return ended(Copied::End::out_of_time, bytes());
+    if (deadline.has_come()) return ended(Copied::End::out_of_time, bytes());
     const ssize_t n = ::pread(from, buffer_.data(),
                               static_cast<std::size_t>(std::min<std::int64_t>(end - at, kBuffer)), at);
     if (n < 0 && errno == EINTR) continue;
@@ -88,7 +84,7 @@ Result<Copied> Copier::copy_range(int from, int to, std::int64_t begin, std::int
   return ended(Copied::End::complete, bytes());
 }
 
-Result<Copied> Copier::copy_holes(int from, int to, const struct stat& st, SteadyTime deadline) {
+Result<Copied> Copier::copy_holes(int from, int to, const struct stat& st, const Deadline& deadline) {
   Copied total;
   std::int64_t at = 0;
   while (at < st.st_size) {

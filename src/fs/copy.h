@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/deadline.h"
 #include "base/result.h"
-#include "base/time.h"
 
 namespace claude_init::fs {
 
@@ -27,14 +27,14 @@ struct Copied {
 class Copier {
  public:
   /// `to` is empty and open for writing. No more than `st.st_size` bytes are copied, so a file that grows
-  /// while it is copied ends. The deadline is looked at every few MiB. An Error is one of writing.
-  [[nodiscard]] Result<Copied> copy(int from, int to, const struct stat& st, SteadyTime deadline);
+  /// while it is copied ends. The deadline is asked every few MiB. An Error is one of writing.
+  [[nodiscard]] Result<Copied> copy(int from, int to, const struct stat& st, const Deadline& deadline);
 
  private:
   bool clone(int from, int to, const struct stat& st);
   [[nodiscard]] Result<Copied> copy_range(int from, int to, std::int64_t begin, std::int64_t end,
-                                          SteadyTime deadline);
-  [[nodiscard]] Result<Copied> copy_holes(int from, int to, const struct stat& st, SteadyTime deadline);
+                                          const Deadline& deadline);
+  [[nodiscard]] Result<Copied> copy_holes(int from, int to, const struct stat& st, const Deadline& deadline);
 
   bool can_clone_ = true;
   bool can_copy_range_ = true;

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "base/deadline.h"
 #include "base/result.h"
-#include "base/time.h"
 #include "fs/identity.h"
 #include "login/login.h"
 #include "store/baseline.h"
@@ -22,7 +22,7 @@ struct CaptureOptions {
   Filter filter{};
   Extent extent = Extent::all;  // login: nothing but .credentials.json and .claude.json
   login::Rules rules{};
-  SteadyTime deadline = SteadyTime::max();  // what is not staged by then is left out and named
+  Deadline deadline{};  // what is not staged then is left out and named
   // A file (but the login, which is judged) of which the store has a later version stays.
   bool keep_newer = false;
   Limits limits{};

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "base/deadline.h"
 #include "base/result.h"
-#include "base/time.h"
 #include "store/given.h"
 #include "store/lock.h"
 #include "store/plan.h"
@@ -17,7 +17,7 @@ namespace claude_init::store {
 struct MergeOptions {
   Filter filter{};
   Limits limits{};
-  SteadyTime deadline = SteadyTime::max();  // what is not staged by then is left out and named
+  Deadline deadline{};  // what is not staged then is left out and named
 };
 
 struct MergeReport {

@@ -87,9 +87,7 @@ class Stager {
  private:
   enum class End { staged, gone, skipped, out_of_time };
 
-  [[nodiscard]] bool out_of_time() const {
-    return options_.deadline != SteadyTime::max() && std::chrono::steady_clock::now() >= options_.deadline;
-  }
+  [[nodiscard]] bool out_of_time() const { return options_.deadline.has_come(); }
 
   void tell_progress() {
     progress_.files += 1;

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "base/deadline.h"
 #include "base/result.h"
-#include "base/time.h"
 #include "store/baseline.h"
 #include "store/plan.h"
 #include "store/progress.h"
@@ -14,7 +14,7 @@
 namespace claude_init::store {
 
 struct StageOptions {
-  SteadyTime deadline = SteadyTime::max();
+  Deadline deadline{};
   std::uint64_t max_bytes = Limits{}.max_bytes;  // files may have grown since they were planned
   Baseline* noted_sources = nullptr;             // what was copied, as it was in the source
   Baseline* noted_copies = nullptr;              // and as it will be where it is moved to

@@ -25,9 +25,9 @@ class Reaper {
  public:
   using Handler = std::function<void(const ChildChange&)>;
 
-  /// Calls `handler` when `pid` stops, and when it ends, which is the last time. During the call the child
-  /// has not been reaped, so its number cannot have become somebody else's and it, or its group, may be
-  /// signalled.
+  /// Calls `handler` when `pid` stops, and when it ends, which is the last time: then it has been reaped, and
+  /// its number is nobody's or, soon, somebody else's. Until that call it may be signalled, and so may its
+  /// group.
   void watch(pid_t pid, Handler handler);
 
   /// Reaps all that has ended. Call it after each SIGCHLD: several children's become one. False: no child is

@@ -8,6 +8,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
+#include <utility>
 
 #include "log/log.h"
 #include "supervise/processes.h"
@@ -38,6 +39,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         reaper_(loop.reaper),
         signals_(io_, signal_fd.get()),
         end_timer_(io_),
+        time_timer_(io_),
         again_timer_(io_) {
     static_cast<void>(signal_fd.release());
   }
@@ -60,6 +62,9 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
   void tell_shells();
   void tell_leftovers();
   void start_grace();
+  void start_timeout();
+  void collect();
+  bool collecting_is_over();
   void kill_all();
   void look_at_shells();
   void kill_again();
@@ -71,6 +76,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
   Reaper& reaper_;
   asio::posix::stream_descriptor signals_;
   asio::steady_timer end_timer_;    // the grace, then the second after KILL
+  asio::steady_timer time_timer_;   // the stop timeout
   asio::steady_timer again_timer_;  // what has to be looked at repeatedly while we stop
   Terminal terminal_;
   State state_ = State::running;
@@ -83,6 +89,10 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
   SteadyTime shells_wait_until_ = SteadyTime::max();
   signalfd_siginfo stop_info_{};  // the signal that stops us, for the child
   SteadyTime grace_end_ = SteadyTime::max();
+  SteadyTime nearly_over_ = SteadyTime::max();  // the stop timeout
+  bool helpers_told_ = false;
+  bool stop_requested_ = false;  // by a stop signal, not by a hangup
+  bool hurry_ = false;
   Outcome outcome_;
 };
 
@@ -91,6 +101,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
 // 3. The child. Its group exists and has the foreground when this returns.
 // 4. Signals until nothing is left. Those sent since take_over_signals() are pending and come first.
 // 5. The terminal as it was.
+// 6. What is to be saved.
 Result<Outcome> Supervisor::run(const Inherited& inherited, const Command& command) {
   if (::getpid() != 1) ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // 1
   if (options_.pdeathsig != 0) ::prctl(PR_SET_PDEATHSIG, options_.pdeathsig);
@@ -104,14 +115,14 @@ Result<Outcome> Supervisor::run(const Inherited& inherited, const Command& comma
     }
   }
   await_signals();
-  while (state_ != State::over) {           // 4
+  while (state_ < State::collecting) {      // 4
     if (io_.run_one() == 0) io_.restart();  // stopped by somebody, or out of work the last time it ran
   }
   io_.restart();
-  signals_.close();
-  end_timer_.cancel();
-  again_timer_.cancel();
+  for (asio::steady_timer* timer : {&end_timer_, &time_timer_, &again_timer_}) timer->cancel();
   terminal_.restore(child_killed_);  // 5
+  collect();                         // 6
+  signals_.close();
   return outcome_;
 }
 
@@ -129,10 +140,10 @@ Result<void> Supervisor::start(const Inherited& inherited, const Command& comman
 void Supervisor::await_signals() {
   signals_.async_wait(asio::posix::stream_descriptor::wait_read,
                       [this, self = shared_from_this()](const error_code& failure) {
-                        if (failure || state_ == State::over) return;
+                        if (failure || state_ >= State::collecting) return;
                         while (const auto info = next_signal(signals_.native_handle())) {
                           on_signal(*info);
-                          if (state_ == State::over) return;
+                          if (state_ >= State::collecting) return;
                         }
                         await_signals();
                       });
@@ -145,27 +156,30 @@ void Supervisor::on_signal(const signalfd_siginfo& info) {
   if (info.ssi_pid == static_cast<std::uint32_t>(::getpid()) && info.ssi_code == SI_USER) return;
   if (number == SIGCONT && child_stopped_) return on_continued();
 
-  const auto& stops = options_.stop_signals;
-  const bool hangup = number == SIGHUP && terminal_.hung_up();
+  const bool stops = std::find(options_.stop_signals.begin(), options_.stop_signals.end(), number) !=
+                     options_.stop_signals.end();
+  const bool gone = number == SIGHUP && terminal_.hung_up();
   const auto rewrite = options_.rewrite.find(number);
   const int sent = rewrite == options_.rewrite.end() ? number : rewrite->second;
-  if (sent == 0 && !hangup) {
+  if (sent == 0 && !gone) {
     log::debug("signal dropped", {{"signal", signal_name(number)}});
     return;
   }
-  if (!hangup && std::find(stops.begin(), stops.end(), number) == stops.end()) return forward(sent, info);
+  if (!stops && !gone) return forward(sent, info);
 
-  const bool first = outcome_.stop_signal == 0;
-  log::info(hangup  ? "the terminal has gone: stopping"
-            : first ? "stopping"
-                    : "stopping at once",
+  // A HUP behind a stop signal was sent along with it (by systemd, by a shell that ends), not out of
+  // impatience.
+  const bool hangup = gone || (number == SIGHUP && outcome_.stop_signal != 0);
+  const bool first = !stop_requested_;
+  log::info(gone     ? "the terminal has gone: stopping"
+            : hangup ? "stopping already"
+            : first  ? "stopping"
+                     : "stopping at once",
             {{"signal", signal_name(number)}, {"sender", info.ssi_pid}});
   stop_info_ = info;
   stop_info_.ssi_signo = static_cast<std::uint32_t>(sent == 0 ? number : sent);
-  if (first) {
-    outcome_.stop_signal = number;
-    outcome_.deadline = steady_clock::now() + options_.stop_timeout - Milliseconds(1000);
-  }
+  if (outcome_.stop_signal == 0) outcome_.stop_signal = number;
+  stop_requested_ = stop_requested_ || !hangup;
   apply(hangup ? Event::hangup : first ? Event::stop : Event::stop_again);
   if (!has_command_ && first) reap();
 }
@@ -234,7 +248,10 @@ void Supervisor::apply(Event event) {
   if ((next.actions & kTellHelpers) != 0) tell_helpers();
   if ((next.actions & kTellShells) != 0) tell_shells();
   if ((next.actions & kTellLeftovers) != 0) tell_leftovers();
+  if ((next.actions & kStartTimeout) != 0) start_timeout();
   if ((next.actions & kStartGrace) != 0) start_grace();
+  if ((next.actions & kHurry) != 0) hurry_ = true;
+  if ((next.actions & kSaveNow) != 0 && hooks_.save_now) hooks_.save_now();
   if ((next.actions & kKill) != 0) kill_all();
 }
 
@@ -254,6 +271,7 @@ std::vector<pid_t> Supervisor::helpers() const {
 }
 
 void Supervisor::tell_helpers() {
+  if (std::exchange(helpers_told_, true)) return;
   for (const pid_t pid : helpers()) ::kill(-pid, SIGTERM);
 }
 
@@ -294,7 +312,7 @@ void Supervisor::tell_leftovers() {
 
 void Supervisor::start_grace() {
   const Milliseconds grace =
-      outcome_.stop_signal == 0 ? options_.grace : grace_within(options_.grace, options_.stop_timeout);
+      stop_requested_ ? grace_within(options_.grace, options_.stop_timeout) : options_.grace;
   const SteadyTime end = steady_clock::now() + grace;
   if (end >= grace_end_) return;
   grace_end_ = end;
@@ -304,13 +322,32 @@ void Supervisor::start_grace() {
   });
 }
 
+void Supervisor::start_timeout() {
+  nearly_over_ = steady_clock::now() + nearly_over(options_.stop_timeout);
+  time_timer_.expires_at(nearly_over_);
+  time_timer_.async_wait([this, self = shared_from_this()](const error_code& failure) {
+    if (!failure && state_ < State::collecting) apply(Event::time_nearly_over);
+  });
+}
+
+void Supervisor::collect() {
+  if (hooks_.collect) hooks_.collect(Deadline([this] { return collecting_is_over(); }));
+  apply(Event::collected);
+}
+
+bool Supervisor::collecting_is_over() {
+  while (const auto info = next_signal(signals_.native_handle())) on_signal(*info);
+  if (!hurry_ && steady_clock::now() >= nearly_over_) apply(Event::time_nearly_over);
+  return hurry_;
+}
+
 void Supervisor::kill_all() {
   log::info("killing what is left", {{"processes", descendants().size()}});
   outcome_.killed_leftovers = true;
   if (child_ != 0) outcome_.exit_status = 128 + SIGKILL;  // should it not even end now
   end_timer_.expires_after(kAfterKill);
   end_timer_.async_wait([this, self = shared_from_this()](const error_code& failure) {
-    if (failure || state_ == State::over) return;
+    if (failure || state_ >= State::collecting) return;
     log::warn("some processes could not be killed", {{"processes", descendants().size()}});
     apply(Event::kill_over);
   });

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/deadline.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "supervise/reaper.h"
@@ -34,8 +35,6 @@ struct Outcome {
   bool exited = false;            // the command ran and ended by itself, not by a signal
   int stop_signal = 0;            // the signal that stopped us; 0 if the child ended by itself
   bool killed_leftovers = false;  // something did not end within the grace
-  /// By when we must be gone: stop-timeout less a second after the stop signal.
-  SteadyTime deadline = SteadyTime::max();
 };
 
 /// The one event loop, and what it takes to start a child on it beside the command: spawn() with `inherited`
@@ -51,12 +50,21 @@ struct Hooks {
   /// The end has begun: a stop signal came, or the command has ended. Called once. Start no child from here
   /// on.
   std::function<void()> ending;
+
+  /// A stop signal came and was passed on: saves what must not be lost whatever comes, within milliseconds.
+  std::function<void()> save_now;
+
+  /// Everything has ended and the terminal is ours again: saves the rest. Nothing else of the loop runs
+  /// meanwhile; signals are looked at whenever the deadline is asked, so that is to be done often. It comes
+  /// when of the stop timeout only what a commit takes is left, at once with another stop signal, and never
+  /// if nobody wants us to stop: what is not staged then is to be left out and named.
+  std::function<void(const Deadline&)> collect;
 };
 
-/// Runs `command` until it and everything it left behind have gone: reaping (as PID 1 or as subreaper),
-/// forwarding, terminal, stop and grace as docs/supervision.md describes. Returns when nothing is left to
-/// supervise, with our signals still blocked and the terminal's modes restored. The loop is run meanwhile,
-/// with whatever else waits on it, and can be run again afterwards.
+/// Runs `command` until it and everything it left behind have gone and what is to be saved is saved: reaping
+/// (as PID 1 or as subreaper), forwarding, terminal, stop and grace as docs/supervision.md describes. Returns
+/// when nothing is left to supervise, with our signals still blocked and the terminal's modes restored. The
+/// loop is run meanwhile, with whatever else waits on it, and can be run again afterwards.
 ///
 /// Other children that somebody watches (helpers, each the leader of its group) are waited for as well. They
 /// are not left over by the command: its end does not end them, and they have the grace to finish. A stop

@@ -55,14 +55,17 @@ TEST_CASE("all that have ended are reaped at once, and each watcher hears of its
   }
 }
 
-TEST_CASE("during the call the child still has its number") {
+TEST_CASE("until it is told a child can be signalled, and then it is not among the watched any more") {
   Reaper reaper;
   const pid_t pid = start([] { ::_exit(0); });
-  int answer = -1;
-  reaper.watch(pid, [&](const ChildChange& change) { answer = ::kill(change.pid, 0); });
+  std::vector<pid_t> watched;
+  reaper.watch(pid, [&](const ChildChange&) { watched = reaper.watched(); });
   await_change(pid);
+  CHECK(reaper.watched() == std::vector<pid_t>{pid});
+  CHECK(::kill(pid, 0) == 0);
+  watched = {1};
   CHECK_FALSE(reaper.reap());
-  CHECK(answer == 0);
+  CHECK(watched.empty());
   CHECK(::kill(pid, 0) != 0);
 }
 

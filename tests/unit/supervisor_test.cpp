@@ -1,5 +1,7 @@
 #include "supervise/supervisor.h"
 
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
@@ -7,6 +9,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <catch2/catch.hpp>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "signals_taken.h"
 #include "temp_dir.h"
@@ -45,7 +49,6 @@ TEST_CASE("supervision returns the command's status and can be repeated on the s
     CHECK(outcome->exit_status == status);
     CHECK(outcome->stop_signal == 0);
     CHECK_FALSE(outcome->killed_leftovers);
-    CHECK(outcome->deadline == SteadyTime::max());
   }
 }
 
@@ -68,20 +71,114 @@ TEST_CASE("other work on the loop goes on during supervision and after it") {
   CHECK(ticks == 100);
 }
 
-TEST_CASE("a stop signal is told with the time by when we must be gone") {
+namespace {
+
+/// Sends `number` to us from another process: our own signals do not count.
+void send_from_outside(int number) {
+  const pid_t sender = ::fork();
+  if (sender == 0) {
+    ::kill(::getppid(), number);
+    ::_exit(0);
+  }
+  siginfo_t info{};
+  ::waitid(P_PID, static_cast<id_t>(sender), &info, WEXITED | WNOWAIT);  // the reaper takes it
+}
+
+}  // namespace
+
+TEST_CASE("what is to be saved is saved after everything has ended, without a deadline if nobody stops us") {
+  Fixture f;
+  Hooks hooks;
+  int collected = 0;
+  hooks.save_now = [&] { FAIL("nobody stopped us"); };
+  hooks.collect = [&](const Deadline& deadline) {
+    ++collected;
+    CHECK_FALSE(deadline.has_come());
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1);
+  };
+  const auto outcome = supervise::supervise(f.loop, {}, shell("sleep 60 & exit 3"), hooks);
+  REQUIRE(outcome.ok());
+  CHECK(outcome->exit_status == 3);
+  CHECK(collected == 1);
+}
+
+TEST_CASE("a stop signal saves at once what must not be lost, and leaves the saving a deadline") {
   Fixture f;
   Options options;
   options.grace = Milliseconds(200);
-  options.stop_timeout = Milliseconds(9000);
+  options.stop_timeout = Milliseconds(1600);  // nearly over after 1200
+  Hooks hooks;
+  std::vector<std::string> calls;
+  hooks.ending = [&] { calls.emplace_back("ending"); };
+  hooks.save_now = [&] { calls.emplace_back("save now"); };
   const SteadyTime before = std::chrono::steady_clock::now();
+  hooks.collect = [&](const Deadline& deadline) {
+    calls.emplace_back("collect");
+    while (!deadline.has_come()) ::usleep(1000);
+  };
   const auto outcome = supervise::supervise(
-      f.loop, options, shell("trap '' TERM; kill -TERM " + std::to_string(::getpid()) + "; sleep 60"));
+      f.loop, options,
+      shell("trap '' TERM; kill -TERM " + std::to_string(::getpid()) + "; while :; do sleep 0.01; done"),
+      hooks);
+  const auto took = std::chrono::steady_clock::now() - before;
   REQUIRE(outcome.ok());
   CHECK(outcome->exit_status == 128 + SIGKILL);
   CHECK(outcome->stop_signal == SIGTERM);
   CHECK(outcome->killed_leftovers);
-  CHECK(outcome->deadline >= before + Milliseconds(8000));
-  CHECK(outcome->deadline <= before + Milliseconds(8500));
+  CHECK(calls == std::vector<std::string>{"ending", "save now", "collect"});
+  CHECK(took >= Milliseconds(1200));
+  CHECK(took < Milliseconds(5000));
+}
+
+TEST_CASE("while it is saved a stop signal sets the deadline, and a second one is it") {
+  Fixture f;
+  Options options;
+  options.stop_timeout = Milliseconds(60'000);
+  Hooks hooks;
+  hooks.collect = [&](const Deadline& deadline) {
+    CHECK_FALSE(deadline.has_come());
+    send_from_outside(SIGTERM);
+    CHECK_FALSE(deadline.has_come());  // a minute less a second from now
+    send_from_outside(SIGHUP);
+    CHECK_FALSE(deadline.has_come());  // comes along with others, and is not impatience
+    send_from_outside(SIGTERM);
+    CHECK(deadline.has_come());
+  };
+  options.stop_signals = {SIGTERM, SIGHUP};
+  const auto outcome = supervise::supervise(f.loop, options, shell("exit 0"), hooks);
+  REQUIRE(outcome.ok());
+  CHECK(outcome->stop_signal == SIGTERM);
+}
+
+TEST_CASE("the stop timeout is counted from a stop signal that comes while it is saved") {
+  Fixture f;
+  Options options;
+  options.stop_timeout = Milliseconds(400);  // nearly over after 300
+  Hooks hooks;
+  hooks.collect = [&](const Deadline& deadline) {
+    send_from_outside(SIGTERM);
+    const SteadyTime sent = std::chrono::steady_clock::now();
+    while (!deadline.has_come()) ::usleep(1000);
+    CHECK(std::chrono::steady_clock::now() - sent >= Milliseconds(250));
+  };
+  CHECK(supervise::supervise(f.loop, options, shell("exit 0"), hooks).ok());
+}
+
+TEST_CASE("a hangup behind a stop signal kills nobody, and a stop signal behind a hangup neither") {
+  for (const std::string first : {"TERM", "HUP"}) {
+    Fixture f;
+    Options options;
+    options.stop_signals = {SIGTERM, SIGHUP};
+    const std::string us = std::to_string(::getpid());
+    const auto outcome = supervise::supervise(
+        f.loop, options,
+        shell("trap 'a=1' " + first + "; trap 'sleep 0.1; exit 7' " + (first == "TERM" ? "HUP" : "TERM") +
+              "; kill -" + first + " " + us + "; while test -z \"$a\"; do sleep 0.01; done; kill -" +
+              (first == "TERM" ? "HUP" : "TERM") + " " + us + "; while :; do sleep 0.01; done"));
+    REQUIRE(outcome.ok());
+    CHECK(outcome->exit_status == 7);
+    CHECK_FALSE(outcome->killed_leftovers);
+  }
 }
 
 TEST_CASE("which signals stop is the caller's choice, and they arrive as themselves") {
