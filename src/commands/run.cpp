@@ -225,10 +225,11 @@ Coherence::Session coherent_session(const options::Run& options, const store::In
                                     const workcopy::Account& account, const workcopy::WorkingCopy& copy,
                                     std::optional<renew::Renewer>& renewer) {
   Coherence::Session session;
-  if (renewer) {
+  // A published store has nothing to renew with, whether or not it can be written.
+  if (renewer && inspection.login && inspection.login->has_refresh_token) {
     session.renewed = Coherence::Session::Renewed::here;
-    session.on_store_change = [&renewer] { renewer->look(); };
   }
+  if (renewer) session.on_store_change = [&renewer] { renewer->look(); };
   session.store = inspection.path;
   session.state = copy.state();
   session.who = {account.uid, account.gid};

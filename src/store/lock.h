@@ -41,6 +41,7 @@ class Lock {
                                             std::string_view purpose, Milliseconds wait);
   /// Who holds NAME now; an empty host if nobody does. Needs no write access.
   [[nodiscard]] static Holder holder(const Store& store, std::string_view name);
+
   /// What a child inherits so that the lock lives as long as it does, even if we are killed: the descriptor
   /// of the flock. -1 on a lease, which cannot be inherited: that child has to end within LeaseTimes::stale -
   /// LeaseTimes::beat (25 s) after our death.

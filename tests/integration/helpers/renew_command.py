@@ -14,6 +14,8 @@ with open(os.path.join(here, "mode"), encoding="ascii") as f:
 with open(path, encoding="utf-8") as f:
     login = json.load(f)
 oauth = login["claudeAiOauth"]
+if mode == "slow":  # like the CLI, it saves what it is fetching before it ends; whoever sees the call may stop it
+    signal.signal(signal.SIGTERM, lambda *_: None)
 with open(os.path.join(here, "calls"), "a", encoding="utf-8") as f:
     f.write(json.dumps({"expires": oauth["expiresAt"], "refresh": oauth["refreshToken"], "pid": os.getpid(),
                         "uid": os.getuid(), "files": sorted(os.listdir(config)), "environment": sorted(os.environ),
@@ -47,8 +49,7 @@ elif mode == "other":
     renew(lifetime)
 elif mode == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
-elif mode == "slow":  # like the CLI, it saves what it is fetching before it ends
-    signal.signal(signal.SIGTERM, lambda *_: None)
+elif mode == "slow":
     wait_for("go")
     renew(lifetime)
 else:
