@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "base/text.h"
 #include "fs/open.h"
 #include "log/log.h"
+#include "store/cli_locks.h"
 #include "store/stage.h"
 #include "store/state_file.h"
 #include "store/transaction.h"
@@ -33,9 +35,10 @@ std::optional<std::string_view> view(const StateFile& file) {
 
 class Capture {
  public:
-  Capture(const Store& store, const CaptureOptions& options)
+  Capture(const Store& store, const Lock& lock, const CaptureOptions& options)
       : to_(store.tree()),
         modes_(store.modes()),
+        lock_(lock),
         options_(options),
         generations_(store, options.reason, options.keep_generations) {
     if (options.baseline != nullptr) noted_ = options.baseline->empty_copy();
@@ -44,9 +47,22 @@ class Capture {
   /// The login: a transaction of its own, which is durable by each file's own fsync.
   Result<void> login(const Tree& from) {
     if (!options_.filter.captures(kCredentials)) return Done{};
+    judge_login(from);
+    if (report_.login.choice != login::Choice::take) return Done{};
+    // A CLI that works in the store itself may just be renewing: what it has when it is done is judged.
+    const auto locks = CliLocks::take(to_, CliLocks::What::login, lock_.patience_ends());
+    if (!locks) return locks.error();
+    const auto [source, stored] = judge_login(from);
+    if (report_.login.choice != login::Choice::take) return Done{};
+    // 5. to 7.
+    return put(kCredentials, source, stored);
+  }
+
+  /// The source's login and the store's.
+  std::pair<StateFile, StateFile> judge_login(const Tree& from) {
     // 2.
-    const StateFile source = from.root >= 0 ? read_state_file(from, kCredentials) : StateFile{};
-    const StateFile stored = read_state_file(to_, kCredentials);
+    StateFile source = from.root >= 0 ? read_state_file(from, kCredentials) : StateFile{};
+    StateFile stored = read_state_file(to_, kCredentials);
     // 4.
     login::Verdict& verdict = report_.login;
     verdict = login::compare(view(source), view(stored), unix_now(), options_.rules);
@@ -60,9 +76,7 @@ class Capture {
       verdict.choice = login::Choice::keep_store;
       verdict.reason = "the store's cannot be read (" + stored.problem->message() + ")";
     }
-    if (verdict.choice != login::Choice::take) return Done{};
-    // 5. to 7.
-    return put(kCredentials, source, stored);
+    return {std::move(source), std::move(stored)};
   }
 
   /// `.claude.json`: one that does not parse never replaces one that does.
@@ -86,6 +100,12 @@ class Capture {
       report_.skipped.push_back({std::string(kClaudeJson), "is not complete JSON"});
       return Done{};
     }
+    const auto locks = CliLocks::take(to_, CliLocks::What::settings, lock_.patience_ends());
+    if (!locks && locks.error().kind == ErrorKind::busy) {
+      report_.skipped.push_back({std::string(kClaudeJson), "a claude that works in the store is writing it"});
+      return Done{};
+    }
+    if (!locks) return locks.error();
     return put(kClaudeJson, source, stored);
   }
 
@@ -125,6 +145,7 @@ class Capture {
     // 6. and 7.
     const std::size_t deleted = plan->deletions.size();
     transaction->remove(std::move(plan->deletions), std::move(plan->empty_directories));
+    if (auto held = lock_.verify(); !held) return held;
     if (auto committed = transaction->commit(); !committed) return committed;
     report_.added += staged->added;
     report_.changed += staged->changed;
@@ -178,6 +199,7 @@ class Capture {
     auto transaction = Transaction::begin(to_, modes_, Durability::each);
     if (!transaction) return transaction.error();
     if (auto added = transaction->add_file(name, source.text->reveal()); !added) return added;
+    if (auto held = lock_.verify(); !held) return held;
     if (auto committed = transaction->commit(); !committed) return committed;
     if (name == kClaudeJson && options_.baseline != nullptr) noted_.note(name, *source.st);
     (stored.st ? report_.changed : report_.added) += 1;
@@ -187,6 +209,7 @@ class Capture {
 
   Tree to_;
   Modes modes_;
+  const Lock& lock_;
   const CaptureOptions& options_;
   GenerationKeeper generations_;
   Baseline noted_;
@@ -227,12 +250,12 @@ Error after_login(const Error& error, const login::Verdict& verdict) {
 //    is among the generations.
 // 6. Write the journal, fsync, rename it to its committed name, fsync the directory: the commit point.
 // 7. Rename into place, delete, fsync the directories; the journal goes.
-Result<CaptureReport> capture(const StatePaths& from, fs::Identity source, const Store& to,
-                              const Lock& /*held*/, const CaptureOptions& options) {
+Result<CaptureReport> capture(const StatePaths& from, fs::Identity source, const Store& to, const Lock& lock,
+                              const CaptureOptions& options) {
   // 1.
   if (const auto recovered = Transaction::recover(to.tree()); !recovered)
     return recovered.error_with("capture");
-  Capture capture(to, options);
+  Capture capture(to, lock, options);
   const auto config = open_source(from.config_dir, source, O_RDONLY);
   if (!config) return config.error_with("capture");
   const Tree tree{*config ? (*config)->get() : -1, from.config_dir, source};
