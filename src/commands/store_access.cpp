@@ -57,7 +57,11 @@ Result<void> apply_owner_and_mode(const store::Store& store, const options::Stor
   fs::Identity owner{st.st_uid, st.st_gid};
   if (!storing.owner.empty()) {
     const auto account = workcopy::find_account(storing.owner);
-    if (!account) return account.error_with("--store-owner");
+    if (!account) {
+      Error error = account.error_with("--store-owner");
+      error.kind = ErrorKind::usage;
+      return error;
+    }
     owner = {account->uid, account->gid};
   }
   const bool owner_differs = st.st_uid != owner.uid || st.st_gid != owner.gid;
