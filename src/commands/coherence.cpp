@@ -8,14 +8,11 @@
 
 #include "log/log.h"
 #include "login/login.h"
+#include "store/published.h"
 
 namespace claude_init::commands {
 namespace {
 
-// A signal waits for no longer than this while something is captured. A file that takes longer gets longer,
-// within reason: the capture at the end has the time.
-constexpr Milliseconds kSlice{200};
-constexpr Milliseconds kLongestSlice{1600};
 constexpr Milliseconds kHour{60 * 60 * 1000};
 constexpr Milliseconds kLastMinutes{5 * 60 * 1000};
 
@@ -24,6 +21,7 @@ constexpr Milliseconds kLastMinutes{5 * 60 * 1000};
 Coherence::Coherence(boost::asio::io_context& io, Session session)
     : session_(std::move(session)),
       follows_(session_.filter.captures(store::kCredentials)),
+      io_(io),
       inotify_(io),
       follower_(io, inotify_,
                 {session_.store, session_.state, session_.who, session_.refresh_token,
@@ -31,15 +29,20 @@ Coherence::Coherence(boost::asio::io_context& io, Session session)
                  [this](UnixMs expires_at) { say_how_long(expires_at); }, session_.on_store_change}),
       checkpoint_(
           io, inotify_,
-          {session_.state, session_.who, session_.filter, session_.checkpoint,
+          {session_.state, session_.who, session_.filter, session_.checkpoint, true,
            [this] { return save_login(Milliseconds(0), {}); },
-           session_.captured && session_.save ? [this] { return save_rest(); } : std::function<Saved()>()}),
-      slice_(kSlice) {}
+           session_.captured && session_.save ? [this](SteadyTime deadline) { return save_rest(deadline); }
+                                              : std::function<Saved(SteadyTime)>()}) {}
 
-void Coherence::start() {
+void Coherence::publish_into(store::Store published) {
+  publisher_.emplace(io_, inotify_, session_.store, std::move(published), session_.filter);
+}
+
+Result<void> Coherence::start() {
   if (follows_) follower_.start();
   checkpoint_.start();
   if (warns_early() && follower_.expires_at() > unix_now()) say_how_long(follower_.expires_at());
+  return publisher_ ? publisher_->start() : Result<void>();
 }
 
 void Coherence::look() {
@@ -51,8 +54,11 @@ bool Coherence::warns_early() const {
 }
 
 Result<void> Coherence::finish(Milliseconds wait, const Deadline& deadline) {
-  if (save_login(wait, deadline) == Saved::done || !failure_) return Done{};
-  return *failure_;
+  if (save_login(wait, deadline) != Saved::done && failure_) return *failure_;
+  if (!publisher_) return Done{};
+  const auto published = publisher_->finish(deadline);
+  if (!published) log::failure(log::Level::warn, published.error());
+  return Done{};
 }
 
 /// 1. What the store has goes first.
@@ -77,24 +83,16 @@ Coherence::Saved Coherence::save_login(Milliseconds wait, const Deadline& deadli
   return Saved::done;
 }
 
-Coherence::Saved Coherence::save_rest() {
+Coherence::Saved Coherence::save_rest(SteadyTime deadline) {
+  const bool made_here = follows_ && follower_.look();
   Save save;
   save.extent = store::Extent::all;
   save.given_access_token = follower_.given_access_token().reveal();
-  save.deadline = std::chrono::steady_clock::now() + slice_;
-  const bool made_here = follows_ && follower_.look();
+  save.deadline = deadline;
   const auto report = session_.save(save);
   if (!report) return failed(report.error());
   saved(*report, made_here);
-  if (report->left_out.empty()) {
-    slice_ = kSlice;
-    return Saved::done;
-  }
-  const bool some = report->added + report->changed > 0;
-  slice_ = some ? kSlice : 2 * slice_;
-  if (slice_ <= kLongestSlice) return Saved::not_all;
-  slice_ = kSlice;
-  return Saved::failed;
+  return follow::Checkpoint::saved(*report);
 }
 
 Coherence::Saved Coherence::failed(const Error& error) {
@@ -129,6 +127,12 @@ void Coherence::say_how_long(UnixMs expires_at) const {
                                         format_utc(expires_at), format_duration(expires_at - unix_now()));
   log::warn(session_.save ? until + "; nobody has renewed it"
                           : until + "; it cannot be renewed from here: " + session_.why_not);
+}
+
+Result<store::Store> open_published(const std::string& directory, const std::string& path) {
+  const auto store = store::Store::open(path);
+  if (!store) return store.error_with("publish");
+  return store::open_published(directory, *store);
 }
 
 }  // namespace claude_init::commands

@@ -12,6 +12,7 @@
 #include "follow/checkpoint.h"
 #include "follow/follower.h"
 #include "follow/inotify.h"
+#include "follow/publisher.h"
 #include "fs/identity.h"
 #include "store/capture.h"
 #include "store/layout.h"
@@ -48,9 +49,11 @@ class Coherence {
   };
   Coherence(boost::asio::io_context& io, Session session);
 
+  /// Also keeps `published` like the store.
+  void publish_into(store::Store published);
   /// Begins: from now on both sides are watched. Says until when the login can be used, where nobody here can
-  /// renew it.
-  void start();
+  /// renew it. Error: nothing can be published.
+  Result<void> start();
   /// Compares both sides at once, for a session that is about to start.
   void look();
   /// What was made in the session last, into the store, waiting for others. Error: it could not be saved.
@@ -66,7 +69,7 @@ class Coherence {
   using Saved = follow::Checkpoint::Saved;
   [[nodiscard]] bool warns_early() const;
   [[nodiscard]] Saved save_login(Milliseconds wait, const Deadline& deadline);
-  [[nodiscard]] Saved save_rest();
+  [[nodiscard]] Saved save_rest(SteadyTime deadline);
   [[nodiscard]] Saved failed(const Error& error);
   void saved(const store::CaptureReport& report, bool made_here);
   void say_not_saved(const std::string& reason);
@@ -74,14 +77,18 @@ class Coherence {
 
   const Session session_;
   const bool follows_;
+  boost::asio::io_context& io_;
   follow::Inotify inotify_;
   follow::Follower follower_;
   follow::Checkpoint checkpoint_;
+  std::optional<follow::Publisher> publisher_;
   bool login_saved_ = false;
   std::string said_;              // why a login was not saved, said once
   std::optional<Error> failure_;  // why the last capture failed
   bool failure_said_ = false;     // until one succeeds
-  Milliseconds slice_{};          // how long a capture may keep the loop
 };
+
+/// The published store that --publish names, for the store at `path`.
+[[nodiscard]] Result<store::Store> open_published(const std::string& directory, const std::string& path);
 
 }  // namespace claude_init::commands

@@ -25,6 +25,7 @@
 #include "options/exit_status.h"
 #include "store/capture.h"
 #include "store/lock.h"
+#include "store/published.h"
 #include "store/restore.h"
 #include "store/store.h"
 #include "supervise/terminal.h"
@@ -237,6 +238,10 @@ Coherence::Session coherent_session(const options::Run& options, const store::In
   session.refresh_token = options.refresh_token;
   session.checkpoint = options.checkpoint;
   session.why_not = why_not_writable(inspection);
+  if (const auto store = store::Store::open(inspection.path); store && store::is_published(*store)) {
+    session.why_not = "the store is a published one, which has no refresh tokens";
+    session.renewed = Coherence::Session::Renewed::elsewhere;
+  }
   if (!session.why_not.empty()) return session;
   session.save = [&copy, &account, &options, path = inspection.path](const Coherence::Save& save) {
     return save_login(copy, path, account, options.storing, save);
@@ -344,6 +349,13 @@ int run_command(const options::Run& options, const options::Environment& environ
     sessions = std::move(*kept);
   }
 
+  std::optional<store::Store> published;
+  if (!options.publish.empty()) {
+    auto opened = open_published(options.publish, path);
+    if (!opened) return refuse(opened.error(), exit_status_of(opened.error()));
+    published = std::move(*opened);
+  }
+
   // 3.
   Prepared prepared = prepare_copy(options, environment, *account, inspection, sessions);
   if (const int* status = std::get_if<int>(&prepared)) return *status;
@@ -363,7 +375,11 @@ int run_command(const options::Run& options, const options::Environment& environ
   }
   workcopy::keep_least(*account, new_privileges_of(options));
   Coherence coherence(io, coherent_session(options, inspection, *account, copy, renewer));
-  coherence.start();
+  if (published) coherence.publish_into(std::move(*published));
+  if (const auto started = coherence.start(); !started) {
+    wipe(copy);
+    return refuse(started.error(), exit_status_of(started.error()));
+  }
   int unsaved = kExitOk;
   supervise::Hooks hooks;
   if (renewer) hooks.ending = [&renewer] { renewer->stop(); };

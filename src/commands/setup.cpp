@@ -8,8 +8,8 @@
 #include "commands/coherence.h"
 #include "commands/commands.h"
 #include "commands/console.h"
-#include "commands/renewal.h"
 #include "commands/progress_line.h"
+#include "commands/renewal.h"
 #include "commands/setup_report.h"
 #include "commands/setup_session.h"
 #include "commands/setup_store.h"
@@ -117,7 +117,12 @@ Result<supervise::Outcome> run_session(const options::Setup& options, const opti
     renewer->look();
   }
   Coherence coherence(io, coherent_session(options, found, account, session, renewer));
-  coherence.start();
+  if (!options.publish.empty()) {
+    auto published = open_published(options.publish, found.store.path());
+    if (!published) return published.error();
+    coherence.publish_into(std::move(*published));
+  }
+  if (const auto started = coherence.start(); !started) return started.error();
   // 2.
   const auto state = [&] { return store::inspect(found.store.path(), unix_now()); };
   if (renewer && state().state == login::State::renewable) {
@@ -182,6 +187,16 @@ int end_session(const options::Setup& options, const SetupStore& found, const wo
   return status;
 }
 
+/// What the capture at the end has put into the store.
+void publish_at_end(const options::Setup& options, const SetupStore& found, const Deadline& deadline) {
+  const auto into = open_published(options.publish, found.store.path());
+  follow::Publication publication;
+  publication.filter = options.filter;
+  publication.deadline = deadline;
+  const auto published = into ? follow::publish(found.store.path(), *into, publication) : into.error();
+  if (!published) log::failure(log::Level::warn, published.error());
+}
+
 }  // namespace
 
 /// 1. The store, before anybody takes the trouble to log in.
@@ -216,6 +231,7 @@ int setup_command(const options::Setup& options, const options::Environment& env
   int status = kExitOk;
   const auto end = [&](const Deadline& deadline) {  // 4.
     status = end_session(options, *found, *account, *session, deadline, console, plain);
+    if (!options.publish.empty()) publish_at_end(options, *found, deadline);
   };
   const auto outcome = run_session(options, environment, *found, *account, *session, inherited, end);
   // 5.

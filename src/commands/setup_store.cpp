@@ -16,6 +16,7 @@
 #include "log/log.h"
 #include "store/id.h"
 #include "store/lock.h"
+#include "store/published.h"
 
 namespace claude_init::commands {
 namespace {
@@ -94,6 +95,11 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
   auto store = open_to_write(path, options.storing);
   if (!store) return store.error();
 
+  if (store::is_published(*store)) {
+    return make_error(ErrorKind::invalid,
+                      path + " is a published store: the next publication replaces a login made there",
+                      "log in to the store that it is published from");
+  }
   SetupStore found{std::move(*store), in_container, host_side_of(path, environment),
                    path == account.home + "/.claude", false};
   if (auto fit = found.store.prepare(kNeededBytes); !fit) {

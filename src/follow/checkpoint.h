@@ -10,6 +10,7 @@
 #include "follow/inotify.h"
 #include "follow/tree_watch.h"
 #include "fs/identity.h"
+#include "store/capture.h"
 #include "store/layout.h"
 
 namespace claude_init::follow {
@@ -23,7 +24,8 @@ class Checkpoint {
  public:
   enum class Saved {
     done,
-    not_all,  // somebody else holds the store, or something has to be done first: again soon
+    not_all,  // there was no time for all of it, or somebody else holds the store: again soon
+    nothing,  // nor for any of it: again soon, with more time
     failed,   // again later
   };
   struct Options {
@@ -31,10 +33,16 @@ class Checkpoint {
     fs::Identity who;  // whose state it is
     store::Filter filter{};
     Milliseconds settle{300};
+    bool only_here = true;  // nobody but this kernel changes it, whatever the file system
     std::function<Saved()> save_login{};
-    std::function<Saved()> save_rest{};  // empty: only the login is saved
+    /// Returns by the deadline, or soon after, since a signal waits meanwhile. Empty: only the login is
+    /// saved.
+    std::function<Saved(SteadyTime deadline)> save_rest{};
   };
   Checkpoint(boost::asio::io_context& io, Inotify& inotify, Options options);
+
+  /// What a capture that had so much time came to.
+  [[nodiscard]] static Saved saved(const store::CaptureReport& report);
 
   /// Begins. Also looks at once: the login may have been written before.
   void start();
@@ -50,6 +58,7 @@ class Checkpoint {
   Debounce login_due_;
   Debounce login_again_;
   Debounce rest_again_;
+  Milliseconds slice_;  // how long one saving of the rest may keep the loop
 };
 
 }  // namespace claude_init::follow

@@ -122,10 +122,11 @@ Result<void> Follower::give(std::string_view store_login, std::optional<std::str
 }
 
 void Follower::adopted() {
-  const auto config = fs::open_root(options_.state.config_dir, options_.who);
-  if (!config) return;
-  const auto copy = read_login({config->get(), options_.state.config_dir, options_.who});
-  if (copy && *copy) remember((*copy)->reveal());
+  // Not what the copy has: that may be a later one by now, which is still to be saved.
+  const auto store = store::Store::open(options_.store);
+  if (!store) return;
+  const auto stores = read_login(store->tree());
+  if (stores && *stores) remember((*stores)->reveal());
 }
 
 void Follower::remember(std::string_view login) {

@@ -40,7 +40,7 @@ class Follower {
   /// Begins, with a look.
   void start();
   /// Compares both sides and gives what is to be given. True: the copy has a login that was made in it, to be
-  /// saved; call adopted() when it is in the store.
+  /// saved; call adopted() when one has been saved.
   [[nodiscard]] bool look();
   void adopted();
   /// Of what the copy has from the store.

@@ -289,6 +289,11 @@ Secret access_token(std::string_view text) {
   return parsed ? std::move(parsed->access_token) : Secret();
 }
 
+Secret refresh_token(std::string_view text) {
+  auto parsed = parse_with_tokens(text);
+  return parsed ? std::move(parsed->refresh_token) : Secret();
+}
+
 std::string account_email(std::string_view claude_json) {
   const auto document = parse_object<json>(claude_json);
   if (!document) return {};

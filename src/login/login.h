@@ -103,6 +103,9 @@ struct Rules {
 /// The access token of a login file; empty where it has none.
 [[nodiscard]] Secret access_token(std::string_view text);
 
+/// The same of its refresh token.
+[[nodiscard]] Secret refresh_token(std::string_view text);
+
 /// `oauthAccount.emailAddress` of a `.claude.json`, "" if it has none or cannot be parsed.
 [[nodiscard]] std::string account_email(std::string_view claude_json);
 

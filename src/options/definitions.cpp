@@ -255,6 +255,12 @@ void add_storing(CLI::App& app, Storing& storing) {
            "the store was copied or moved here and the original is not used any more: take it over");
 }
 
+void add_publish(CLI::App& app, std::string& publish) {
+  add_text(app, "--publish", publish,
+           "keep there what the store has, without the refresh token: what production mounts")
+      ->type_name("DIR");
+}
+
 constexpr const char* kStoreHelp =
     "the store (default: /claude-auth, /auth-output, ~/.claude if it is a mount; on a host ~/.claude-hub)";
 constexpr const char* kUserHelp = "NAME or UID[:GID] to run as (default: node, when root and it exists)";
@@ -274,6 +280,7 @@ void define(CLI::App& app, Setup& setup) {
   add_renewal(app, setup.renewal);
   add_storing(app, setup.storing);
   add_limits(app, setup.limits);
+  add_publish(app, setup.publish);
   add_filter(app, setup.filter);
   add_supervision(app, setup.supervision);
 }
@@ -302,6 +309,7 @@ void define(CLI::App& app, Run& run) {
   add_checkpoint(app, run.checkpoint);
   add_storing(app, run.storing);
   add_limits(app, run.limits);
+  add_publish(app, run.publish);
   add_filter(app, run.filter);
   add_supervision(app, run.supervision);
 }

@@ -55,6 +55,7 @@ struct Setup {
   Renewal renewal;
   Storing storing;
   store::Limits limits;
+  std::string publish;  // the directory of a published store that is kept; "" = none
   store::Filter filter;
   supervise::Options supervision;
   std::vector<std::string> command;  // empty = an interactive shell with a greeting
@@ -72,6 +73,7 @@ struct Run {
   std::string sessions;            // where they are kept; "" = in the store
   Milliseconds checkpoint = kCheckpoint;
   Renewal renewal;
+  std::string publish;  // the directory of a published store that is kept; "" = none
   bool allow_no_login = false;
   bool new_privileges = false;  // --new-privileges: no PR_SET_NO_NEW_PRIVS
   bool exec = false;

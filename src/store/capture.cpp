@@ -61,7 +61,7 @@ class Capture {
   /// The source's login and the store's.
   std::pair<StateFile, StateFile> judge_login(const Tree& from) {
     // 2.
-    StateFile source = from.root >= 0 ? read_state_file(from, kCredentials) : StateFile{};
+    StateFile source = source_login(from);
     StateFile stored = read_state_file(to_, kCredentials);
     // 4.
     login::Verdict& verdict = report_.login;
@@ -191,6 +191,15 @@ class Capture {
 
   static Durability durability_for(const Plan& plan) {
     return plan.files + plan.directories.size() > kFew ? Durability::bulk : Durability::each;
+  }
+
+  /// The source's, without its refresh token where that is withheld. One that cannot be parsed is not taken.
+  [[nodiscard]] StateFile source_login(const Tree& from) const {
+    if (from.root < 0) return {};
+    StateFile file = read_state_file(from, kCredentials);
+    if (options_.refresh_token == RefreshToken::copy || !file.text) return file;
+    if (auto text = login::without_refresh_token(file.text->reveal()); text) file.text = std::move(*text);
+    return file;
   }
 
   /// Exactly the text that was judged, not the file as it may be by now.

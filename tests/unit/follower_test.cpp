@@ -101,10 +101,23 @@ TEST_CASE("a copy that was blanked is repaired, one with a login of its own is f
   CHECK(session.follower->look());
   CHECK(session.token() == "FAKE-access-2");
   // It was saved: from now on the store has the refresh token, and the copy does not.
-  session.follower->adopted();
   session.put(session.copy());
+  session.follower->adopted();
   CHECK(run_until(session.io, [&] { return session.copy().find("FAKE-refresh") == std::string::npos; }));
   CHECK(session.token() == "FAKE-access-2");
+}
+
+TEST_CASE("a login that is made while an earlier one is saved is not taken for that one") {
+  Session session;
+  session.start();
+  session.dir.file("copy/.credentials.json", later().text(), 0600);
+  CHECK(session.follower->look());
+  session.put(later().text());
+  const FakeLogin latest{"FAKE-access-3", "FAKE-refresh-3", "account-1", 9'000'000};
+  session.dir.file("copy/.credentials.json", latest.text(), 0600);
+  session.follower->adopted();
+  CHECK(session.follower->look());
+  CHECK(session.token() == "FAKE-access-3");
 }
 
 TEST_CASE("a login that nobody renews is looked at and told of once before its end") {

@@ -1,0 +1,79 @@
+#include "follow/publisher.h"
+
+#include <utility>
+
+#include "log/log.h"
+
+namespace claude_init::follow {
+namespace {
+
+fs::Identity owner_of(const std::string& path) {
+  const auto store = store::Store::open(path);
+  return store ? store->owner() : fs::current_identity();
+}
+
+}  // namespace
+
+Result<store::CaptureReport> publish(const std::string& path, const store::Store& into,
+                                     const Publication& publication) {
+  const std::string context = "publish into " + into.path();
+  const auto lock = store::Lock::acquire(into, "store", "publish", publication.wait);
+  if (!lock) return lock.error_with(context);
+  store::CaptureOptions capture;
+  capture.filter = publication.filter;
+  capture.extent = publication.extent;
+  capture.refresh_token = store::RefreshToken::withhold;
+  capture.rules.allow_account_change = true;  // that has been judged where it came into the store
+  capture.deadline = publication.deadline;
+  capture.delete_missing =
+      publication.baseline != nullptr ? store::Deletions::proven : store::Deletions::none;
+  capture.baseline = publication.baseline;
+  capture.reason = "published";
+  auto report = store::capture(store::state_in_config_dir(path), owner_of(path), into, *lock, capture);
+  if (!report) return report.error_with(context);
+  if (report->login.choice == login::Choice::take) {
+    log::info("published a login", {{"store", path}, {"into", into.path()}});
+  }
+  return report;
+}
+
+Publisher::Publisher(boost::asio::io_context& io, Inotify& inotify, std::string store, store::Store into,
+                     store::Filter filter)
+    : store_(std::move(store)),
+      into_(std::move(into)),
+      filter_(std::move(filter)),
+      changes_(io, inotify,
+               {store::state_in_config_dir(store_), owner_of(store_), filter_, Milliseconds(0), false,
+                [this] { return publish_change(store::Extent::login, {}); },
+                [this](SteadyTime deadline) { return publish_change(store::Extent::all, deadline); }}) {}
+
+Result<void> Publisher::start() {
+  Publication all;
+  all.filter = filter_;
+  all.baseline = &baseline_;
+  if (const auto published = publish(store_, into_, all); !published) return published.error();
+  changes_.start();
+  return Done{};
+}
+
+Result<void> Publisher::finish(const Deadline& deadline) {
+  Publication all;
+  all.filter = filter_;
+  all.deadline = deadline;
+  all.baseline = &baseline_;
+  const auto published = publish(store_, into_, all);
+  return published ? Result<void>() : published.error();
+}
+
+Checkpoint::Saved Publisher::publish_change(store::Extent extent, const Deadline& deadline) {
+  const auto report = publish(store_, into_, {filter_, extent, Milliseconds(0), deadline, &baseline_});
+  if (report) {
+    if (std::exchange(failed_, false)) log::warn("published again", {{"into", into_.path()}});
+    return Checkpoint::saved(*report);
+  }
+  if (report.error().kind == ErrorKind::busy) return Checkpoint::Saved::not_all;
+  if (!std::exchange(failed_, true)) log::failure(log::Level::warn, report.error());
+  return Checkpoint::Saved::failed;
+}
+
+}  // namespace claude_init::follow

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <string>
+
+#include "base/deadline.h"
+#include "base/result.h"
+#include "follow/checkpoint.h"
+#include "follow/inotify.h"
+#include "store/capture.h"
+#include "store/layout.h"
+#include "store/store.h"
+
+namespace claude_init::follow {
+
+struct Publication {
+  store::Filter filter{};
+  store::Extent extent = store::Extent::all;
+  Milliseconds wait{5000};              // for somebody else's capture to end
+  Deadline deadline{};                  // what is not staged then is left out
+  store::Baseline* baseline = nullptr;  // what was published before; what of it has gone goes too
+};
+
+/// Brings `into`, which comes from store::open_published(), up to what the store at `path` has: one capture,
+/// judged like any other, with the refresh token withheld.
+[[nodiscard]] Result<store::CaptureReport> publish(const std::string& path, const store::Store& into,
+                                                   const Publication& publication);
+
+/// Keeps a published store like the store that it is published from: the login as soon as that changes, the
+/// rest half a minute after.
+class Publisher {
+ public:
+  Publisher(boost::asio::io_context& io, Inotify& inotify, std::string store, store::Store into,
+            store::Filter filter);
+
+  /// Publishes all there is, and what changes from then on.
+  Result<void> start();
+  /// Publishes once more, until `deadline`.
+  Result<void> finish(const Deadline& deadline);
+
+ private:
+  [[nodiscard]] Checkpoint::Saved publish_change(store::Extent extent, const Deadline& deadline);
+
+  std::string store_;
+  store::Store into_;
+  store::Filter filter_;
+  store::Baseline baseline_;
+  Checkpoint changes_;
+  bool failed_ = false;  // said once, until it succeeds
+};
+
+}  // namespace claude_init::follow

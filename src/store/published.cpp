@@ -1,0 +1,134 @@
+#include "store/published.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <limits>
+
+#include "base/text.h"
+#include "fs/file.h"
+#include "fs/open.h"
+#include "fs/tree.h"
+#include "login/login.h"
+#include "store/layout.h"
+#include "store/lock.h"
+#include "store/state_file.h"
+
+namespace claude_init::store {
+namespace {
+
+constexpr const char* kMark = "published";
+constexpr Milliseconds kLockWait{5000};
+
+/// Made for whoever the store belongs to.
+Result<void> make_directory_like(const std::string& path, const Store& store) {
+  if (::mkdir(path.c_str(), 0700) != 0) {
+    return errno == EEXIST ? Result<void>() : system_error(errno, "make " + printable(path));
+  }
+  // Refused to whoever is not root: then it stays ours.
+  [[maybe_unused]] const int ignored = ::chown(path.c_str(), store.owner().uid, store.owner().gid);
+  return Done{};
+}
+
+/// Whether `inner` is `outer` or lies beneath it, by what the kernel calls them.
+bool is_beneath(int inner, int outer) {
+  struct stat top {};
+  if (::fstat(outer, &top) != 0) return false;
+  UniqueFd at(::openat(inner, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  for (struct stat st{}, before{}; at.valid() && ::fstat(at.get(), &st) == 0; before = st) {
+    if (st.st_dev == top.st_dev && st.st_ino == top.st_ino) return true;
+    if (st.st_dev == before.st_dev && st.st_ino == before.st_ino) return false;  // the root
+    at.reset(::openat(at.get(), "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  }
+  return false;
+}
+
+/// Another login than `from`'s, with the means to renew it, that works: to be lost only with a person's will.
+bool has_login_of_its_own(const Store& store, const Secret& renews, const Store& from) {
+  const StateFile file = read_state_file(store.tree(), kCredentials);
+  if (!file.text || renews.empty()) return false;
+  const login::State state = login::judge_file(file.text->reveal(), unix_now()).state;
+  if (state != login::State::usable && state != login::State::renewable) return false;
+  const StateFile stored = read_state_file(from.tree(), kCredentials);
+  return !stored.text || !(login::refresh_token(stored.text->reveal()) == renews);
+}
+
+/// Of what `.claude-init/` keeps, and of the CLI's unfinished writes.
+Result<void> remove_other_refresh_tokens(const Store& store) {
+  const auto own = fs::open_beneath(store.fd(), kPrivateDir, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
+  if (!own) return own.error();
+  for (const char* name : {"generations", "renewal", "stage", "journal"}) {
+    if (auto removed = fs::remove_tree(own->get(), name); !removed) return removed;
+  }
+  const auto entries = fs::list_directory(store.fd(), std::numeric_limits<std::size_t>::max());
+  if (!entries) return entries.error();
+  for (const fs::Entry& entry : *entries) {
+    if (!entry.name.starts_with(std::string(kCredentials) + ".")) continue;
+    if (auto removed = fs::remove_tree(store.fd(), entry.name); !removed) return removed;
+  }
+  return Done{};
+}
+
+Result<void> strip_login(const Store& store) {
+  const StateFile file = read_state_file(store.tree(), kCredentials);
+  if (!file.text) return Done{};
+  const auto stripped = login::without_refresh_token(file.text->reveal());
+  // What cannot be parsed may be a cut off one.
+  return fs::replace_file(store.fd(), std::string(kCredentials), stripped ? stripped->reveal() : "",
+                          store.modes().file, fs::Sync::yes);
+}
+
+}  // namespace
+
+bool is_published(const Store& store) {
+  const fs::ActAs as(store.owner());
+  return fs::open_beneath(store.fd(), fs::join(kPrivateDir, kMark), O_PATH, fs::Links::refuse).ok();
+}
+
+/// 1. The directory, which is not the store.
+/// 2. Not one that somebody keeps a login of their own in.
+/// 3. Refresh tokens out of it, the login's last: a directory whose login has none was cleared completely.
+/// 4. The mark.
+Result<Store> open_published(const std::string& directory, const Store& from) {
+  // 1.
+  if (auto made = make_directory_like(directory, from); !made) return made.error_with("publish");
+  auto store = Store::open(directory);
+  if (!store) return store.error_with("publish");
+  if (is_beneath(store->fd(), from.fd()) || is_beneath(from.fd(), store->fd())) {
+    return make_error(ErrorKind::usage,
+                      "cannot publish " + printable(from.path()) + " into " + printable(directory) +
+                          ": one is inside the other",
+                      "name a directory of its own");
+  }
+  if (auto fit = store->prepare(0); !fit) return fit.error_with("publish");
+  const auto lock = Lock::acquire(*store, "store", "publish", kLockWait);
+  if (!lock) return lock.error_with("publish");
+  const fs::ActAs as(store->owner());
+  // 2.
+  const StateFile there = read_state_file(store->tree(), kCredentials);
+  const Secret renews = there.text ? login::refresh_token(there.text->reveal()) : Secret();
+  const bool marked = is_published(*store);
+  if (!marked && has_login_of_its_own(*store, renews, from)) {
+    return make_error(ErrorKind::invalid,
+                      printable(directory) + " holds a login of its own, which publishing would end",
+                      "name another directory, or remove .credentials.json from it if nobody needs it");
+  }
+  // 3.
+  if (!marked || !renews.empty()) {
+    if (auto removed = remove_other_refresh_tokens(*store); !removed) return removed.error_with("publish");
+    if (auto stripped = strip_login(*store); !stripped) return stripped.error_with("publish");
+  }
+  // 4.
+  if (!marked) {
+    const auto own = fs::open_beneath(store->fd(), kPrivateDir, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
+    if (!own) return own.error_with("publish");
+    const auto made = fs::replace_file(own->get(), kMark, "This store has no refresh token.\n",
+                                       store->modes().file, fs::Sync::yes);
+    if (!made) return made.error_with("publish");
+  }
+  return store;
+}
+
+}  // namespace claude_init::store

@@ -1,0 +1,121 @@
+"""--publish DIR: a store with everything but the refresh token, kept like the one that it is published from."""
+
+import json
+import os
+import shutil
+
+import pytest
+from harness import eventually
+from sessions import login
+from test_follow import BLANKED, Run, replace
+
+SECRET = b"sk-ant-ort01"
+
+
+@pytest.fixture
+def published(host):
+    return host.path / "published"
+
+
+def token(directory):
+    try:
+        text = (directory / ".credentials.json").read_text()
+        return json.loads(text)["claudeAiOauth"]["accessToken"].removeprefix("sk-ant-oat01-FAKE")
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def files_with_a_refresh_token(directory):
+    found = []
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            try:
+                with open(os.path.join(parent, name), "rb") as f:
+                    if SECRET in f.read():
+                        found.append(os.path.join(parent, name))
+            except FileNotFoundError:
+                pass
+    return found
+
+
+def test_what_is_in_the_store_is_published_without_the_refresh_token_whatever_happens_to_it(host, published):
+    host.put(login("first"))
+    (host.store / "settings.json").write_text("{}")
+    (host.store / "projects").mkdir()
+    (host.store / "projects/x.jsonl").write_text("x\n")
+    run = Run(host, "--publish", published)
+    assert token(published) == "first"
+    assert (published / "settings.json").exists() and (published / "projects/x.jsonl").exists()
+    for i in range(8):
+        replace(host, login(f"next{i}", left=7200 + i))
+        while token(published) != f"next{i}":  # at every moment, also of a stage
+            assert files_with_a_refresh_token(published) == []
+    replace(host, BLANKED)
+    run.keeps(run.text())
+    assert token(published) == "next7"
+    replace(host, login("last", left=9000))
+    eventually(lambda: token(published) == "last", "the last login")
+    assert run.end()[0] == 0
+    assert files_with_a_refresh_token(published) == []
+    assert files_with_a_refresh_token(host.store) != []
+
+
+def test_a_published_store_is_a_store_to_run_from_and_not_one_to_log_in_to(host, published):
+    host.put(login("first"))
+    assert host.session("run", "true", "--publish", published)[0] == 0
+    host.store = published
+    run = Run(host)
+    assert run.token() == "first"
+    replace(host, login("next", left=7200, refresh=False))
+    run.gets("next")
+    made = login("made", left=9000)
+    run.put(made)
+    run.keeps(made, 1.5)
+    status, err = run.end()
+    assert status == 0 and "published one" in err, err
+    assert files_with_a_refresh_token(published) == []
+    status, out, err = host.session("setup", "echo started")
+    assert (status, out) == (66, "") and "published store" in err, err
+
+
+def test_setup_publishes_what_it_captures(host, published):
+    status, _, err = host.session("setup", 'put a; mkdir "$CLAUDE_CONFIG_DIR/todos"; echo x > "$CLAUDE_CONFIG_DIR/todos/x"',
+                                  "--publish", published)
+    assert status == 0, err
+    assert token(published) == "a"
+    assert (published / "todos/x").read_text() == "x\n"
+    assert files_with_a_refresh_token(published) == []
+
+
+def test_a_copy_of_the_store_becomes_a_published_one_with_nothing_left_of_its_refresh_tokens(host, published):
+    host.put(login("first"))
+    for name in ("a", "b"):
+        assert host.session("setup", f"put {name}")[0] == 0
+    shutil.copytree(host.store, published)
+    (published / ".credentials.json.tmp.12345678").write_text(login("cut")[:150])
+    assert files_with_a_refresh_token(published) != []
+    status, _, err = host.session("run", "true", "--publish", published)
+    assert status == 0, err
+    assert files_with_a_refresh_token(published) == []
+    assert token(published) == host.token()
+    # Somebody has put one there since.
+    (published / ".credentials.json").write_text(login("other"))
+    assert host.session("run", "true", "--publish", published)[0] == 0
+    assert files_with_a_refresh_token(published) == []
+
+
+def test_a_directory_with_a_login_of_its_own_is_left_as_it_is(host, published):
+    host.put(login("first"))
+    published.mkdir(mode=0o700)
+    (published / ".credentials.json").write_text(login("own"))
+    status, out, err = host.session("run", "echo started", "--publish", published)
+    assert (status, out) == (66, "") and "a login of its own" in err, err
+    assert "sk-ant-ort01-FAKEown" in (published / ".credentials.json").read_text()
+
+
+@pytest.mark.parametrize("where", [".", "inside", ".."])
+def test_the_store_is_not_published_into_itself(host, where):
+    host.put(login("first"))
+    status, out, err = host.session("run", "echo started", "--publish", host.store / where)
+    assert (status, out) == (64, "") and "one is inside the other" in err, err
+    assert "sk-ant-ort01-FAKEfirst" in (host.store / ".credentials.json").read_text()

@@ -1,0 +1,77 @@
+#include "store/published.h"
+
+#include <catch2/catch.hpp>
+
+#include "state_helpers.h"
+
+using namespace claude_init;
+using test::FakeLogin;
+using test::TempDir;
+
+namespace {
+
+struct Stores {
+  Stores() {
+    dir.dir("store", 0700);
+    dir.file("store/.credentials.json", FakeLogin{}.text(), 0600);
+  }
+  Result<store::Store> publish(const std::string& name) {
+    return store::open_published(dir.path(name), test::open_store(dir.path("store")));
+  }
+  TempDir dir;
+};
+
+}  // namespace
+
+TEST_CASE("a directory that is missing is made, and marked as a published store") {
+  Stores stores;
+  CHECK_FALSE(store::is_published(test::open_store(stores.dir.path("store"))));
+  const auto published = stores.publish("new");
+  REQUIRE(published.ok());
+  CHECK(store::is_published(*published));
+  CHECK(stores.dir.mode("new") == 0700);
+  CHECK(stores.publish("new").ok());
+}
+
+TEST_CASE("a copy of the store loses its refresh tokens, all of them") {
+  Stores stores;
+  stores.dir.dir("copy", 0700);
+  stores.dir.file("copy/.credentials.json", FakeLogin{}.text(), 0600);
+  stores.dir.file("copy/.credentials.json.tmp.abcdefgh", FakeLogin{}.text(), 0600);
+  stores.dir.dir("copy/.claude-init", 0700);
+  for (const std::string name : {"generations", "renewal", "stage"}) {
+    stores.dir.dir("copy/.claude-init/" + name, 0700);
+    stores.dir.file("copy/.claude-init/" + name + "/.credentials.json", FakeLogin{}.text(), 0600);
+  }
+  REQUIRE(stores.publish("copy").ok());
+  CHECK(stores.dir.read("copy/.credentials.json").find("FAKE-refresh") == std::string::npos);
+  CHECK(stores.dir.read("copy/.credentials.json").find("FAKE-access-1") != std::string::npos);
+  CHECK_FALSE(stores.dir.exists("copy/.credentials.json.tmp.abcdefgh"));
+  for (const std::string name : {"generations", "renewal", "stage"}) {
+    CHECK_FALSE(stores.dir.exists("copy/.claude-init/" + name + "/.credentials.json"));
+  }
+}
+
+TEST_CASE("a login of its own is not ended, unless it has ended already or the directory is marked") {
+  Stores stores;
+  const FakeLogin own{"FAKE-access-own", "FAKE-refresh-own"};
+  stores.dir.dir("own", 0700);
+  stores.dir.file("own/.credentials.json", own.text(), 0600);
+  CHECK(stores.publish("own").error().kind == ErrorKind::invalid);
+  CHECK(stores.dir.read("own/.credentials.json").find("FAKE-refresh-own") != std::string::npos);
+  stores.dir.file("own/.credentials.json", "", 0600);
+  REQUIRE(stores.publish("own").ok());
+  stores.dir.file("own/.credentials.json", own.text(), 0600);
+  REQUIRE(stores.publish("own").ok());
+  CHECK(stores.dir.read("own/.credentials.json").find("FAKE-refresh") == std::string::npos);
+}
+
+TEST_CASE("the store, what lies in it and what it lies in are no place to publish it") {
+  Stores stores;
+  stores.dir.dir("store/inside", 0700);
+  stores.dir.link("link", "store");
+  for (const char* name : {"store", "store/inside", "link", "."}) {
+    CHECK(stores.publish(name).error().kind == ErrorKind::usage);
+  }
+  CHECK(stores.dir.read("store/.credentials.json").find("FAKE-refresh-1") != std::string::npos);
+}
