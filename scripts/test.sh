@@ -19,7 +19,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
 
 # Python and its modules are Debian's: /usr/bin/python3, whatever else the machine has.
-test_packages=(catch2 python3 python3-pytest python3-pexpect strace jq procps shellcheck spin)
+test_packages=(catch2 python3 python3-pytest python3-pexpect strace jq procps shellcheck spin tini)
 e2e_packages=(buildah ca-certificates curl iproute2 mmdebstrap openssl podman runc uidmap util-linux)
 
 selection=()

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/output.h"
 #include "commands/commands.h"
 #include "log/log.h"
 #include "options/exit_status.h"
@@ -15,14 +16,6 @@
 
 namespace claude_init {
 namespace {
-
-void print(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(fd, text.data(), text.size());
-    if (n <= 0) return;
-    text.remove_prefix(static_cast<std::size_t>(n));
-  }
-}
 
 int dispatch(const options::Subcommand& subcommand, const options::Environment& environment,
              const supervise::Inherited& inherited) {
@@ -56,7 +49,7 @@ int main_status(int argc, char** argv, char** envp) {
   const options::Environment environment(envp);
   const auto parsed = options::parse(std::vector<std::string>(argv + 1, argv + argc), environment);
   if (const auto* reply = std::get_if<options::Reply>(&parsed)) {
-    print(reply->exit_status == kExitOk ? STDOUT_FILENO : STDERR_FILENO, reply->text);
+    write_all(reply->exit_status == kExitOk ? STDOUT_FILENO : STDERR_FILENO, reply->text);
     return reply->exit_status;
   }
   const auto& line = std::get<options::CommandLine>(parsed);

@@ -28,4 +28,13 @@ bool write_to_reader(int fd, std::string_view text, Milliseconds patience) {
   return true;
 }
 
+void write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
 }  // namespace claude_init

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/output.h"
 #include "commands/commands.h"
 #include "commands/health_context.h"
 #include "commands/store_path.h"
@@ -19,14 +20,6 @@
 
 namespace claude_init::commands {
 namespace {
-
-void print(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(STDOUT_FILENO, text.data(), text.size());
-    if (n <= 0) return;  // nobody reads: the exit status tells
-    text.remove_prefix(static_cast<std::size_t>(n));
-  }
-}
 
 /// Whether the workload's user could read the login's refresh token, were it to look for the store.
 bool can_read_refresh_token(const workcopy::Account& workload, const store::Inspection& inspection) {
@@ -66,7 +59,8 @@ int health_command(const options::Health& options, const options::Environment& e
   const store::Inspection inspection = store::inspect(path, unix_now());
   health::Context context = health_context(inspection, environment);
   if (can_read_refresh_token(*account, inspection)) context.exposed_to = account->name;
-  print(options.json ? health::as_json(inspection, context) : health::as_text(inspection, context));
+  write_all(STDOUT_FILENO,
+            options.json ? health::as_json(inspection, context) : health::as_text(inspection, context));
   return health::is_healthy(inspection.state) ? kExitOk : kExitUnhealthy;
 }
 

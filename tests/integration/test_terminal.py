@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 import termios
 import time
 
@@ -364,6 +365,40 @@ def test_after_a_hangup_a_command_that_ignores_it_gets_the_grace_and_no_more():
 
 PROMPT = ["env", "PS1=PROMPT> "]
 BASH = ["bash", "--norc", "--noediting", "-i"]
+
+
+IGNORES = "trap '' HUP TERM; trap 'echo usr1' USR1; echo ready; while :; do sleep 0.05; done"
+
+
+def run_line(host):
+    return [BINARY, "run", "--user", str(os.geteuid()), "--store", str(host.store), "--allow-no-login", "--grace",
+            "300ms", "--", "sh", "-c", IGNORES]
+
+
+def test_a_window_that_is_closed_ends_a_run_on_a_terminal_whose_command_ignores_it(host):
+    # The client of `docker run -it` forwards its HUP; the terminal in the container stays.
+    line = run_line(host)
+    run = pexpect.spawn(line[0], line[1:], timeout=PATIENCE, encoding="utf-8", env=host.environment)
+    try:
+        run.expect_exact("ready")
+        os.kill(run.pid, signal.SIGHUP)
+        run.expect(pexpect.EOF)
+        run.wait()
+        assert run.exitstatus == 128 + signal.SIGKILL
+    finally:
+        run.close(force=True)
+
+
+def test_without_a_terminal_hup_is_the_business_of_a_runs_command(host):
+    run = subprocess.Popen(run_line(host), env=host.environment, start_new_session=True, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    host.started.append(run)
+    assert run.stdout.readline() == "ready\n"
+    os.kill(run.pid, signal.SIGHUP)
+    time.sleep(1)  # more than its grace: that it does not end can only be waited for
+    os.kill(run.pid, signal.SIGUSR1)
+    assert run.stdout.readline() == "usr1\n"
+
 
 
 def test_an_interactive_shell_at_its_prompt_is_hung_up_at_once(pid1):
