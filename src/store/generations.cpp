@@ -154,7 +154,9 @@ Result<void> write_generation(const Store& store, unsigned number, const Content
   if (::renameat(all->get(), kUnfinished, all->get(), std::to_string(number).c_str()) != 0)
     return system_error(errno, "name the generation");
   if (auto synced = fs::sync_to_disk(all->get(), kGenerations); !synced) return synced;
-  return fs::sync_to_disk(own->get(), kPrivateDir);
+  if (auto synced = fs::sync_to_disk(own->get(), kPrivateDir); !synced) return synced;
+  // The first one may be the first thing in a directory of ours that was made just now.
+  return number == 1 ? fs::sync_to_disk(store.fd(), store.path()) : Result<void>(Done{});
 }
 
 /// Makes sure that the newest generation is what the store has now.
