@@ -1,14 +1,24 @@
-// store_driver capture CONFIG_DIR STORE | restore STORE CONFIG_DIR: one operation of the store as a program
-// of its own, for tests that fail or kill it at a system call. Prints what the report says; on an error its
-// text on standard error, and exits with 1.
+// One operation of the store as a program of its own, for tests that fail or kill it at a system call.
+//
+//   store_driver capture CONFIG_DIR STORE [delete] [LIMIT=N]...   LIMIT: max_bytes, max_files, max_depth
+//   store_driver restore STORE CONFIG_DIR [LIMIT=N]...
+//   store_driver recover STORE...
+//
+// The source is read with the rights of its owner. Prints what the report says, one skipped path a line; on
+// an error its text on standard error, and exits with 1.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <string>
+#include <string_view>
 
+#include "base/text.h"
 #include "login/login.h"
 #include "store/capture.h"
 #include "store/restore.h"
+#include "store/transaction.h"
 
 using namespace claude_init;
 
@@ -27,38 +37,81 @@ int fail(const Error& error) {
   return tell(STDERR_FILENO, error.message(), 1);
 }
 
-int succeed(const std::string& login, std::size_t skipped) {
-  return tell(STDOUT_FILENO, "login=" + login + " skipped=" + std::to_string(skipped), 0);
+int succeed(const std::string& login, const std::vector<store::Skipped>& skipped) {
+  std::string text = "login=" + login + " skipped=" + std::to_string(skipped.size());
+  for (const auto& each : skipped) text += "\n" + printable(each.path) + ": " + each.reason;
+  return tell(STDOUT_FILENO, std::move(text), 0);
 }
 
-int capture(const char* config_dir, const char* path) {
+fs::Identity owner_of(const char* path) {
+  struct stat st {};
+  return ::geteuid() == 0 && ::stat(path, &st) == 0 ? fs::Identity{st.st_uid, st.st_gid}
+                                                    : fs::current_identity();
+}
+
+struct Options {
+  store::Limits limits;
+  bool delete_missing = false;
+};
+
+Options parse(int count, char** words) {
+  Options options;
+  store::Limits& limits = options.limits;
+  for (int i = 0; i < count; ++i) {
+    const std::string_view word(words[i]);
+    options.delete_missing |= word == "delete";
+    const auto value = std::strtoull(words[i] + word.find('=') + 1, nullptr, 10);
+    if (word.starts_with("max_bytes=")) limits.max_bytes = value;
+    if (word.starts_with("max_files=")) limits.max_files = value;
+    if (word.starts_with("max_depth=")) limits.max_depth = static_cast<unsigned>(value);
+  }
+  return options;
+}
+
+int capture(const char* config_dir, const char* path, const Options& asked) {
   const auto store = store::Store::open(path);
   if (!store) return fail(store.error());
   const auto lock = store::Lock::acquire(*store, "store", "test", Milliseconds{0});
   if (!lock) return fail(lock.error());
+  store::CaptureOptions options;
+  options.limits = asked.limits;
+  if (asked.delete_missing) options.delete_missing = store::Deletions::all;
   const auto report =
-      store::capture(store::state_in_config_dir(config_dir), fs::current_identity(), *store, *lock, {});
+      store::capture(store::state_in_config_dir(config_dir), owner_of(config_dir), *store, *lock, options);
   if (!report) return fail(report.error());
   const bool taken =
       report->login.choice == login::Choice::take || report->login.choice == login::Choice::same;
-  std::printf("login=%s skipped=%zu\n", taken ? "saved" : report->login.reason.c_str(),
-              report->skipped.size());
-  return 0;
+  return succeed(taken ? "saved" : report->login.reason, report->skipped);
 }
 
-int restore(const char* path, const char* config_dir) {
+int restore(const char* path, const char* config_dir, const Options& asked) {
   const auto store = store::Store::open(path);
   if (!store) return fail(store.error());
-  const store::RestoreOptions options{.refresh_token = store::RefreshToken::copy};
+  const store::RestoreOptions options{.refresh_token = store::RefreshToken::copy, .limits = asked.limits};
   const auto report =
-      store::restore(*store, store::state_in_config_dir(config_dir), fs::current_identity(), options);
+      store::restore(*store, store::state_in_config_dir(config_dir), owner_of(config_dir), options);
   if (!report) return fail(report.error());
-  return succeed("saved", report->skipped.size());
+  return succeed("saved", report->skipped);
+}
+
+int recover(const char* path) {
+  const auto store = store::Store::open(path);
+  if (!store) return fail(store.error());
+  const auto recovered = store::Transaction::recover(store->tree());
+  return recovered ? 0 : fail(recovered.error());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) return 64;
-  return std::string(argv[1]) == "capture" ? capture(argv[2], argv[3]) : restore(argv[2], argv[3]);
+  const std::string_view verb = argc > 2 ? argv[1] : "";
+  if (verb == "recover") {
+    int status = 0;
+    for (int i = 2; i < argc; ++i) status |= recover(argv[i]);
+    return status;
+  }
+  if (argc < 4) return 64;
+  const Options options = parse(argc - 4, argv + 4);
+  if (verb == "capture") return capture(argv[2], argv[3], options);
+  return verb == "restore" ? restore(argv[2], argv[3], options) : 64;
 }

@@ -1,0 +1,112 @@
+"""A capture and a restore, killed before each of their system calls in turn, and so is the recovery from it.
+
+At the moment of the kill every file is whole. After the recovery the store is, bit for bit, in one of the whole
+states of worlds.py. A run without interference then brings everything into place.
+"""
+
+import signal
+
+import pytest
+
+from harness import KILLER, LONG, calls_of, fingerprint, killed_before, needs_driver
+from worlds import LARGE, World
+
+pytestmark = [needs_driver, pytest.mark.skipif(not KILLER, reason="STORE_KILLER is not set")]
+
+# What changes something on the disk, but for openat: a recovery makes no files.
+CHANGES = {"renameat", "renameat2", "unlinkat", "mkdirat", "linkat", "symlinkat", "write", "pwrite64", "ftruncate",
+           "fchmod", "fchmodat", "utimensat"}
+
+
+@pytest.fixture(params=["capture", "restore"])
+def world(request):
+    made = World(request.param)
+    yield made
+    made.remove()
+
+
+class Wrecks:
+    """What kills leave behind. The same wreck is examined once: what follows from it is the same each time."""
+
+    def __init__(self, world):
+        self.world = world
+        self.seen = set()
+
+    def is_new(self):
+        before = len(self.seen)
+        self.seen.add(fingerprint(self.world.destination))
+        return len(self.seen) > before
+
+    def examine(self):
+        """Recovers and checks. Recovering twice is recovering once."""
+        self.world.check_files()
+        self.world.recover()
+        self.world.check_whole()
+        recovered = fingerprint(self.world.destination)
+        if recovered not in self.seen:
+            self.seen.add(recovered)
+            self.world.recover()
+            assert fingerprint(self.world.destination) == recovered, "a second recovery changed something"
+            self.world.check_retry()
+
+
+def test_without_interference_everything_arrives(world):
+    world.check_retry()
+    before = world.found()
+    world.check_retry()
+    assert world.found() == before, "a second run changed something"
+
+
+def test_killed_before_every_call_and_recovered(world):
+    wrecks = Wrecks(world)
+    count = len(calls_of(*world.arguments))
+    for n in range(1, count + 1):
+        world.reset()
+        killed = killed_before(n, *world.arguments)
+        assert killed.returncode == -signal.SIGKILL, f"{n} of {count}: {killed.returncode}, {killed.stderr}"
+        try:
+            if wrecks.is_new():
+                wrecks.examine()
+        except AssertionError as failure:
+            raise AssertionError(f"killed before call {n} of {count}: {failure}") from failure
+
+
+def test_larger_state_killed_at_samples():
+    """More files than are synced one by one."""
+    world = World("capture", new=LARGE)
+    try:
+        count = len(calls_of(*world.arguments))
+        for n in range(1, count + 1, 1 if LONG else max(1, count // 60)):
+            world.reset()
+            assert killed_before(n, *world.arguments).returncode == -signal.SIGKILL
+            Wrecks(world).examine()
+    finally:
+        world.remove()
+
+
+def test_recovery_killed_before_every_change():
+    """From the states of the disk that a kill leaves: in CI from every third of them."""
+    world = World("capture")
+    wrecks, after = Wrecks(world), Wrecks(world)
+
+    def wreck(first):
+        world.reset()
+        killed_before(first, *world.arguments)
+
+    try:
+        for first in range(1, len(calls_of(*world.arguments)) + 1):
+            wreck(first)
+            if not wrecks.is_new() or (len(wrecks.seen) % 3 != 1 and not LONG):
+                continue
+            calls = calls_of("recover", world.destination)
+            for n in [n for n, name in enumerate(calls, 1) if LONG or name in CHANGES]:
+                wreck(first)
+                assert killed_before(n, "recover", world.destination).returncode == -signal.SIGKILL
+                try:
+                    if after.is_new():
+                        after.examine()
+                except AssertionError as failure:
+                    raise AssertionError(
+                        f"killed before call {first}, its recovery before {n}: {failure}") from failure
+    finally:
+        world.remove()

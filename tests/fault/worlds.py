@@ -1,0 +1,121 @@
+"""A source with new content and a destination with old content, and which states between them are whole."""
+
+import contextlib
+import glob
+import os
+
+from harness import OWN, drive, login, make_temporary, read_tree, remove, write_tree
+
+LOGIN, SETTINGS = ".credentials.json", ".claude.json"
+
+OLD = {LOGIN: login(1), SETTINGS: '{"old":1}', "settings.json": "{}", "projects/p/s.jsonl": "one\n",
+       "projects/p/kept.jsonl": "only here", "todos/t.json": "[]", "link": "-> settings.json"}
+NEW = {LOGIN: login(2), SETTINGS: '{"new":1}', "settings.json": '{"new":1}', "projects/p/s.jsonl": "one\ntwo\n",
+       "todos/t.json": "[1]", "link": "-> todos/t.json", "tool": "#!/bin/sh\n", "empty": "",
+       "d/b": "b" * 300_000, "d/e/c": "", "d/l": "-> e/c"}
+EIGHT_OLD = {path: text for path, text in OLD.items() if path not in ("link", "projects/p/kept.jsonl")}
+EIGHT = {LOGIN: login(2), SETTINGS: '{"new":1}', "settings.json": '{"new":1}', "projects/p/s.jsonl": "one\ntwo\n",
+         "tool": "#!/bin/sh\n", "d/b": "b" * 3000, "d/e/c": "c", "link": "-> d/b"}
+LARGE = {**NEW, **{f"projects/q{n % 7}/{n}.jsonl": f"line {n}\n" * n for n in range(40)}}
+
+
+def part_of(path):
+    """The transaction that a path belongs to."""
+    return {LOGIN: 0, SETTINGS: 1}.get(path, 2)
+
+
+class World:
+    """One operation from `source` to `destination`, repeatable.
+
+    `old` and `new` are what the destination has before and after it. A capture is three transactions in this order:
+    the login, .claude.json, everything else. So there are four whole states: old; with the login; with .claude.json
+    too; new. A restore is not journaled: a working copy is not worth it, and is made again. Of it each file is whole.
+    """
+
+    def __init__(self, operation, old=None, new=None, root=None):
+        self.operation = operation
+        self.root = root or make_temporary()
+        self.source = os.path.join(self.root, "source")
+        self.destination = os.path.join(self.root, "destination")
+        self.old_tree = OLD if old is None else old
+        write_tree(self.source, NEW if new is None else new, 1_700_000_000)
+        self.reset()
+        self.old = read_tree(self.destination)
+        done = drive(*self.arguments)
+        assert done.returncode == 0, done.stderr
+        self.new = read_tree(self.destination)
+        self.states = [self.mix(range(count)) for count in range(4)]
+        self.reset()
+
+    @property
+    def arguments(self):
+        deletes = ["delete"] if self.operation == "capture" else []
+        return (self.operation, self.source, self.destination, *deletes)
+
+    def mix(self, arrived):
+        both = sorted(self.old.keys() | self.new.keys())
+        chosen = {path: (self.new if part_of(path) in arrived else self.old).get(path) for path in both}
+        return {path: entry for path, entry in chosen.items() if entry is not None}
+
+    def reset(self):
+        remove(self.destination)
+        os.mkdir(self.destination, 0o700)
+        write_tree(self.destination, self.old_tree, 1_600_000_000)
+
+    def remove(self):
+        remove(self.root)
+
+    def found(self, destination=None):
+        """Half-made files of a killed restore have the CLI's own name for such, which nobody reads or captures."""
+        return {path: entry for path, entry in read_tree(destination or self.destination).items() if ".tmp." not in path}
+
+    def recover(self):
+        done = drive("recover", self.destination)
+        assert done.returncode == 0, done.stderr
+
+    def check_files(self):
+        """What any reader may count on at any moment: each file is whole, and none of the old ones is lost."""
+        found = self.found()
+        for path, entry in found.items():
+            assert entry in (self.old.get(path), self.new.get(path)), f"{path} is neither the old nor the new one"
+        for path in self.old:
+            assert path in found or path not in self.new, f"{path} is lost"
+
+    def has_lost_login(self, destination=None):
+        """Whether a login that was replaced is not among the generations."""
+        root = destination or self.destination
+        old = self.old.get(LOGIN)
+        kept = [root, *glob.glob(os.path.join(glob.escape(root), OWN, "generations", "[0-9]*"))]
+        logins = []
+        for folder in kept:
+            with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, LOGIN), "rb") as file:
+                logins.append(file.read())
+        return self.operation == "capture" and old is not None and old[-1] not in logins
+
+    def check_whole(self):
+        """What recovery leaves: one of the whole states, and nothing half-done of ours."""
+        found = self.found()
+        if self.operation == "restore":
+            self.check_files()
+        elif found not in self.states:
+            raise AssertionError(self.nearest(found))
+        assert not self.has_lost_login(), "the login that was replaced is not among the generations"
+        for left in ("journal", "stage"):
+            assert not os.path.exists(os.path.join(self.destination, OWN, left)), f"the {left} is left behind"
+
+    def nearest(self, found):
+        """How `found` differs from the whole state that it is most like."""
+        return f"neither old nor new: {min((difference(state, found) for state in self.states), key=len)}"
+
+    def check_retry(self):
+        again = drive(*self.arguments)
+        assert again.returncode == 0, again.stderr
+        assert self.found() == self.new, difference(self.new, self.found())
+
+
+def difference(wanted, found):
+    def short(entry):
+        return entry if entry is None else tuple(part[:60] if isinstance(part, bytes) else part for part in entry)
+
+    return {path: (short(wanted.get(path)), short(found.get(path)))
+            for path in sorted(wanted.keys() | found.keys()) if wanted.get(path) != found.get(path)}
