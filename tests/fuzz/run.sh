@@ -1,0 +1,28 @@
+#!/bin/sh
+# One fuzzer for CLAUDE_INIT_FUZZ_SECONDS (60), from its seeds; or, as `run.sh build`, the building of them all.
+#
+# usage: run.sh build | run.sh FUZZER
+#
+# Exits with 77, a skip, where there is no clang.
+set -eu
+top=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$top"
+
+if ! command -v clang++ >/dev/null; then
+  echo "There is no clang++." >&2
+  [ "${CLAUDE_INIT_TEST_NO_SKIP:-}" = 1 ] && exit 1
+  exit 77
+fi
+if [ "$1" = build ]; then
+  cmake --preset fuzz
+  exec cmake --build --preset fuzz
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/corpus"
+status=0
+# What it finds is printed in base64 too.
+"build/fuzz/tests/fuzz/$1" -max_total_time="${CLAUDE_INIT_FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=1024 -max_len=4096 \
+  -print_final_stats=1 -artifact_prefix="$work/" "$work/corpus" "tests/fuzz/seeds/$1" >"$work/output" 2>&1 || status=$?
+tail -n 40 "$work/output"
+exit "$status"
