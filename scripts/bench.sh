@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Measure claude-init beside its peers, on this machine.
 #
-# usage: scripts/bench.sh init|run [--quick] [--check]
+# usage: scripts/bench.sh init|run|capture [--quick] [--check]
 #
 #   init       start-up, signal latency, reaping, memory and idle cost as PID 1, beside tini, tini-static, dumb-init
 #              and catatonit, in interleaved rounds: a Markdown table (root needed)
 #   run        what a working copy costs on a store of 10 000 files, beside `init` and `cp -a`
+#   capture    capturing 10 000 files and 270 MB, first and again, beside cp and rsync, and how long a login takes to be
+#              durable: Markdown tables. The disk is that of CLAUDE_INIT_BENCH_DIR, else of build/bench
 #   --quick    fewer rounds
-#   --check    fail unless the limits of docs/supervision.md and docs/working-copies.md are kept
+#   --check    fail unless the limits of docs/supervision.md, docs/working-copies.md and docs/durability.md are kept
 #   --help
 #
 # Figures of different runs do not compare: the machine's speed changes under them.
@@ -35,10 +37,20 @@ bench_run() {
   /usr/bin/python3 "$top/tests/bench/run.py" "$top/build/release/claude-init" "$@"
 }
 
+bench_capture() {
+  local directory=${CLAUDE_INIT_BENCH_DIR:-$top/build/bench}
+  install_build_packages
+  install_packages "to compare with" rsync python3
+  quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."
+  mkdir -p "$directory"
+  /usr/bin/python3 "$top/tests/bench/capture.py" "$top/build/release/claude-init" "$directory" "$@"
+}
+
 case ${1:-} in
   init) shift; bench_init "$@" ;;
   run) shift; bench_run "$@" ;;
+  capture) shift; bench_capture "$@" ;;
   --help | -h) print_help ;;
-  '') refuse_usage "What is to be measured? There are: init, run." ;;
-  *) refuse_usage "There is no benchmark '$1'; there are: init, run." ;;
+  '') refuse_usage "What is to be measured? There are: init, run, capture." ;;
+  *) refuse_usage "There is no benchmark '$1'; there are: init, run, capture." ;;
 esac

@@ -6,7 +6,7 @@
 # Installs what is missing on a bare Debian 12, builds the presets `dev` and `release`, and runs ctest, whose summary
 # and exit status are the last word. The labels are unit, integration, fault, model and e2e.
 #
-#   --quick     leave out e2e: no container engine, no CLI
+#   --quick     leave out e2e: no container engine, no CLI; fuzz for seconds
 #   --help
 #
 # Other arguments go to ctest, such as `-R login` or `-L unit`.
@@ -19,14 +19,16 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
 
 # Python and its modules are Debian's: /usr/bin/python3, whatever else the machine has.
-test_packages=(catch2 python3 python3-pytest python3-pexpect strace jq procps shellcheck spin tini)
+test_packages=(catch2 python3 python3-pytest python3-pexpect strace jq procps shellcheck spin tini clang e2fsprogs
+  xfsprogs btrfs-progs)
 e2e_packages=(buildah ca-certificates curl iproute2 mmdebstrap openssl podman runc uidmap util-linux)
 
 selection=()
 quick=0
 while [[ $# -gt 0 ]]; do
   case $1 in
-    --quick) quick=1; selection+=(--label-exclude e2e); shift ;;
+    --quick) quick=1; selection+=(--label-exclude e2e); shift
+      export CLAUDE_INIT_FUZZ_SECONDS=${CLAUDE_INIT_FUZZ_SECONDS:-5} ;;
     --help | -h) print_help; exit 0 ;;
     *) break ;;
   esac

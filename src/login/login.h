@@ -74,7 +74,7 @@ struct Verdict {
   State source_state = State::missing;
   State store_state = State::missing;
   bool account_changed = false;  // taken, but of another account than the store's
-  std::string reason;            // one clause for a person: "the captured one has no refresh token"
+  std::string reason{};          // one clause for a person: "the captured one has no refresh token"
 };
 struct Rules {
   bool allow_account_change = false;  // a person in setup may change it on purpose

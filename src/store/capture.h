@@ -23,7 +23,7 @@ struct CaptureOptions {
   Extent extent = Extent::all;  // login: nothing but .credentials.json and .claude.json
   login::Rules rules{};
   RefreshToken refresh_token = RefreshToken::copy;  // withhold: into a published store
-  Deadline deadline{};  // what is not staged then is left out and named
+  Deadline deadline{};                              // what is not staged then is left out and named
   // A file (but the login, which is judged) of which the store has a later version stays.
   bool keep_newer = false;
   Limits limits{};

@@ -21,8 +21,8 @@ namespace claude_init::store {
 struct Inspection {
   login::State state = login::State::no_store;
   std::optional<login::Login> login;
-  std::string email;        // of .claude.json, "" if unknown
-  std::string path;         // the store
+  std::string email;  // of .claude.json, "" if unknown
+  std::string path;   // the store
   // The server has rejected its refresh token: it works until the access token expires, and is dead then.
   bool renewal_rejected = false;
   bool denied = true;       // unreadable: permission was denied, not something else
