@@ -91,7 +91,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
   SteadyTime grace_end_ = SteadyTime::max();
   SteadyTime nearly_over_ = SteadyTime::max();  // the stop timeout
   bool helpers_told_ = false;
-  bool stop_requested_ = false;  // by a stop signal, not by a hangup
+  bool stop_requested_ = false;  // by a stop signal that is no HUP, nor the terminal's end
   bool hurry_ = false;
   Outcome outcome_;
 };
@@ -179,7 +179,7 @@ void Supervisor::on_signal(const signalfd_siginfo& info) {
   stop_info_ = info;
   stop_info_.ssi_signo = static_cast<std::uint32_t>(sent == 0 ? number : sent);
   if (outcome_.stop_signal == 0) outcome_.stop_signal = number;
-  stop_requested_ = stop_requested_ || !hangup;
+  stop_requested_ = stop_requested_ || number != SIGHUP;
   apply(hangup ? Event::hangup : first ? Event::stop : Event::stop_again);
   if (!has_command_ && first) reap();
 }
