@@ -79,7 +79,6 @@ Result<void> probe(const Store& store) {
   const auto own = fs::make_directory(store.fd(), std::string(kPrivateDir), modes.directory);
   if (!own) return own.error();
   if (const auto locks = open_locks(store); !locks) return locks.error();
-  if (const auto made = fs::make_directory(own->get(), "stage", modes.directory); !made) return made.error();
   constexpr const char* kProbe = "probe";
   if (auto written = fs::replace_file(own->get(), kProbe, "probe\n", modes.file, fs::Sync::yes); !written) {
     return written;

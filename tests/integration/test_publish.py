@@ -88,7 +88,7 @@ def test_setup_publishes_what_it_captures(host, published):
 
 
 def test_a_copy_of_the_store_becomes_a_published_one_with_nothing_left_of_its_refresh_tokens(host, published):
-    host.put(login("first"))
+    host.put(login("first", left=1800))
     for name in ("a", "b"):
         assert host.session("setup", f"put {name}")[0] == 0
     shutil.copytree(host.store, published)
