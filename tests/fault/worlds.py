@@ -24,6 +24,9 @@ def part_of(path):
     return {LOGIN: 0, SETTINGS: 1}.get(path, 2)
 
 
+CLI_LOCKS = (".oauth_refresh.lock", ".storage-write.lock", ".claude.json.lock")
+
+
 class World:
     """One operation from `source` to `destination`, repeatable.
 
@@ -66,8 +69,10 @@ class World:
         remove(self.root)
 
     def found(self, destination=None):
-        """Half-made files of a killed restore have the CLI's own name for such, which nobody reads or captures."""
-        return {path: entry for path, entry in read_tree(destination or self.destination).items() if ".tmp." not in path}
+        """Half-made files of a killed restore have the CLI's own name for such, which nobody reads or captures. The
+        CLI's locks, which a killed capture leaves, are no state either: the next capture takes them over."""
+        return {path: entry for path, entry in read_tree(destination or self.destination).items()
+                if ".tmp." not in path and path not in CLI_LOCKS}
 
     def recover(self):
         done = drive("recover", self.destination)
