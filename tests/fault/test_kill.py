@@ -85,7 +85,7 @@ def test_larger_state_killed_at_samples():
 
 
 def test_recovery_killed_before_every_change():
-    """From the states of the disk that a kill leaves: in CI from every third of them."""
+    """From the states of the disk that a kill leaves: in CI from every sixth of them."""
     world = World("capture")
     wrecks, after = Wrecks(world), Wrecks(world)
 
@@ -96,7 +96,7 @@ def test_recovery_killed_before_every_change():
     try:
         for first in range(1, len(calls_of(*world.arguments)) + 1):
             wreck(first)
-            if not wrecks.is_new() or (len(wrecks.seen) % 3 != 1 and not LONG):
+            if not wrecks.is_new() or (len(wrecks.seen) % 6 != 1 and not LONG):
                 continue
             calls = calls_of("recover", world.destination)
             for n in [n for n, name in enumerate(calls, 1) if LONG or name in CHANGES]:
