@@ -75,7 +75,7 @@ class Store {
   [[nodiscard]] Tree tree() const { return {fd(), path_, owner_}; }
   [[nodiscard]] Modes modes() const { return group_readable_ ? Modes{0640, 0750, 02750} : Modes{}; }
 
-  /// Proves that a capture can succeed later: creates `.claude-init/` and its subdirectories, writes, syncs
+  /// Proves that a capture can succeed later: creates `.claude-init/` and its `locks/`, writes, syncs
   /// and removes a probe file, looks at the free space (`needed` bytes, and inodes where the file system
   /// counts them). Errors: read_only, permission, no_space, io; each with a remedy.
   [[nodiscard]] Result<void> prepare(std::uint64_t needed);
