@@ -1,5 +1,5 @@
-# Everything comes from Debian's packages. Debian ships libfmt as a shared library only, so it is used
-# header-only; Boost.Process and Boost.Asio are headers, Boost.Filesystem is linked from its archive.
+# Everything comes from Debian's packages. Debian ships libfmt as a shared library only, so src/base/fmt.cpp
+# compiles it from its headers; Boost.Process and Boost.Asio are headers, Boost.Filesystem is linked from its archive.
 set(Boost_USE_STATIC_LIBS ON)
 set(Boost_NO_WARN_NEW_VERSIONS ON)
 find_package(Boost 1.81 REQUIRED COMPONENTS filesystem)

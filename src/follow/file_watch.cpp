@@ -64,7 +64,8 @@ std::string above(const std::string& path) {
 FileWatch::FileWatch(boost::asio::io_context& io, Inotify& inotify, Options options)
     : options_(std::move(options)),
       inotify_(inotify),
-      mounts_(io, [this] { told_.poke(); }),
+      mounts_(io, [this] { mounted_.poke(); }),
+      mounted_(io, kSettle, kLatest, [this] { look_at_mounts(); }),
       told_(io, kSettle, kLatest, [this] { look_again(); }),
       poll_(io, options_.interval, options_.interval, [this] { look_again(); }) {}
 
@@ -88,6 +89,14 @@ void FileWatch::on_event(const Inotify::Event& event) {
 void FileWatch::look_again() {
   place_watches();
   options_.on_change();
+}
+
+/// A container that starts elsewhere on the host is nobody's change.
+void FileWatch::look_at_mounts() {
+  const auto watches = watches_;
+  const FileId file = file_;
+  place_watches();
+  if (watches_ != watches || file_ != file) options_.on_change();
 }
 
 /// 1. The ways in: each link, and each directory that may be replaced.
@@ -117,6 +126,9 @@ void FileWatch::place_watches() {
     if (!watches.contains(watch)) inotify_.remove(watch, *this);
   }
   watches_ = std::move(watches);
+  struct stat st {};
+  const bool there = look_at(fs::join(places.back().directory, places.back().name), options_.who, st);
+  file_ = there ? FileId{st.st_dev, st.st_ino} : FileId{};
   // 3.
   const bool others = !options_.only_here && fs::kind_of(places.back().directory) != fs::FsKind::local;
   const bool polls = !complete || others;

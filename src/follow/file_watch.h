@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <boost/asio/io_context.hpp>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <set>
@@ -50,8 +51,15 @@ class FileWatch : private Inotify::Listener {
     std::string name;
     bool is_content = false;  // the entry is the file itself, not a link or directory on the way
   };
+  /// Which file it is that lies there.
+  struct FileId {
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+    bool operator==(const FileId&) const = default;
+  };
   void on_event(const Inotify::Event& event) override;
   void look_again();
+  void look_at_mounts();
   void place_watches();
   [[nodiscard]] std::vector<Place> places_on_the_way(bool& too_many_links) const;
   [[nodiscard]] Result<int> watch(const Place& place);
@@ -59,9 +67,11 @@ class FileWatch : private Inotify::Listener {
   Options options_;
   Inotify& inotify_;
   MountWatch mounts_;
-  Debounce told_;  // events, gathered
+  Debounce mounted_;  // somewhere in our namespace, mostly elsewhere
+  Debounce told_;     // events, gathered
   Debounce poll_;
   std::map<int, std::set<std::string, std::less<>>> watches_;  // the names that matter in each
+  FileId file_;
   bool polls_ = false;
 };
 

@@ -1,5 +1,6 @@
 """What the fault tests share: trees, the program under test, and how it is interfered with."""
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -111,7 +112,9 @@ def make_temporary():
 
 
 def remove(path):
-    shutil.rmtree(path, ignore_errors=True)
+    """Nothing there is fine; what cannot be removed is not."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path)
 
 
 def run(*command, **options):

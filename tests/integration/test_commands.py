@@ -240,16 +240,18 @@ def entries(directory):
         return []
 
 
-def on_a_terminal(place, *words, pause=0.0):
-    """What the command shows on a terminal; it is stopped for a while as soon as it runs."""
+def on_a_terminal(place, *words, slowly=False):
+    """What the command shows on a terminal; slowly: it may run for a few milliseconds in each quarter of a second."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.execve(BINARY, [BINARY, *map(str, words)], place.environment)
-    if pause:
+    if slowly:
         eventually(lambda: entries(place.store / ".claude-init/stage"), "the stage")
-        os.kill(pid, signal.SIGSTOP)
-        time.sleep(pause)
-        os.kill(pid, signal.SIGCONT)
+        for _ in range(12):
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(0.25)
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.003)
     shown = b""
     end = time.monotonic() + 4 * PATIENCE
     while True:
@@ -272,7 +274,7 @@ def test_on_a_terminal_what_takes_long_shows_its_progress_and_clears_it(place):
     (place.config / "projects/many").mkdir()
     for number in range(3000):
         (place.config / f"projects/many/{number}").write_text("x")
-    shown = on_a_terminal(place, "capture", "--from", place.config, "--store", place.store, pause=1.2)
+    shown = on_a_terminal(place, "capture", "--from", place.config, "--store", place.store, slowly=True)
     lines = re.findall(r"\r\x1b\[K(capturing: \d+ of \d+ files, [^\r]*)", shown)
     assert lines, shown[-500:]
     assert any("/s" in line and "left" in line for line in lines), lines

@@ -128,6 +128,26 @@ TEST_CASE("a file system that is mounted over it is told") {
   CHECK(watched.tells());
 }
 
+TEST_CASE("a file system that is mounted elsewhere is not told, a file that is mounted over it is") {
+  const TempDir dir;
+  dir.dir("store");
+  dir.dir("elsewhere");
+  dir.file("store/login", "1");
+  dir.file("other", "2");
+  Watched watched(dir.path("store"));
+  {
+    const test::Mounted mounted(dir.path("elsewhere"), "size=64k");
+    if (!mounted.ok()) return;
+    CHECK(watched.is_quiet());
+  }
+  CHECK(watched.is_quiet());
+  {
+    const test::Mounted mounted(dir.path("other"), dir.path("store/login"));
+    CHECK(watched.tells());
+  }
+  CHECK(watched.tells());
+}
+
 TEST_CASE("without its directory it looks again and again, until there is one to watch") {
   const TempDir dir;
   Watched watched(dir.path("missing/store"));

@@ -92,8 +92,9 @@ class Mounted {
   Mounted(std::string path, const char* tmpfs_options) : path_(std::move(path)) {
     ok_ = ::mount("test", path_.c_str(), "tmpfs", 0, tmpfs_options) == 0;
   }
-  explicit Mounted(std::string path) : path_(std::move(path)) {
-    ok_ = ::mount(path_.c_str(), path_.c_str(), nullptr, MS_BIND, nullptr) == 0;
+  explicit Mounted(const std::string& path) : Mounted(path, path) {}
+  Mounted(const std::string& from, std::string path) : path_(std::move(path)) {
+    ok_ = ::mount(from.c_str(), path_.c_str(), nullptr, MS_BIND, nullptr) == 0;
   }
   ~Mounted() {
     if (ok_) ::umount2(path_.c_str(), MNT_DETACH);
