@@ -23,6 +23,12 @@ pytestmark = [needs_driver, pytest.mark.skipif(os.geteuid() != 0, reason="needs 
               pytest.mark.skipif(not KILLER or not ATTACKER, reason="STORE_KILLER and STORE_ATTACKER are not set")]
 
 
+def libraries():
+    """Where a sanitized driver, which is dynamic, has its own."""
+    with open(DRIVER, "rb") as file:
+        return ("/usr/lib/", "/lib/", "/etc/ld.so.") if b"libasan" in file.read() else ()
+
+
 def give(path, owner):
     for folder, folders, files in os.walk(path):
         for name in [folder, *(os.path.join(folder, name) for name in folders + files)]:

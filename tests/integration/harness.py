@@ -10,9 +10,12 @@ import sys
 import time
 
 BINARY = os.environ.get("CLAUDE_INIT_BINARY", "")
+SANITIZED = "libasan" in subprocess.run(["ldd", BINARY], capture_output=True, text=True, check=False).stdout
 HELPERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "helpers")
 NAMESPACE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 PATIENCE = 20  # seconds until a test that waits gives up
+# Interferes with calls, quietly. What looks for leaks is a tracer too, and there can be only one.
+STRACE = ["strace", "-qq", "-o", "/dev/null", "-E", "ASAN_OPTIONS=detect_leaks=0"]
 
 libc = ctypes.CDLL(None, use_errno=True)
 

@@ -8,11 +8,11 @@ import subprocess
 import time
 
 import pytest
-from harness import BINARY, NAMESPACE, children, eventually, family
+from harness import BINARY, NAMESPACE, STRACE, children, eventually, family
 from sessions import login
 from test_follow import Run, switches
 
-WITHOUT_WATCHES = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=inotify_add_watch", "-e",
+WITHOUT_WATCHES = [*STRACE, "-e", "trace=inotify_add_watch", "-e",
                    "inject=inotify_add_watch:error=ENOSPC"]
 
 

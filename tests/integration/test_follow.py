@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from harness import eventually, status
+from harness import SANITIZED, STRACE, eventually, status
 from sessions import login
 
 BLANKED = '{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]}}'
@@ -170,7 +170,7 @@ def test_a_store_that_is_replaced_is_followed(host):
 @pytest.mark.parametrize("fault", ["inotify_add_watch:error=ENOSPC", "inotify_init1:error=EMFILE"])
 def test_without_watches_the_store_is_looked_at_again_and_again(host, fault):
     host.put(login("first"))
-    run = Run(host, wrapper=["strace", "-qq", "-o", "/dev/null", "-e", "trace=inotify_add_watch,inotify_init1",
+    run = Run(host, wrapper=[*STRACE, "-e", "trace=inotify_add_watch,inotify_init1",
                              "-e", f"inject={fault}"])
     replace(host, login("next", left=7200))
     run.gets("next")
@@ -291,7 +291,7 @@ def test_a_hundred_copies_have_a_new_login_within_a_second(host):
         subprocess.run(["cp", run.path, run.path + ".tmp.probe"], check=True)
     probe = time.monotonic() - probe
     assert took <= max(1, 2 * probe), (took, probe)
-    assert max(memory) <= 4096, f"{max(memory)} KiB"
+    assert SANITIZED or max(memory) <= 4096, f"{max(memory)} KiB"
     for run in runs:
         os.kill(run.process.pid, signal.SIGTERM)
     for run in runs:

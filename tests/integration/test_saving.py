@@ -6,7 +6,7 @@ import os
 import time
 
 import pytest
-from harness import alive, children, eventually
+from harness import STRACE, alive, children, eventually
 
 # The login is written where only the stop itself or the end can save it: the checkpoint comes too late.
 LATE = ["--checkpoint", "60s"]
@@ -56,7 +56,7 @@ def test_a_stop_signal_saves_the_login_at_once_and_a_second_one_everything_witho
 def test_of_more_than_fits_the_login_and_what_is_staged_are_saved_and_the_rest_is_named_and_kept(host):
     if not shutil.which("strace"):
         pytest.skip("needs strace, which makes the store slow")
-    slow = ["strace", "-o", "/dev/null", "-e", "trace=utimensat", "-e", "inject=utimensat:delay_enter=100000"]
+    slow = [*STRACE, "-e", "trace=utimensat", "-e", "inject=utimensat:delay_enter=100000"]
     process = start(host, 60, 1000, "--stop-timeout", "4s", wrapper=slow)
     init = children(process.pid)[0]
     command = children(init)[0]
@@ -77,7 +77,7 @@ def test_of_more_than_fits_the_login_and_what_is_staged_are_saved_and_the_rest_i
 def test_a_second_stop_signal_while_it_is_saved_commits_what_is_staged(host):
     if not shutil.which("strace"):
         pytest.skip("needs strace, which makes the store slow")
-    slow = ["strace", "-o", "/dev/null", "-e", "trace=utimensat", "-e", "inject=utimensat:delay_enter=100000"]
+    slow = [*STRACE, "-e", "trace=utimensat", "-e", "inject=utimensat:delay_enter=100000"]
     process = start(host, 60, 1000, "--grace", "50ms", "--stop-timeout", "600s", wrapper=slow)
     init = children(process.pid)[0]
     os.kill(init, signal.SIGTERM)

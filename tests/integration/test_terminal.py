@@ -249,7 +249,7 @@ def test_under_a_shell_the_whole_pipeline_stops_and_continues(bash):
 
 def test_under_a_shell_bg_lets_it_run_and_leaves_the_terminal_to_the_shell(bash):
     bash.sendline(shell_line("sh", "-c", "trap 'echo working; exit 0' USR1; echo up; while :; do sleep 0.05; done"))
-    bash.expect_exact("up")
+    bash.expect_exact("up\r\n")  # not its own echo
     ours = ours_under(bash.pid)
     bash.send("\x1a")
     bash.expect_exact("Stopped")
