@@ -8,6 +8,7 @@
 
 #include <array>
 #include <charconv>
+#include <optional>
 
 #include "base/unique_fd.h"
 
@@ -15,9 +16,18 @@ namespace claude_init::fs {
 namespace {
 
 // setfsuid and setfsgid never fail visibly: they return the old value, and -1 is no id anybody can have.
-Identity fs_identity() {
+Identity ask_fs_identity() {
   return {static_cast<uid_t>(::setfsuid(static_cast<uid_t>(-1))),
           static_cast<gid_t>(::setfsgid(static_cast<gid_t>(-1)))};
+}
+
+// What this thread's calls are made with. Only ActAs changes it in a process that goes on (a child that gives up its
+// privileges is about to execute), and asking the kernel for each file would be a quarter of all calls.
+thread_local std::optional<Identity> known;
+
+Identity fs_identity() {
+  if (!known) known = ask_fs_identity();
+  return *known;
 }
 
 uid_t read_overflow_uid() {
@@ -60,7 +70,8 @@ ActAs::ActAs(Identity who) : before_(fs_identity()) {
   ::setfsgid(who.gid);
   stay_undumpable();
   changed_ = true;
-  effective_ = fs_identity().uid == who.uid;
+  known = ask_fs_identity();
+  effective_ = known->uid == who.uid;
   if (!effective_) {
     restore();
     return;
@@ -79,6 +90,7 @@ ActAs::~ActAs() {
 void ActAs::restore() {
   ::setfsuid(before_.uid);
   ::setfsgid(before_.gid);
+  known = before_;
   stay_undumpable();
   if (!groups_.empty()) ::setgroups(groups_.size(), groups_.data());
   changed_ = false;

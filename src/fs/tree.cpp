@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <limits>
-#include <memory>
 
 #include "base/text.h"
 #include "base/unique_fd.h"
@@ -16,10 +16,6 @@ namespace claude_init::fs {
 namespace {
 
 constexpr unsigned kMaxDepth = 64;  // descriptors held at a time by remove_tree
-
-struct CloseDirectory {
-  void operator()(DIR* stream) const { ::closedir(stream); }
-};
 
 Error remove_error(int number, const std::string& name) {
   return system_error(number, "remove " + printable(name));
@@ -36,25 +32,24 @@ UniqueFd open_to_empty(int parent, const std::string& name) {
   return UniqueFd(::openat(parent, name.c_str(), kFlags));
 }
 
-/// Calls `act` with each name but "." and ".."; an Error of its ends the reading.
+/// Calls `act` with each name but "." and ".."; an Error of its ends the reading. From the beginning, whoever read
+/// from the descriptor before. By getdents64(2): opendir(3) would cost four calls more for each directory.
 template <class Act>
 Result<void> each_name(int directory, Act act) {
-  // A descriptor of its own: the stream closes it, and its position is nobody else's.
-  UniqueFd own(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!own.valid()) return system_error(errno, "read the directory");
-  const std::unique_ptr<DIR, CloseDirectory> stream(::fdopendir(own.get()));
-  if (!stream) return system_error(errno, "read the directory");
-  [[maybe_unused]] const int owned_by_stream = own.release();
+  alignas(dirent64) std::array<char, 32 << 10> buffer;
+  if (::lseek(directory, 0, SEEK_SET) < 0) return system_error(errno, "read the directory");
   while (true) {
-    errno = 0;
-    const dirent* found = ::readdir(stream.get());
-    if (found == nullptr) break;
-    const std::string_view name = found->d_name;
-    if (name == "." || name == "..") continue;
-    if (auto done = act(found->d_name); !done) return done;
+    const ssize_t n = ::getdents64(directory, buffer.data(), buffer.size());
+    if (n < 0) return system_error(errno, "read the directory");
+    if (n == 0) return Done{};
+    for (ssize_t at = 0; at < n;) {
+      const auto* found = reinterpret_cast<const dirent64*>(buffer.data() + at);
+      at += found->d_reclen;
+      const std::string_view name = found->d_name;
+      if (name == "." || name == "..") continue;
+      if (auto done = act(found->d_name); !done) return done;
+    }
   }
-  if (errno != 0) return system_error(errno, "read the directory");
-  return Done{};
 }
 
 /// One pass over a directory. What lies too deep is moved to `top` under a name of its own and counted in
@@ -108,6 +103,8 @@ Result<std::vector<Entry>> list_directory(int directory, std::size_t limit) {
     entry.name = name;
     if (::fstatat(directory, name, &entry.st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0) {
       entry.error = errno;
+      // Names may be read here, and nothing else.
+      if (errno == EACCES) return system_error(errno, "read the directory");
       if (errno == ENOENT) entries.pop_back();
     }
     return Done{};

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # project-images.sh DIR CACHE: builds both of our images with the engine in DIR, by the documented commands.
-# CLAUDE_INIT_E2E_BINARY=FILE: with that binary instead of compiling it once more.
+# CLAUDE_INIT_E2E_BINARY=FILE: with that binary instead of compiling it. Else the binary that they have compiled is
+# the one for this machine too, as build/release/claude-init, where the scripts look for it.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -14,3 +15,10 @@ fi
 cd "$here/../../.."
 docker build --progress=plain "${binary[@]}" -f Dockerfile.claude-setup -t claude-setup:latest .
 docker build --progress=plain "${binary[@]}" -f Dockerfile.runtime -t claude-runtime:latest .
+if [[ -z ${CLAUDE_INIT_E2E_BINARY:-} ]]; then
+  container=$(docker create claude-runtime:latest)
+  mkdir -p build/release
+  docker cp "$container:/usr/local/bin/claude-init" build/release/claude-init
+  docker rm "$container"
+  touch build/release/claude-init
+fi
