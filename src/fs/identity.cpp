@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -47,6 +48,11 @@ std::vector<gid_t> supplementary_groups() {
   return groups;
 }
 
+/// Of this thread: setgroups(3) would change those of all threads.
+bool set_groups(const std::vector<gid_t>& groups) {
+  return ::syscall(SYS_setgroups, groups.size(), groups.data()) == 0;
+}
+
 /// Whenever these ids change the kernel resets this to what fs.suid_dumpable says (proc(5)); a core dump of
 /// ours would hold tokens.
 void stay_undumpable() {
@@ -80,7 +86,7 @@ ActAs::ActAs(Identity who) : before_(fs_identity()) {
   // Our own groups would still open what the tree's owner may not. Refused where a user namespace denies
   // setgroups: then they stay, and are none of root's anyway.
   groups_ = supplementary_groups();
-  if (!groups_.empty() && ::setgroups(0, nullptr) != 0) groups_.clear();
+  if (!groups_.empty() && !set_groups({})) groups_.clear();
 }
 
 ActAs::~ActAs() {
@@ -92,7 +98,7 @@ void ActAs::restore() {
   ::setfsgid(before_.gid);
   known = before_;
   stay_undumpable();
-  if (!groups_.empty()) ::setgroups(groups_.size(), groups_.data());
+  if (!groups_.empty()) set_groups(groups_);
   changed_ = false;
 }
 

@@ -4,8 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <memory>
+#include <thread>
 
 #include "base/text.h"
 #include "fs/copy.h"
@@ -13,9 +17,19 @@
 #include "fs/open.h"
 #include "log/log.h"
 #include "store/layout.h"
+#include "store/ordered_work.h"
 
 namespace claude_init::store {
 namespace {
+
+// From here on threads pay: each costs a fraction of a millisecond.
+constexpr std::uint64_t kSeveralFrom = 256;  // files
+constexpr unsigned kMostThreads = 3;         // beside ours; what waits for a disk gains little from more
+
+unsigned threads_for(const Plan& plan) {
+  if (plan.files < kSeveralFrom) return 0;
+  return std::min(kMostThreads, std::max(std::thread::hardware_concurrency(), 1U) - 1);
+}
 
 bool lies_beneath(const std::string& path, const std::string& directory) {
   return path.size() > directory.size() && path.starts_with(directory) && path[directory.size()] == '/';
@@ -23,8 +37,15 @@ bool lies_beneath(const std::string& path, const std::string& directory) {
 
 class Stager {
  public:
-  Stager(const Tree& from, Transaction& into, const StageOptions& options)
-      : from_(from), into_(into), options_(options) {
+  Stager(const Plan& plan, const Tree& from, Transaction& into, const StageOptions& options)
+      : from_(from),
+        into_(into),
+        options_(options),
+        copiers_(kMostThreads + 1),
+        work_(threads_for(plan), [this] { late_ = out_of_time(); }) {
+    progress_.files_planned = plan.files;
+    progress_.bytes_planned = plan.bytes;
+    if (options_.progress) options_.progress(progress_);
     if (from_.pending == nullptr) return;
     const fs::ActAs as(from_.who);
     auto stage = fs::open_beneath(from_.root, fs::join(kPrivateDir, kStage), O_RDONLY | O_DIRECTORY,
@@ -36,7 +57,7 @@ class Stager {
   // 2. Choose where its entries are staged: a new directory is made in the stage, and what lies in it keeps
   // its
   //    name; what goes into a directory that is there already gets a name of its own.
-  // 3. Copy entry by entry.
+  // 3. Copy entry by entry, several at a time.
   Result<void> directory(const PlannedDirectory& planned) {
     if (!lost_.empty() && lies_beneath(planned.path, lost_)) return Done{};
     if (out_of_time()) {
@@ -51,23 +72,24 @@ class Stager {
       lost_ = planned.path;
       return Done{};
     }
+    const auto folder = std::make_shared<Folder>(planned);
+    folder->source = std::move(*source);
     // 2.
-    UniqueFd made;
     if (planned.is_new) {
       auto directory = make(planned.path);
       if (!directory) return directory.error();
-      made = std::move(*directory);
+      folder->made = std::move(*directory);
     }
     // 3.
     for (const PlannedEntry& entry : planned.entries) {
-      if (auto done = place(planned, entry, source->get(), made.get()); !done) return done;
-      tell_progress();
+      if (auto done = place(folder, entry); !done) return done;
     }
-    return made.valid() ? fs::close_checked(std::move(made), planned.path) : Result<void>(Done{});
+    return Done{};
   }
 
-  /// The entries of new directories, once all of them are made. (Files are synced as they are written.)
-  Result<void> sync_directories() {
+  /// Waits for all copies; then syncs the entries of new directories. (Files are synced as they are written.)
+  Result<void> finish() {
+    if (auto finished = work_.finish(); !finished) return finished;
     for (const std::string& staged : made_) {
       const auto fd = fs::open_beneath(into_.stage(), staged, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
       if (!fd) return fd.error();
@@ -76,28 +98,39 @@ class Stager {
     return Done{};
   }
 
-  void plan_for(const Plan& plan) {
-    progress_.files_planned = plan.files;
-    progress_.bytes_planned = plan.bytes;
-    if (options_.progress) options_.progress(progress_);
-  }
-
   [[nodiscard]] Staged take_result() { return std::move(result_); }
 
  private:
   enum class End { staged, gone, skipped, out_of_time };
 
+  /// A directory while its entries are copied, and where to.
+  struct Folder {
+    explicit Folder(const PlannedDirectory& planned_directory) : planned(planned_directory) {}
+    const PlannedDirectory& planned;
+    UniqueFd source;
+    UniqueFd made;  // invalid where there is one already
+  };
+
+  /// A file that is copied on any thread: what it takes, and what has become of it.
+  struct FileCopy {
+    std::shared_ptr<const Folder> folder;
+    const PlannedEntry& entry;
+    std::string path;
+    std::string staged;
+    Result<End> end = End::gone;
+    std::string reason{};  // why it was skipped
+    std::uint64_t bytes = 0;
+    struct stat source {};
+    struct stat copy {};
+  };
+
   [[nodiscard]] bool out_of_time() const { return options_.deadline.has_come(); }
 
-  void tell_progress() {
+  void tell_progress(std::uint64_t bytes) {
+    result_.bytes += bytes;
     progress_.files += 1;
     progress_.bytes = result_.bytes;
     if (options_.progress) options_.progress(progress_);
-  }
-
-  static void note(Baseline* baseline, const std::string& path, int fd) {
-    struct stat st {};
-    if (baseline != nullptr && ::fstat(fd, &st) == 0) baseline->note(path, st);
   }
 
   static void note_link(Baseline* baseline, const std::string& path, int directory, const std::string& name) {
@@ -134,102 +167,126 @@ class Stager {
     auto made = fs::make_directory(parent->get(), fs::name_of(staged), into_.modes().directory);
     if (!made) return made.error_with(printable(path));
     into_.give(made->get());
-    note(options_.noted_copies, path, made->get());
+    struct stat st {};
+    if (options_.noted_copies != nullptr && ::fstat(made->get(), &st) == 0)
+      options_.noted_copies->note(path, st);
     if (into_.durability() == Durability::each) made_.push_back(staged);
     return made;
   }
 
-  Result<void> place(const PlannedDirectory& planned, const PlannedEntry& entry, int source, int made) {
+  Result<void> place(const std::shared_ptr<const Folder>& folder, const PlannedEntry& entry) {
+    const PlannedDirectory& planned = folder->planned;
     if (out_of_time()) {
       leave_out(planned, entry);
       return Done{};
     }
-    const std::string path = fs::join(planned.path, entry.name);
-    const std::string staged = planned.is_new ? entry.name : into_.new_name();
-    const int directory = planned.is_new ? made : into_.stage();
-    auto end = entry.link_target.empty() ? copy(path, entry, source, directory, staged)
-                                         : link(path, entry, source, directory, staged);
-    if (!end) return end.error();
-    if (*end == End::out_of_time) leave_out(planned, entry);
-    if (*end != End::staged) return Done{};
-    if (!planned.is_new) into_.add(staged, path);
-    (entry.replaces ? result_.changed : result_.added) += 1;
-    if (log::enabled(log::Level::trace)) log::trace("staged", {{"path", path}, {"bytes", entry.bytes}});
+    const auto file = std::make_shared<FileCopy>(FileCopy{
+        folder, entry, fs::join(planned.path, entry.name), planned.is_new ? entry.name : into_.new_name()});
+    if (!entry.link_target.empty()) {
+      file->end = link(*file);
+      return settle(*file);
+    }
+    return work_.give([this, file](unsigned worker) { file->end = copy(*file, worker); },
+                      [this, file] { return settle(*file); });
+  }
+
+  [[nodiscard]] int directory_of(const FileCopy& file) const {
+    return file.folder->made.valid() ? file.folder->made.get() : into_.stage();
+  }
+
+  /// On our own thread, in the order of the plan.
+  Result<void> settle(FileCopy& file) {
+    if (!file.end) return file.end.error();
+    const PlannedDirectory& planned = file.folder->planned;
+    tell_progress(file.bytes);
+    if (*file.end == End::out_of_time) leave_out(planned, file.entry);
+    if (*file.end == End::skipped) result_.skipped.push_back({file.path, file.reason});
+    if (*file.end != End::staged) return Done{};
+    if (result_.bytes > options_.max_bytes) {
+      return make_error(ErrorKind::limit, printable(from_.path) + " has grown to more than " +
+                                              format_bytes(options_.max_bytes) + " while it was copied");
+    }
+    if (file.entry.link_target.empty()) {
+      if (options_.noted_sources != nullptr) options_.noted_sources->note(file.path, file.source);
+      if (options_.noted_copies != nullptr) options_.noted_copies->note(file.path, file.copy);
+    }
+    if (!planned.is_new) into_.add(file.staged, file.path);
+    (file.entry.replaces ? result_.changed : result_.added) += 1;
+    if (log::enabled(log::Level::trace))
+      log::trace("staged", {{"path", file.path}, {"bytes", file.entry.bytes}});
     return Done{};
   }
 
-  Result<End> link(const std::string& path, const PlannedEntry& entry, int source, int directory,
-                   const std::string& name) {
-    if (::symlinkat(entry.link_target.c_str(), directory, name.c_str()) != 0) {
-      return system_error(errno, "make the link " + printable(path));
+  Result<End> link(const FileCopy& file) {
+    const int directory = directory_of(file);
+    if (::symlinkat(file.entry.link_target.c_str(), directory, file.staged.c_str()) != 0) {
+      return system_error(errno, "make the link " + printable(file.path));
     }
-    const bool still_staged = !entry.staged.empty() && from_stage_.valid();
-    note_link(options_.noted_sources, path, still_staged ? from_stage_.get() : source,
-              still_staged ? entry.staged : entry.name);
-    note_link(options_.noted_copies, path, directory, name);
+    const bool still_staged = !file.entry.staged.empty() && from_stage_.valid();
+    note_link(options_.noted_sources, file.path, still_staged ? from_stage_.get() : file.folder->source.get(),
+              still_staged ? file.entry.staged : file.entry.name);
+    note_link(options_.noted_copies, file.path, directory, file.staged);
     return End::staged;
   }
 
-  Result<End> copy(const std::string& path, const PlannedEntry& entry, int source, int directory,
-                   const std::string& name) {
-    const auto opened = open_file(path, entry, source);
+  Result<End> copy(FileCopy& file, unsigned worker) {
+    const auto opened = open_file(file);
     if (!opened) {
       if (opened.error().number == ENOENT) return End::gone;
-      result_.skipped.push_back(
-          {path, opened.error().number == 0 || opened.error().number == ELOOP
-                     ? "was replaced while it was copied"
-                     : system_error(opened.error().number, "cannot be read").message()});
+      file.reason = opened.error().number == 0 || opened.error().number == ELOOP
+                        ? "was replaced while it was copied"
+                        : system_error(opened.error().number, "cannot be read").message();
       return End::skipped;
     }
+    const int directory = directory_of(file);
     UniqueFd out(
-        ::openat(directory, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!out.valid()) return system_error(errno, "create " + printable(path));
-    auto end = fill(path, opened->fd.get(), opened->st, std::move(out));
-    if (!end || *end != End::staged) ::unlinkat(directory, name.c_str(), 0);
+        ::openat(directory, file.staged.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!out.valid()) return system_error(errno, "create " + printable(file.path));
+    file.source = opened->st;
+    auto end = fill(file, opened->fd.get(), std::move(out), worker);
+    if (!end || *end != End::staged) ::unlinkat(directory, file.staged.c_str(), 0);
     return end;
   }
 
-  [[nodiscard]] Result<fs::RegularFile> open_file(const std::string& path, const PlannedEntry& entry,
-                                                  int source) const {
+  [[nodiscard]] Result<fs::RegularFile> open_file(const FileCopy& file) const {
+    const PlannedEntry& entry = file.entry;
     const fs::ActAs as(from_.who);
     if (!entry.staged.empty() && from_stage_.valid()) {
       auto staged = fs::open_regular(from_stage_.get(), entry.staged, fs::Links::refuse);
       if (staged || staged.error().number != ENOENT) return staged;
     }
     // A link into `..data` may lead up before it leads down: it is resolved from the root.
-    return entry.through_link ? fs::open_regular(from_.root, path, fs::Links::beneath)
-                              : fs::open_regular(source, entry.name, fs::Links::refuse);
+    return entry.through_link ? fs::open_regular(from_.root, file.path, fs::Links::beneath)
+                              : fs::open_regular(file.folder->source.get(), entry.name, fs::Links::refuse);
   }
 
-  Result<End> fill(const std::string& path, int in, const struct stat& st, UniqueFd out) {
+  Result<End> fill(FileCopy& file, int in, UniqueFd out, unsigned worker) {
     const Modes& modes = into_.modes();
+    const struct stat& st = file.source;
     if (::fchmod(out.get(), (st.st_mode & S_IXUSR) != 0 ? modes.executable : modes.file) != 0) {
-      return system_error(errno, "set the mode of " + printable(path));
+      return system_error(errno, "set the mode of " + printable(file.path));
     }
     into_.give(out.get());
-    const auto copied = copier_.copy(in, out.get(), st, options_.deadline);
-    if (!copied) return copied.error_with(printable(path));
+    const auto copied =
+        copiers_[worker].copy(in, out.get(), st, worker == 0 ? options_.deadline : relayed_deadline_);
+    if (!copied) return copied.error_with(printable(file.path));
     if (copied->end == fs::Copied::End::out_of_time) return End::out_of_time;
     if (copied->end == fs::Copied::End::unreadable) {
-      result_.skipped.push_back({path, system_error(copied->read_error, "cannot be read").message()});
+      file.reason = system_error(copied->read_error, "cannot be read").message();
       return End::skipped;
     }
-    result_.bytes += copied->bytes;
-    if (result_.bytes > options_.max_bytes) {
-      return make_error(ErrorKind::limit, printable(from_.path) + " has grown to more than " +
-                                              format_bytes(options_.max_bytes) + " while it was copied");
-    }
+    file.bytes = copied->bytes;
     // The source's time from before its data was read: if it changed meanwhile, the next look sees a
     // difference.
     const std::array<timespec, 2> times{st.st_atim, st.st_mtim};
     if (::futimens(out.get(), times.data()) != 0)
-      return system_error(errno, "set the time of " + printable(path));
+      return system_error(errno, "set the time of " + printable(file.path));
     if (into_.durability() == Durability::each) {
-      if (auto synced = fs::sync_to_disk(out.get(), path); !synced) return synced.error();
+      if (auto synced = fs::sync_to_disk(out.get(), file.path); !synced) return synced.error();
     }
-    if (options_.noted_sources != nullptr) options_.noted_sources->note(path, st);
-    note(options_.noted_copies, path, out.get());
-    if (const auto closed = fs::close_checked(std::move(out), path); !closed) return closed.error();
+    if (options_.noted_copies != nullptr && ::fstat(out.get(), &file.copy) != 0)
+      return system_error(errno, "look at the copy of " + printable(file.path));
+    if (const auto closed = fs::close_checked(std::move(out), file.path); !closed) return closed.error();
     return End::staged;
   }
 
@@ -237,25 +294,28 @@ class Stager {
   Transaction& into_;
   const StageOptions& options_;
   UniqueFd from_stage_;  // of a source with a journal that has not been applied
-  fs::Copier copier_;
   Staged result_;
   Progress progress_;
   std::string lost_;               // a source directory that could not be opened
   std::string top_;                // the new directory that is being built…
   std::string top_staged_;         // …and its name in the stage
   std::vector<std::string> made_;  // new directories in the stage that have to be synced
+  // Whoever gave the deadline expects to be asked by our own thread only.
+  std::atomic<bool> late_ = false;
+  Deadline relayed_deadline_{[this] { return late_.load(); }};
+  std::vector<fs::Copier> copiers_;  // one a thread
+  OrderedWork work_;                 // ends its threads before anything else here goes
 };
 
 }  // namespace
 
 Result<Staged> stage(const Plan& plan, const Tree& from, Transaction& into, const StageOptions& options) {
   const fs::ActAs as(into.to().who);
-  Stager stager(from, into, options);
-  stager.plan_for(plan);
+  Stager stager(plan, from, into, options);
   for (const PlannedDirectory& directory : plan.directories) {
     if (auto done = stager.directory(directory); !done) return done.error();
   }
-  if (auto synced = stager.sync_directories(); !synced) return synced.error();
+  if (auto finished = stager.finish(); !finished) return finished.error();
   return stager.take_result();
 }
 

@@ -165,11 +165,13 @@ class Container:
         """As an engine does: PID 1 by SIGKILL, all others with it. Returns when none is left."""
         if self.process is None:
             return
-        if self.init is not None:
+        init = self.init
+        if init is None:
+            self.process.kill()
+        else:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.init, signal.SIGKILL)
-        self.process.kill()
-        self.process.wait()
+                os.kill(init, signal.SIGKILL)
+        self.process.wait()  # unshare ends after its child, and that one after all that it had
 
     def stop(self, patience=20):
         """TERM, as for `docker stop`, when the command is there: before that PID 1 may not listen yet. The status."""

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from harness import BINARY, NAMESPACE, STRACE, children, eventually, family
+from harness import ALONE, BINARY, NAMESPACE, STRACE, children, eventually, family
 from sessions import login
 from test_follow import Run, switches
 
@@ -174,7 +174,7 @@ def test_a_store_that_is_full_is_said_once_and_saved_to_when_it_is_not(host, ses
 
 
 def test_an_idle_setup_does_not_wake_up(host, session):
-    run = session(wrapper=["unshare", "--mount", "--propagation", "private"])
+    run = session(wrapper=ALONE)
     replace(run.state, ".credentials.json", login("a"))
     eventually(lambda: host.token() == "a", "the login")
     eventually(lambda: switches(run.process.pid, 1) == 0, "quiet")

@@ -240,13 +240,14 @@ def entries(directory):
         return []
 
 
-def on_a_terminal(place, *words, slowly=False):
-    """What the command shows on a terminal; slowly: it may run for a few milliseconds in each quarter of a second."""
+def on_a_terminal(place, *words, slow_from=None):
+    """What the command shows on a terminal; once that directory has something in it, it may run for a few milliseconds
+    in each quarter of a second only."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.execve(BINARY, [BINARY, *map(str, words)], place.environment)
-    if slowly:
-        eventually(lambda: entries(place.store / ".claude-init/stage"), "the stage")
+    if slow_from:
+        eventually(lambda: entries(slow_from), "the first of it")
         for _ in range(12):
             os.kill(pid, signal.SIGSTOP)
             time.sleep(0.25)
@@ -274,11 +275,16 @@ def test_on_a_terminal_what_takes_long_shows_its_progress_and_clears_it(place):
     (place.config / "projects/many").mkdir()
     for number in range(3000):
         (place.config / f"projects/many/{number}").write_text("x")
-    shown = on_a_terminal(place, "capture", "--from", place.config, "--store", place.store, slowly=True)
-    lines = re.findall(r"\r\x1b\[K(capturing: \d+ of \d+ files, [^\r]*)", shown)
-    assert lines, shown[-500:]
-    assert any("/s" in line and "left" in line for line in lines), lines
-    rest = shown[shown.rindex("capturing: "):]
+    check_progress("capturing", on_a_terminal(place, "capture", "--from", place.config, "--store", place.store,
+                                              slow_from=place.store / ".claude-init/stage"))
+    target = place.store.parent / "target"
+    check_progress("restoring", on_a_terminal(place, "restore", "--store", place.store, "--to", target, slow_from=target))
+
+
+def check_progress(what, shown):
+    lines = re.findall(rf"\r\x1b\[K({what}: \d+ of \d+ files, [^\r]*)", shown)
+    assert any("/s" in line and "left" in line for line in lines), shown[-500:]
+    rest = shown[shown.rindex(f"{what}: "):]
     assert "\r\x1b[K" in rest, "it is cleared"
 
 

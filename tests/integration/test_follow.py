@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from harness import SANITIZED, STRACE, eventually, status
+from harness import ALONE, SANITIZED, STRACE, eventually, status
 from sessions import login
 
 BLANKED = '{"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]}}'
@@ -260,8 +260,7 @@ def test_until_when_is_said_again_before_the_end(host):
 
 def test_an_idle_run_does_not_wake_up(host):
     host.put(login("first"))
-    # Where nobody else mounts anything, which is something to look at.
-    run = Run(host, wrapper=["unshare", "--mount", "--propagation", "private"])
+    run = Run(host, wrapper=ALONE)
     eventually(lambda: switches(run.process.pid, 0.7) == 0, "quiet after the start")
     assert switches(run.process.pid, 3) == 0
 

@@ -7,8 +7,9 @@ import sys
 import time
 
 import pytest
-from harness import HELPERS, eventually, family
+from harness import ALONE, HELPERS, eventually, family
 from sessions import login
+from test_follow import switches
 
 
 class Renewing:
@@ -268,16 +269,8 @@ def test_a_store_of_another_user_is_renewed_as_that_user(renewing):
 
 def test_nobody_is_woken_before_a_renewal_is_due(renewing):
     renewing.host.put(login("a", left=8 * 3600))
-    process = renewing.start("run", "echo ready; read go")
+    process = renewing.start("run", "echo ready; read go", wrapper=ALONE)
     assert process.stdout.readline() == "ready\n"
-
-    def switches():
-        with open(f"/proc/{process.pid}/status") as f:
-            return [line for line in f if "ctxt_switches" in line][0]
-
-    eventually(lambda: open(f"/proc/{process.pid}/wchan").read() in ("ep_poll", "do_epoll_wait", "0"), "sleep")
-    time.sleep(0.5)
-    before = switches()
-    time.sleep(2)
-    assert switches() == before
+    eventually(lambda: switches(process.pid, 0.7) == 0, "quiet after the start")
+    assert switches(process.pid, 2) == 0
     process.communicate("go\n", timeout=30)

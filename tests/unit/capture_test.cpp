@@ -70,6 +70,29 @@ TEST_CASE("a first capture brings everything into the store, private and with it
   CHECK_FALSE(world.store.exists(".claude-init/stage"));
 }
 
+TEST_CASE("of many files, which are copied several at a time, each arrives, new and changed ones and links") {
+  const World world;
+  world.home.dir(".claude/many");
+  const auto name = [](int i) {
+    return ".claude/many/" + std::to_string(i % 40) + "/" + std::to_string(i);
+  };
+  for (int i = 0; i < 40; ++i) world.home.dir(".claude/many/" + std::to_string(i));
+  for (int i = 0; i < 1000; ++i) world.home.file(name(i), std::string(static_cast<std::size_t>(i), 'a'));
+  world.home.link(".claude/many/0/link", "0");
+  CHECK(world.captured().added == 1001);
+  for (int i = 1; i < 1000; i += 2) world.home.file(name(i), std::string(static_cast<std::size_t>(i), 'b') + "!");
+  const CaptureReport again = world.captured();
+  CHECK(again.changed == 500);
+  CHECK(again.unchanged == 501);
+  int wrong = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string expected = i % 2 == 0 ? std::string(static_cast<std::size_t>(i), 'a')
+                                            : std::string(static_cast<std::size_t>(i), 'b') + "!";
+    wrong += world.store.read(name(i).substr(8)) == expected ? 0 : 1;
+  }
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("a second capture writes nothing, and drifted modes are no change") {
   const World world;
   world.login(FakeLogin{}.text());
@@ -237,6 +260,20 @@ TEST_CASE("out of time, the login is saved and what is left out is named") {
   CHECK(report.login.choice == Choice::take);
   CHECK(report.left_out == std::vector<std::string>{"a"});
   CHECK(world.store.exists(".credentials.json"));
+}
+
+TEST_CASE("out of time in the middle of many files, those that are left out are named, and the others are there") {
+  const World world;
+  world.login(FakeLogin{}.text());
+  world.home.dir(".claude/projects");
+  for (int i = 0; i < 1000; ++i) world.home.file(".claude/projects/" + std::to_string(i), "history\n");
+  CaptureOptions options;
+  int asked = 0;
+  options.deadline = Deadline([&asked] { return ++asked > 500; });
+  const CaptureReport report = world.captured(options);
+  CHECK(report.left_out.size() > 100);
+  CHECK(report.added > 100);
+  CHECK(report.left_out.size() + report.added == 1001);
 }
 
 TEST_CASE("what a capture that was killed left staged is dropped by the next one, whatever that has to do") {
