@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -172,6 +173,7 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
     return refuse(filled.error_with("fill the working copy"),
                   full ? kExitNoPlace : exit_status_of(filled.error()));
   }
+  ::malloc_trim(0);  // from here on we wait, for days perhaps, and need little of what that took
   return std::move(*copy);
 }
 
