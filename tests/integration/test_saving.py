@@ -61,7 +61,7 @@ def test_of_more_than_fits_the_login_and_what_is_staged_are_saved_and_the_rest_i
     init = children(process.pid)[0]
     command = children(init)[0]
     os.kill(init, signal.SIGTERM)
-    eventually(lambda: host.token() == "a", "the login, within the grace of 2 s")
+    eventually(lambda: host.token() == "a", "the login", 1)
     assert alive(command)
     err = finish(process)
     count = saved(host, 1000)
