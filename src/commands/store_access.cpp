@@ -76,6 +76,16 @@ Result<void> apply_owner_and_mode(const store::Store& store, const options::Stor
   return Done{};
 }
 
+/// What a person can do about a store that is there and may not be opened.
+std::string how_to_allow(const std::string& path) {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0) return {};
+  const std::string as_owner = fmt::format("run as its owner: docker run --user {}:{}", st.st_uid, st.st_gid);
+  if (::geteuid() != 0) return as_owner;
+  return "root without capabilities has no more rights than others: --cap-add SETUID --cap-add SETGID; or " +
+         as_owner;
+}
+
 bool is_within(const bfs::path& inner, const bfs::path& outer) {
   const auto [a, b] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
   static_cast<void>(b);
@@ -112,7 +122,11 @@ Result<void> create_directories(const std::string& path) {
 
 Result<store::Store> open_to_write(const std::string& path, const options::Storing& storing) {
   auto store = store::Store::open(path, storing.options);
-  if (!store) return store;
+  if (!store) {
+    Error error = store.error();
+    if (error.kind == ErrorKind::permission && error.remedy.empty()) error.remedy = how_to_allow(path);
+    return error;
+  }
   if (storing.owner.empty() && storing.options.access == store::Access::automatic) return store;
   if (const auto applied = apply_owner_and_mode(*store, storing); !applied) return applied.error();
   return store::Store::open(path, storing.options);  // as its owner, by now
