@@ -13,8 +13,7 @@ BINARY = os.environ.get("CLAUDE_INIT_BINARY", "")
 SANITIZED = "libasan" in subprocess.run(["ldd", BINARY], capture_output=True, text=True, check=False).stdout
 HELPERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "helpers")
 NAMESPACE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
-# Where nobody else mounts anything, which is something to look at for whoever follows a store.
-ALONE = ["unshare", "--mount", "--propagation", "private"]
+ALONE = ["unshare", "--mount", "--propagation", "private", os.path.join(HELPERS, "alone.sh")]
 PATIENCE = 20  # seconds until a test that waits gives up
 # Interferes with calls, quietly. What looks for leaks is a tracer too, and there can be only one.
 STRACE = ["strace", "-qq", "-o", "/dev/null", "-E", "ASAN_OPTIONS=detect_leaks=0"]
