@@ -79,7 +79,8 @@ Result<void> apply_owner_and_mode(const store::Store& store, const options::Stor
 /// What a person can do about a store that is there and may not be opened.
 std::string how_to_allow(const std::string& path) {
   struct stat st {};
-  if (::stat(path.c_str(), &st) != 0) return {};
+  // Who is its owner already is kept out by something else: a mode, SELinux.
+  if (::stat(path.c_str(), &st) != 0 || st.st_uid == ::geteuid()) return {};
   const std::string as_owner = fmt::format("run as its owner: docker run --user {}:{}", st.st_uid, st.st_gid);
   if (::geteuid() != 0) return as_owner;
   return "root without capabilities has no more rights than others: --cap-add SETUID --cap-add SETGID; or " +
