@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/output.h"
 #include "commands/commands.h"
@@ -12,6 +13,7 @@
 #include "fs/identity.h"
 #include "fs/mounts.h"
 #include "fs/open.h"
+#include "health/prometheus.h"
 #include "log/log.h"
 #include "options/exit_status.h"
 #include "store/layout.h"
@@ -31,6 +33,17 @@ bool can_read_refresh_token(const workcopy::Account& workload, const store::Insp
   const auto& groups = workload.groups;
   return (inspection.file_mode & 0040) != 0 &&
          std::find(groups.begin(), groups.end(), inspection.file_owner.gid) != groups.end();
+}
+
+/// What --format asks for.
+std::string report(options::Health::Format format, const store::Inspection& inspection,
+                   const health::Context& context) {
+  using Format = options::Health::Format;
+  if (format == Format::json) return health::as_json(inspection, context);
+  if (format == Format::text) return health::as_text(inspection, context);
+  health::Metrics metrics(health::Exposition::text);
+  health::add_logins(metrics, {{inspection.path, &inspection}}, context.now);
+  return std::move(metrics).finish();
 }
 
 }  // namespace
@@ -59,8 +72,7 @@ int health_command(const options::Health& options, const options::Environment& e
   const store::Inspection inspection = store::inspect(path, unix_now());
   health::Context context = health_context(inspection, environment);
   if (can_read_refresh_token(*account, inspection)) context.exposed_to = account->name;
-  write_all(STDOUT_FILENO,
-            options.json ? health::as_json(inspection, context) : health::as_text(inspection, context));
+  write_all(STDOUT_FILENO, report(options.output(), inspection, context));
   return health::is_healthy(inspection.state) ? kExitOk : kExitUnhealthy;
 }
 

@@ -8,7 +8,7 @@
 #include "login/login.h"
 #include "store/store.h"
 
-/// A store's state → words and JSON. Pure.
+/// A store's state → words and JSON (metrics: prometheus.h). Pure.
 namespace claude_init::health {
 
 struct Context {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <string>
@@ -27,6 +28,9 @@ enum class State {
   unreadable,  // it is there and we may not read it
   no_store,    // there is no store to look into
 };
+inline constexpr std::array kStates{State::usable,    State::renewable,  State::expired,
+                                    State::dead,      State::missing,    State::empty,
+                                    State::malformed, State::unreadable, State::no_store};
 
 /// "usable", "no-store", …
 [[nodiscard]] std::string_view name_of(State state);

@@ -317,7 +317,12 @@ void define(CLI::App& app, Run& run) {
 void define(CLI::App& app, Health& health) {
   add_text(app, "--store", health.store, kStoreHelp)->type_name("DIR");
   add_text(app, "--user", health.user, kUserHelp)->type_name("USER");
-  add_flag(app, "--json", health.json, "the same for machines");
+  using Format = Health::Format;
+  add_choice<std::optional<Format>>(
+      app, "--format", health.format,
+      {{"text", Format::text}, {"json", Format::json}, {"prometheus", Format::prometheus}},
+      "text, json, or prometheus: metrics for a textfile collector (default text)");
+  add_flag(app, "--json", health.json, "short for --format json");
 }
 
 void define(CLI::App& app, Capture& capture) {

@@ -88,9 +88,12 @@ struct Run {
 };
 
 struct Health {
+  enum class Format { text, json, prometheus };
   std::string store;
   std::string user;
+  std::optional<Format> format;  // unset: what --json says
   bool json = false;
+  [[nodiscard]] Format output() const { return format.value_or(json ? Format::json : Format::text); }
 };
 
 struct Capture {

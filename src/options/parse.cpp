@@ -192,7 +192,11 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
   if (name == "health") {
     return parse_as<Health>(
         {"health", "Says whether the login can be used, until when, and what to do if not.", false}, words,
-        {});
+        [](Health& health, std::vector<std::string>) -> std::string {
+          return health.json && health.output() != Health::Format::json
+                     ? "--json says one format and --format another; take away one of them"
+                     : "";
+        });
   }
   if (name == "capture") {
     return parse_as<Capture>(

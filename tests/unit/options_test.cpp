@@ -44,6 +44,16 @@ TEST_CASE("the command begins at the first word that is not an option, or behind
   CHECK(parsed_as<Init>({"init", "-"}).command == Words{"claude", "-"});
 }
 
+TEST_CASE("health: --json is short for one format, and another one beside it is refused") {
+  using Format = Health::Format;
+  CHECK(parsed_as<Health>({"health"}).output() == Format::text);
+  CHECK(parsed_as<Health>({"health", "--json"}).output() == Format::json);
+  CHECK(parsed_as<Health>({"health", "--format", "prometheus"}).output() == Format::prometheus);
+  CHECK(parsed_as<Health>({"health", "--json", "--format=json"}).output() == Format::json);
+  CHECK_THAT(refused({"health", "--json", "--format=text"}), Contains("take away one of them"));
+  CHECK_THAT(refused({"health", "--format=xml"}), Contains("text or json or prometheus"));
+}
+
 TEST_CASE("a command that begins with a dash gets claude put before it, and run without one runs claude") {
   CHECK(parsed_as<Run>({"run", "--", "--print", "hi"}).command == Words{"claude", "--print", "hi"});
   CHECK(parsed_as<Run>({"run"}).command == Words{"claude"});
