@@ -9,6 +9,7 @@
 #include "commands/commands.h"
 #include "commands/console.h"
 #include "commands/progress_line.h"
+#include "commands/refusal.h"
 #include "commands/setup_report.h"
 #include "commands/store_access.h"
 #include "commands/store_path.h"
@@ -79,16 +80,14 @@ int capture_command(const options::Capture& options, const options::Environment&
   }
   if (const auto is = check_is_configuration(*from); !is) return refuse(console, is.error(), kExitUsage);
   // 2.
-  if (const auto made = create_directories(path); !made)
-    return refuse(console, made.error(), exit_status_of(made.error()));
+  if (const auto made = create_directories(path); !made) return refuse(console, made.error());
   auto store = open_to_write(path, options.storing);
-  if (!store) return refuse(console, store.error(), exit_status_of(store.error()));
-  if (const auto fit = store->prepare(0); !fit)
-    return refuse(console, fit.error(), exit_status_of(fit.error()));
+  if (!store) return refuse(console, store.error());
+  if (const auto fit = store->prepare(0); !fit) return refuse(console, fit.error());
   const auto lock = store::Lock::acquire(*store, "store", "capture", kLockWait);
-  if (!lock) return refuse(console, lock.error(), exit_status_of(lock.error()));
+  if (!lock) return refuse(console, lock.error());
   if (const auto settled = settle_identity(*store, options.storing, *lock); !settled)
-    return refuse(console, settled.error(), exit_status_of(settled.error()));
+    return refuse(console, settled.error());
   // 3.
   store::CaptureOptions capture;
   capture.filter = options.filter;
@@ -101,7 +100,7 @@ int capture_command(const options::Capture& options, const options::Environment&
     capture.progress = progress.callback();
     return store::capture(state_in(from->path), from->owner, *store, *lock, capture);
   }();
-  if (!report) return refuse(console, report.error(), exit_status_of(report.error()));
+  if (!report) return refuse(console, report.error());
   log::info("captured", {{"store", path},
                          {"added", report->added},
                          {"changed", report->changed},

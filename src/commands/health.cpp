@@ -48,20 +48,6 @@ std::string report(options::Health::Format format, const store::Inspection& insp
 
 }  // namespace
 
-health::Context health_context(const store::Inspection& inspection, const options::Environment& environment) {
-  health::Context context;
-  context.now = unix_now();
-  context.in_container = fs::in_container();
-  // A store is read with the rights of its root's owner, where we may take them.
-  const fs::ActAs as(inspection.owner);
-  const bool exists = inspection.state != login::State::no_store;
-  context.reader = exists && as.effective() ? inspection.owner : fs::current_identity();
-  context.shadowing =
-      login::shadowing_variables([&](std::string_view name) { return environment.get(name); });
-  context.setup_command = setup_command_line(inspection.path, context.in_container, environment);
-  return context;
-}
-
 int health_command(const options::Health& options, const options::Environment& environment) {
   const auto account = workcopy::choose_account(options.user, environment.get("HOME"));
   if (!account) {

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "commands/commands.h"
 #include "commands/console.h"
+#include "commands/refusal.h"
 #include "commands/store_access.h"
 #include "commands/store_path.h"
 #include "options/exit_status.h"
@@ -81,9 +82,9 @@ int history_command(const options::History& options, const options::Environment&
   const Console console(is_plain(environment));
   const std::string path = choose_store(options.store, environment.get("HOME"), environment);
   const auto store = store::Store::open(path);
-  if (!store) return refuse(console, store.error(), exit_status_of(store.error()));
+  if (!store) return refuse(console, store.error());
   const auto generations = store::list_generations(*store, unix_now());
-  if (!generations) return refuse(console, generations.error(), exit_status_of(generations.error()));
+  if (!generations) return refuse(console, generations.error());
   write_to_reader(STDOUT_FILENO, options.json ? as_json(path, *generations) : as_text(path, *generations),
                   kPatience);
   return kExitOk;

@@ -9,6 +9,7 @@
 #include "commands/commands.h"
 #include "commands/console.h"
 #include "commands/progress_line.h"
+#include "commands/refusal.h"
 #include "commands/store_access.h"
 #include "commands/store_path.h"
 #include "log/log.h"
@@ -52,7 +53,7 @@ int restore_command(const options::Restore& options, const options::Environment&
   // 1.
   const std::string path = choose_store(options.store, environment.get("HOME"), environment);
   auto store = store::Store::open(path);
-  if (!store) return refuse(console, store.error(), exit_status_of(store.error()));
+  if (!store) return refuse(console, store.error());
   const auto to = named_directory("--to", options.to, path);
   if (!to) return refuse(console, to.error(), kExitUsage);
   // 2.
@@ -73,7 +74,7 @@ int restore_command(const options::Restore& options, const options::Environment&
     restore.progress = progress.callback();
     return store::restore(*store, state_in(to->path), to->owner, restore);
   }();
-  if (!restored) return refuse(console, restored.error(), exit_status_of(restored.error()));
+  if (!restored) return refuse(console, restored.error());
   log::info("restored", {{"store", path},
                          {"to", to->path},
                          {"files", restored->files},

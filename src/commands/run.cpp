@@ -11,10 +11,10 @@
 
 #include "commands/coherence.h"
 #include "commands/commands.h"
-#include "commands/console.h"
-#include "commands/health_context.h"
 #include "commands/progress_line.h"
+#include "commands/refusal.h"
 #include "commands/renewal.h"
+#include "commands/run_login.h"
 #include "commands/run_sessions.h"
 #include "commands/store_access.h"
 #include "commands/store_lock.h"
@@ -38,12 +38,6 @@ namespace claude_init::commands {
 namespace {
 
 constexpr std::uint64_t kBlock = 4096;
-constexpr Milliseconds kRenewalWait{3000};  // for a renewal that is under way
-
-int refuse(const Error& error, int exit_status) {
-  log::failure(log::Level::error, error);
-  return exit_status;
-}
 
 /// Root that may not change its user stays root, and the CLI does not let root skip permission prompts.
 void warn_if_stuck_as_root(const workcopy::Account& account) {
@@ -51,38 +45,6 @@ void warn_if_stuck_as_root(const workcopy::Account& account) {
   log::warn(
       "the command runs as root, since root may not change its user here; allow it with --cap-add SETUID "
       "--cap-add SETGID --cap-add KILL, or start us as the user: docker run --user 1000:1000");
-}
-
-/// Says why the login cannot be used and what to do: one line with --log-format json, else as `health` does.
-void tell(const health::Explanation& words, const options::Environment& environment) {
-  if (log::format() == log::Format::json) {
-    std::string remedies;
-    for (const auto& remedy : words.remedies) remedies += (remedies.empty() ? "" : "; ") + remedy;
-    log::error(words.headline, {{"meaning", words.meaning}, {"remedy", remedies}});
-    return;
-  }
-  const Console console(is_plain(environment));
-  console.bad(words.headline);
-  console.text(words.meaning);
-  for (const auto& remedy : words.remedies) console.text("→ " + remedy);
-}
-
-/// Whether there is a login to run with, or something that stands in for it; 0, or the status to refuse with.
-int check_login(const options::Run& options, const options::Environment& environment,
-                const store::Inspection& inspection) {
-  const health::Context context = health_context(inspection, environment);
-  const health::Explanation words = health::explain(inspection, context);
-  const bool handed_on = options.refresh_token == store::RefreshToken::copy;
-  const bool usable = health::can_be_used(inspection.state, handed_on);
-  if (usable || !context.shadowing.empty() || options.allow_no_login) {
-    for (const auto& note : words.notes) log::warn(note);
-    if (!usable) log::warn("no stored login is used: " + words.headline);
-    return kExitOk;
-  }
-  tell(words, environment);
-  const int status = exit_status_of(inspection.state);
-  // Renewable: alive, but not for a command that gets no refresh token.
-  return status == kExitOk ? kExitLoginExpired : status;
 }
 
 /// Where there is a store that can be read: also without a login in it, for the settings.
@@ -136,7 +98,7 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
                       std::optional<KeptSessions>& sessions) {
   // 1.
   const auto store = open_store(inspection);
-  if (!store) return refuse(store.error(), exit_status_of(store.error()));
+  if (!store) return refuse(store.error());
   store::RestoreOptions what;
   what.extent = options.extent;
   what.refresh_token = options.refresh_token;
@@ -145,12 +107,12 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
   store::Size size;
   if (*store) {
     const auto measured = store::measure(**store, what);
-    if (!measured) return refuse(measured.error(), exit_status_of(measured.error()));
+    if (!measured) return refuse(measured.error());
     size = *measured;
   }
   if (sessions) {
     const auto measured = sessions->measure();
-    if (!measured) return refuse(measured.error(), exit_status_of(measured.error()));
+    if (!measured) return refuse(measured.error());
     size.bytes += measured->bytes;
     size.files += measured->files;
   }
@@ -175,24 +137,6 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
   }
   ::malloc_trim(0);  // from here on we wait, for days perhaps, and need little of what that took
   return std::move(*copy);
-}
-
-/// With --refresh-token=copy the CLI renews in its copy, which spends the store's token: nobody else may
-/// renew meanwhile, and what it renews goes back. Nothing where the store cannot be written; then it is said
-/// what that means. Error: busy.
-Result<std::optional<store::Lock>> take_right_to_renew(const store::Inspection& inspection,
-                                                       const options::Storing& storing) {
-  std::optional<store::Lock> none;
-  auto store = open_to_write(inspection.path, storing);
-  if (!store) return none;  // no login, so nothing to renew: that has been told
-  if (const auto prepared = store->prepare(0); !prepared) {
-    log::failure(log::Level::warn, prepared.error());
-    log::warn("a login that this run renews is lost with its copy, and then the store's is spent");
-    return none;
-  }
-  auto lock = renew::Renewal::take_right(*store, "run with the refresh token", kRenewalWait);
-  if (!lock) return lock.error_with("only one session at a time may renew the login");
-  return std::optional(std::move(*lock));
 }
 
 /// The lock lives as long as the command, which has the refresh token, even if we are killed.
@@ -306,7 +250,7 @@ supervise::Command command_for(const options::Run& options, options::Environment
 }  // namespace
 
 /// 1. Who to run as, and which store.
-/// 2. A login that can be used, renewed where we may, or a refusal that says what to do.
+/// 2. A login that can be used, renewed where we may or waited for, or a refusal that says what to do.
 /// 3. A working copy of the store's state, the target's own.
 /// 4. The command, as the target: instead of us, or supervised.
 /// 5. A login that was made or renewed in it is saved, and so are the sessions, still supervised; nothing is
@@ -326,35 +270,25 @@ int run_command(const options::Run& options, const options::Environment& environ
   boost::asio::io_context io(1);
   supervise::Reaper reaper;
   const supervise::Loop loop{io, reaper, inherited};
-  store::Inspection inspection = store::inspect(path, unix_now());
-  std::optional<store::Lock> right_to_renew;
-  std::optional<renew::Renewer> renewer;
-  if (options.refresh_token == store::RefreshToken::copy) {
-    auto taken = take_right_to_renew(inspection, options.storing);
-    if (!taken) return refuse(taken.error(), exit_status_of(taken.error()));
-    right_to_renew = std::move(*taken);
-  } else if (!options.renewal.never && why_not_writable(inspection).empty()) {
-    renewer.emplace(loop, renewer_options(options.renewal, path, environment, "run"));
-    renewer->look();
-    if (inspection.state == login::State::renewable) {
-      const int stopped = await_renewal(loop, options.supervision.stop_signals, path, *renewer);
-      if (stopped != 0) return 128 + stopped;
-    }
-  }
-  inspection = store::inspect(path, unix_now());
+  LoginSource source;
+  if (const int status = obtain_login(loop, options, environment, path, source); status != kExitOk)
+    return status;
+  auto& right_to_renew = source.right_to_renew;
+  auto& renewer = source.renewer;
+  const store::Inspection inspection = store::inspect(path, unix_now());
   if (const int status = check_login(options, environment, inspection); status != kExitOk) return status;
 
   std::optional<KeptSessions> sessions;
   if (options.keeps_sessions()) {
     auto kept = KeptSessions::open(options, path);
-    if (!kept) return refuse(kept.error(), exit_status_of(kept.error()));
+    if (!kept) return refuse(kept.error());
     sessions = std::move(*kept);
   }
 
   std::optional<store::Store> published;
   if (!options.publish.empty()) {
     auto opened = open_published(options.publish, path);
-    if (!opened) return refuse(opened.error(), exit_status_of(opened.error()));
+    if (!opened) return refuse(opened.error());
     published = std::move(*opened);
   }
 
@@ -380,7 +314,7 @@ int run_command(const options::Run& options, const options::Environment& environ
   if (published) coherence.publish_into(std::move(*published));
   if (const auto started = coherence.start(); !started) {
     wipe(copy);
-    return refuse(started.error(), exit_status_of(started.error()));
+    return refuse(started.error());
   }
   int unsaved = kExitOk;
   supervise::Hooks hooks;

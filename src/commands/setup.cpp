@@ -9,6 +9,7 @@
 #include "commands/commands.h"
 #include "commands/console.h"
 #include "commands/progress_line.h"
+#include "commands/refusal.h"
 #include "commands/renewal.h"
 #include "commands/setup_report.h"
 #include "commands/setup_session.h"
@@ -26,12 +27,6 @@ namespace {
 
 bool has_terminal() {
   return ::isatty(STDIN_FILENO) == 1 || supervise::Terminal::open().present();
-}
-
-int refuse(const Console& console, const Error& error) {
-  console.bad(error.message());
-  if (!error.remedy.empty()) console.text(error.remedy);
-  return exit_status_of(error);
 }
 
 /// What the person has deleted is deleted in the store, at the end.

@@ -105,12 +105,6 @@ bool is_plain(const options::Environment& environment) {
   return environment.has("NO_COLOR") || environment.get("TERM") == "dumb";
 }
 
-int refuse(const Console& console, const Error& error, int status) {
-  console.bad(error.message());
-  if (!error.remedy.empty()) console.text(error.remedy);
-  return status;
-}
-
 Result<void> create_directories(const std::string& path) {
   for (std::size_t i = 1; i <= path.size(); ++i) {
     if (i != path.size() && path[i] != '/') continue;

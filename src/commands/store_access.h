@@ -3,7 +3,6 @@
 #include <string>
 
 #include "base/result.h"
-#include "commands/console.h"
 #include "fs/identity.h"
 #include "options/environment.h"
 #include "options/options.h"
@@ -16,9 +15,6 @@ namespace claude_init::commands {
 
 /// NO_COLOR, or a terminal that knows no escapes.
 [[nodiscard]] bool is_plain(const options::Environment& environment);
-
-/// An error for the person, with its remedy; returns `status`.
-int refuse(const Console& console, const Error& error, int status);
 
 /// mkdir -p, 0700: what is created for a login is nobody else's to read.
 [[nodiscard]] Result<void> create_directories(const std::string& path);

@@ -255,6 +255,26 @@ void add_storing(CLI::App& app, Storing& storing) {
            "the store was copied or moved here and the original is not used any more: take it over");
 }
 
+/// A value that may be left out, and flag words as every variable of a flag takes them.
+void add_wait_login(CLI::App& app, std::optional<Milliseconds>& target, const std::string& help) {
+  add(app, "--wait-login", help,
+      [&target](const std::string& text) -> Result<void> {
+        const auto is_one_of = [&](std::initializer_list<std::string_view> words) {
+          return std::find(words.begin(), words.end(), text) != words.end();
+        };
+        target.reset();
+        if (is_one_of({"0", "false", "no", "off"})) return Done{};
+        target = kForever;
+        if (is_one_of({"", "1", "true", "yes", "on"})) return Done{};
+        const auto parsed = parse_duration(text);
+        if (!parsed) return parsed.error();
+        target = *parsed;
+        return Done{};
+      })
+      ->type_name("TIME")
+      ->expected(0, 1);
+}
+
 void add_publish(CLI::App& app, std::string& publish) {
   add_text(app, "--publish", publish,
            "keep there what the store has, without the refresh token: what production mounts")
@@ -303,6 +323,8 @@ void define(CLI::App& app, Run& run) {
       ->type_name("DIR");
   add_renewal(app, run.renewal);
   add_flag(app, "--allow-no-login", run.allow_no_login, "start the command even if nobody has logged in");
+  add_wait_login(app, run.wait_login,
+                 "wait until there is a login that can be used, for TIME at most, and start then");
   add_flag(app, "--new-privileges", run.new_privileges,
            "let the command gain privileges (sudo, setuid programs)");
   add_flag(app, "--exec", run.exec, "replace claude-init by the command instead of supervising it");

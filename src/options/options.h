@@ -28,6 +28,9 @@ struct Logging {
 /// How long a login has to be quiet before it is saved.
 inline constexpr Milliseconds kCheckpoint{300};
 
+/// A wait without a limit.
+inline constexpr Milliseconds kForever = Milliseconds::max();
+
 /// Renewing the store's login ahead of its expiry.
 struct Renewal {
   bool never = false;
@@ -75,7 +78,8 @@ struct Run {
   Renewal renewal;
   std::string publish;  // the directory of a published store that is kept; "" = none
   bool allow_no_login = false;
-  bool new_privileges = false;  // --new-privileges: no PR_SET_NO_NEW_PRIVS
+  std::optional<Milliseconds> wait_login;  // how long to wait for a login; unset: not at all
+  bool new_privileges = false;             // --new-privileges: no PR_SET_NO_NEW_PRIVS
   bool exec = false;
   Storing storing;
   store::Limits limits;

@@ -42,7 +42,8 @@ class HelpFormatter : public CLI::FormatterBase {
     std::string text = fmt::format("Usage: {} [OPTIONS]{}\n\n{}\n\nOptions:\n", app->get_name(),
                                    takes_command_ ? " [--] [COMMAND...]" : "", app->get_description());
     for (const CLI::Option* option : app->get_options()) {
-      const std::string value = option->get_items_expected_max() > 0 ? " " + option->get_type_name() : "";
+      std::string value = option->get_items_expected_max() > 0 ? option->get_type_name() : "";
+      if (!value.empty()) value = option->get_items_expected_min() > 0 ? " " + value : " [" + value + "]";
       const std::string name = option->get_name() + value;
       // A name that fills its column gets a line of its own.
       text += name.size() < 25 ? fmt::format("  {:<25} {}\n", name, option->get_description())
@@ -70,7 +71,10 @@ std::size_t command_start(const CLI::App& app, const std::vector<std::string>& w
     const auto* option = app.get_option_no_throw(word);
     const bool takes_value =
         option != nullptr && option->get_items_expected_max() > 0 && word.find('=') == std::string::npos;
-    if (takes_value && i < words.size()) ++i;
+    if (!takes_value || i == words.size()) continue;
+    // A time that may be left out is told from a command by being one.
+    const bool may_be_left_out = option->get_items_expected_min() == 0;
+    if (!may_be_left_out || parse_duration(words[i])) ++i;
   }
   return i;
 }

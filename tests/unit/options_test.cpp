@@ -44,6 +44,25 @@ TEST_CASE("the command begins at the first word that is not an option, or behind
   CHECK(parsed_as<Init>({"init", "-"}).command == Words{"claude", "-"});
 }
 
+TEST_CASE("run: the time of --wait-login may be left out, and is no command") {
+  const auto run = [](std::vector<std::string> words) {
+    words.insert(words.begin(), "run");
+    return parsed_as<Run>(std::move(words));
+  };
+  CHECK_FALSE(run({"cmd"}).wait_login);
+  CHECK(run({"--wait-login"}).wait_login == kForever);
+  CHECK(run({"--wait-login", "cmd"}).wait_login == kForever);
+  CHECK(run({"--wait-login", "cmd"}).command == Words{"cmd"});
+  CHECK(run({"--wait-login", "7z", "x"}).command == Words{"7z", "x"});
+  CHECK(run({"--wait-login", "--", "10m"}).command == Words{"10m"});
+  CHECK(run({"--wait-login", "10m", "cmd"}).wait_login == Milliseconds(600'000));
+  CHECK(run({"--wait-login", "10m", "cmd"}).command == Words{"cmd"});
+  CHECK(run({"--wait-login=10m", "--store", "/s"}).wait_login == Milliseconds(600'000));
+  CHECK(run({"--wait-login=on"}).wait_login == kForever);
+  CHECK_FALSE(run({"--wait-login=0"}).wait_login);
+  CHECK_THAT(refused({"run", "--wait-login=soon", "cmd"}), Contains("write a number with a unit"));
+}
+
 TEST_CASE("health: --json is short for one format, and another one beside it is refused") {
   using Format = Health::Format;
   CHECK(parsed_as<Health>({"health"}).output() == Format::text);

@@ -1,0 +1,248 @@
+"""--wait-login: a run that is there before its login, and starts by itself when that comes."""
+
+import copy
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from harness import ALONE, HELPERS, NAMESPACE, PATIENCE, eventually, init_of
+from sessions import login
+from test_follow import BLANKED, Run, replace, switches
+
+SHOW = 'grep -o "FAKE[^\\"]*" "$CLAUDE_CONFIG_DIR/.credentials.json"'
+SAID = "waiting for a login"
+
+
+@pytest.fixture(params=["child", "pid1"])
+def wrapper(request):
+    return NAMESPACE if request.param == "pid1" else []
+
+
+class Waiting:
+    """A run that has said that it waits."""
+
+    def __init__(self, host, *options, script=SHOW, wrapper=()):
+        self.process = host.start("run", script, *(options or ["--wait-login"]), wrapper=wrapper)
+        self.pid = init_of(self.process.pid) if wrapper == NAMESPACE else self.process.pid
+        self.said = self.read_until("→")
+
+    def read_until(self, text):
+        """What it has said so far, up to the line that has `text` in it."""
+        said, end = "", time.monotonic() + PATIENCE
+        while text not in said:
+            assert select.select([self.process.stderr], [], [], max(0, end - time.monotonic()))[0], said
+            line = os.read(self.process.stderr.fileno(), 65536).decode()
+            assert line, said
+            said += line
+        return said
+
+    def end(self):
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out, self.said + err
+
+
+def on_published_store(host):
+    """The same host, as one sees it who has the published store only."""
+    other = copy.copy(host)
+    other.store = host.path / "published"
+    return other
+
+
+def put_nothing(host):
+    del host
+
+
+def remove_store(host):
+    host.store.rmdir()
+
+
+def put_file_in_its_place(host):
+    host.store.rmdir()
+    host.store.write_text("")
+
+
+@pytest.mark.parametrize("before, named", [
+    (put_nothing, "missing"), (remove_store, "no-store"), (put_file_in_its_place, "no-store"),
+    (lambda host: host.put(""), "empty"), (lambda host: host.put(login("cut")[:60]), "malformed"),
+    (lambda host: host.put(BLANKED), "dead"), (lambda host: host.put(login("old", left=-60, refresh=False)), "expired")],
+    ids=["empty-store", "no-store", "file", "empty", "malformed", "dead", "expired"])
+def test_it_starts_by_itself_when_the_login_comes(host, wrapper, before, named):
+    before(host)
+    waiting = Waiting(host, wrapper=wrapper)
+    assert waiting.said.startswith(f"warning: {SAID}: {named}: "), waiting.said
+    if host.store.is_file():
+        host.store.unlink()
+    host.store.mkdir(mode=0o700, exist_ok=True)
+    replace(host, login("new"))
+    status, out, err = waiting.end()
+    assert (status, out) == (0, "FAKEnew\n"), err
+    assert err.count(SAID) == 1 and ("claude-init setup" in err or before is put_file_in_its_place), err
+
+
+def test_half_a_login_does_not_start_it(host):
+    waiting = Waiting(host)
+    for broken in ("", BLANKED, login("cut")[:60], login("old", left=-60, refresh=False)):
+        replace(host, broken)
+    time.sleep(0.3)  # to see that something does not happen
+    assert waiting.process.poll() is None
+    replace(host, login("new"))
+    status, out, err = waiting.end()
+    assert (status, out) == (0, "FAKEnew\n"), err
+    assert err.count(SAID) == 1, err
+
+
+def test_it_sleeps_while_it_waits(host):
+    waiting = Waiting(host, "--wait-login", wrapper=ALONE)
+    eventually(lambda: switches(waiting.process.pid, 0.7) == 0, "quiet after the start")
+    assert switches(waiting.process.pid, 3) == 0
+    replace(host, login("new"))
+    assert waiting.end()[:2] == (0, "FAKEnew\n")
+
+
+def test_a_login_that_is_there_needs_no_wait(host):
+    host.put(login("a"))
+    assert host.session("run", SHOW, "--wait-login") == (0, "FAKEa\n", "")
+
+
+def test_what_stands_in_for_a_login_needs_no_wait(host):
+    host.environment["ANTHROPIC_API_KEY"] = "sk-ant-api03-FAKE"
+    status, out, err = host.session("run", "echo started", "--wait-login")
+    assert (status, out) == (0, "started\n"), err
+    assert SAID not in err
+
+
+def test_the_variable_says_the_same(host):
+    host.environment["CLAUDE_INIT_WAIT_LOGIN"] = "1"
+    waiting = Waiting(host, "--log-level=error")
+    replace(host, login("new"))
+    assert waiting.end()[:2] == (0, "FAKEnew\n")
+
+
+def test_what_to_type_can_be_given_by_who_composes_the_containers(host):
+    host.environment["CLAUDE_INIT_LOGIN_HINT"] = "docker compose run --rm setup"
+    waiting = Waiting(host)
+    assert "→ log in: docker compose run --rm setup\n" in waiting.said
+
+
+def test_as_a_log_of_json_it_is_one_line(host):
+    process = host.start("run", SHOW, "--wait-login", "--log-format=json")
+    line = json.loads(process.stderr.readline())
+    assert line["message"].startswith(f"{SAID}: missing: ") and "claude-init setup" in line["remedy"]
+    replace(host, login("new"))
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (0, "FAKEnew\n"), err
+
+
+@pytest.mark.parametrize("before, expected", [(None, 67), (BLANKED, 68), ("", 65)])
+def test_when_the_time_is_over_it_ends_with_the_status_of_what_it_lacks(host, wrapper, before, expected):
+    if before is not None:
+        host.put(before)
+    waiting = Waiting(host, "--wait-login", "1s", wrapper=wrapper, script="echo started")
+    assert f"{SAID}, for 1 s at most" in waiting.said
+    status, out, err = waiting.end()
+    assert (status, out) == (expected, ""), err
+    assert "error: " in err and host.copies() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_ends_the_wait_at_once_with_its_status(host, wrapper, number):
+    waiting = Waiting(host, wrapper=wrapper, script="echo started")
+    start = time.monotonic()
+    os.kill(waiting.pid, number)
+    status, out, err = waiting.end()
+    assert (status, out) == (128 + number, ""), err
+    assert time.monotonic() - start < 5  # nothing is waited for, such as a grace or a timeout
+    assert host.copies() == []
+
+
+def test_orphans_are_reaped_meanwhile(host):
+    waiting = Waiting(host, wrapper=NAMESPACE)
+    joined = ["nsenter", f"--target={waiting.pid}", "--pid", "--mount", "sh", "-c", "sleep 0 & exec true"]
+    for _ in range(5):
+        subprocess.run(joined, check=True)
+    eventually(lambda: not [pid for pid in os.listdir("/proc") if pid.isdigit() and zombie_below(pid, waiting.pid)],
+               "no zombie")
+    os.kill(waiting.pid, signal.SIGTERM)
+    assert waiting.end()[0] == 143
+
+
+def zombie_below(pid, parent):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            state, found = f.read().rpartition(")")[2].split()[:2]
+    except OSError:
+        return False
+    return state == "Z" and int(found) == parent
+
+
+def test_a_store_that_is_mounted_meanwhile_is_seen(host):
+    waiting = Waiting(host)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", host.store], check=True)
+    host.mounted.append(host.store)
+    replace(host, login("new"))
+    assert waiting.end()[:2] == (0, "FAKEnew\n")
+
+
+def test_a_published_store_is_waited_for_until_something_is_published_there(host):
+    published = on_published_store(host)
+    published.store.mkdir(mode=0o700)
+    waiting = Waiting(published)
+    host.put(login("new"))
+    assert host.session("run", "true", "--publish", published.store)[0] == 0
+    assert waiting.end()[:2] == (0, "FAKEnew\n")
+
+
+@pytest.mark.parametrize("before", [None, login("old", left=-60)], ids=["first", "old"])
+def test_a_login_whose_token_has_expired_is_renewed_where_the_store_can_be_written(host, tmp_path, before):
+    command = f"--renew-command={sys.executable} -S {HELPERS}/renew_command.py {tmp_path}"
+    (tmp_path / "mode").write_text("unchanged")
+    if before:
+        host.put(before)
+    waiting = Waiting(host, "--wait-login", command)
+    (tmp_path / "mode").write_text("renewed")
+    replace(host, login("new", left=-60))
+    status, out, err = waiting.end()
+    assert (status, out) == (0, "FAKEnew+\n"), err
+
+
+def test_a_login_whose_token_has_expired_is_waited_for_where_somebody_else_renews_it(host):
+    host.put(login("old", left=-60))
+    waiting = Waiting(host, "--wait-login", "--renew=never")
+    assert f"{SAID}: renewable" in waiting.said
+    replace(host, login("renewed"))
+    assert waiting.end()[:2] == (0, "FAKErenewed\n")
+
+
+def test_who_gets_the_refresh_token_waits_for_any_login_that_lives(host):
+    waiting = Waiting(host, "--wait-login", "--refresh-token=copy")
+    replace(host, login("new", left=-60))
+    status, out, err = waiting.end()
+    assert (status, out.split()) == (0, ["FAKEnew", "FAKEnew"]), err
+
+
+def test_runs_that_go_on_get_the_new_login_after_a_dead_one(host, tmp_path):
+    """One that renewed and was rejected, one on the published store, and one that waited from the first."""
+    command = f"--renew-command={sys.executable} -S {HELPERS}/renew_command.py {tmp_path}"
+    (tmp_path / "mode").write_text("blanked")
+    host.put(login("a", left=3))
+    published = on_published_store(host)
+    keeping = Run(host, command, "--publish", published.store)
+    eventually((published.store / ".credentials.json").exists, "the published login")
+    following = Run(published)
+    eventually(lambda: (tmp_path / "calls").exists(), "the renewal that is rejected")
+    eventually(lambda: json.loads(keeping.text())["claudeAiOauth"]["expiresAt"] < time.time() * 1000, "the end")
+    waiting = Waiting(host, "--wait-login", command)
+    assert f"{SAID}: dead" in waiting.said
+    status, _, err = host.session("setup", "put b", command)
+    assert status == 0, err
+    keeping.gets("b")
+    following.gets("b")
+    assert waiting.end()[:2] == (0, "FAKEb\n")
+    status, err = keeping.end()
+    assert status == 0 and err.count("the login is dead") == 1, err
+    assert following.end()[0] == 0
