@@ -81,13 +81,19 @@ std::string path_of(const store::Store& store, std::string_view name) {
   return fs::join(fs::join(fs::join(store.path(), store::kPrivateDir), kDirectory), name);
 }
 
-/// A file that we or the command have written; nothing where it is missing or no file.
-std::optional<Secret> read_login(int directory, std::string_view name) {
+/// A file that we or the command have written; nothing where it is missing, no file, or no login by its size.
+/// Errors are the system's: then nobody knows what is in it.
+Result<std::optional<Secret>> read_login(int directory, std::string_view name) {
+  std::optional<Secret> login;
   const auto file = fs::open_regular(directory, name, fs::Links::refuse);
-  if (!file) return std::nullopt;
+  if (!file && (file.error().number == ENOENT || file.error().number == ELOOP || file.error().number == 0))
+    return login;
+  if (!file) return file.error();
   auto text = fs::read_all(file->fd.get(), kMaxLogin, name);
-  if (!text) return std::nullopt;
-  return Secret(std::move(*text));
+  if (!text && text.error().number == 0) return login;
+  if (!text) return text.error();
+  login.emplace(std::move(*text));
+  return login;
 }
 
 std::string login_in_config() {
@@ -235,8 +241,11 @@ std::optional<Outcome> Renewal::recover() {
   directory_ = std::move(*left);
   std::optional<Outcome> outcome;
   auto given = read_login(directory_.get(), kGiven);
-  if (given) given_ = std::move(*given);
-  if (made() == Made::new_tokens) {
+  if (!given) return failed(given.error());
+  if (*given) given_ = std::move(**given);
+  const auto made = this->made();
+  if (!made) return failed(made.error());
+  if (*made == Made::new_tokens) {
     log::warn("a renewal was cut short: what it left is used", {{"store", store_.path()}});
     outcome = publish();
   }
@@ -245,8 +254,12 @@ std::optional<Outcome> Renewal::recover() {
   return outcome && outcome->kind == Kind::renewed ? outcome : std::nullopt;
 }
 
-Renewal::Made Renewal::made() const {
-  const auto now = read_login(directory_.get(), login_in_config());
+/// With the owner's rights, whose files they are: what cannot be read is not to be taken for nothing.
+Result<Renewal::Made> Renewal::made() const {
+  const fs::ActAs as(store_.owner());
+  const auto file = read_login(directory_.get(), login_in_config());
+  if (!file) return file.error_with("see what the renewing command has made");
+  const std::optional<Secret>& now = *file;
   if (!now) return Made::useless;
   const auto login = login::parse(now->reveal());
   if (!login) return Made::useless;
@@ -315,11 +328,12 @@ supervise::Command Renewal::command(const std::vector<std::string>& words,
 
 /// 1. New tokens: into the store.
 /// 2. None, and the login blanked: the server has rejected it. That is remembered, and not published.
-/// 3. Anything else has changed nothing.
+/// 3. Anything else has changed nothing. What cannot be read stays, to be recovered.
 Outcome Renewal::finish(const Ended& ended) {
   Outcome outcome;
-  const Made made = this->made();
-  switch (made) {
+  const auto made = this->made();
+  if (!made) return failed(made.error());
+  switch (*made) {
     case Made::new_tokens:  // 1
       outcome = publish();
       break;
@@ -334,7 +348,7 @@ Outcome Renewal::finish(const Ended& ended) {
       break;
   }
   if (outcome.kind == Kind::rejected) remember_rejection();
-  if (is_unpublished(outcome) && made == Made::new_tokens) return outcome;
+  if (is_unpublished(outcome) && *made == Made::new_tokens) return outcome;
   if (const auto removed = remove_directory(); !removed) log::failure(log::Level::warn, removed.error());
   return outcome;
 }

@@ -71,7 +71,7 @@ class Renewal {
 
   /// After the command has ended: looks at the file and nothing else. What it renewed is in the store,
   /// durable, when this says so. What the command left is removed, tokens overwritten, unless it could not be
-  /// published: then it stays to be recovered. Releases the lock.
+  /// published or read: then it stays to be recovered. Releases the lock.
   [[nodiscard]] Outcome finish(const Ended& ended);
 
  private:
@@ -81,7 +81,8 @@ class Renewal {
   [[nodiscard]] std::optional<Outcome> recover();
   [[nodiscard]] Result<void> make_directory(std::string_view login);
   [[nodiscard]] Result<void> remove_directory();
-  [[nodiscard]] Made made() const;
+  /// Error: it cannot be read, and may be new tokens.
+  [[nodiscard]] Result<Made> made() const;
   [[nodiscard]] bool still_has_given() const;
   [[nodiscard]] Outcome publish() const;
   void remember_rejection() const;

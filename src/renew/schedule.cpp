@@ -8,7 +8,7 @@ namespace {
 constexpr Milliseconds kMinute{60'000};
 constexpr Milliseconds kLongest{30 * 60'000};
 constexpr Milliseconds kSoonest{200};  // a renewal takes the CLI half a second to a second
-constexpr Milliseconds kBusyAtFirst{5'000};
+constexpr Milliseconds kBusy{5'000};
 constexpr unsigned kManyDoublings = 16;
 
 Milliseconds doubled(Milliseconds time, unsigned times, Milliseconds most) {
@@ -33,7 +33,7 @@ UnixMs next_try(const Deadlines& login, const History& history, Milliseconds ren
   // Of a login that had expired when it was first seen nothing is known: as if it were one of the usual kind.
   const Milliseconds pace = lead.count() > 0 ? std::clamp(lead / 4, kSoonest, kMinute) : kMinute;
   if (history.busy > 0) {
-    const Milliseconds pause = doubled(std::min(pace / 2, kBusyAtFirst), history.busy - 1, kMinute);
+    const Milliseconds pause = doubled(std::min(pace / 2, kBusy), history.busy - 1, kBusy);
     return now + (pause + spread(pause, jitter)).count();
   }
   if (history.failures == 0) return login.expires_at - (lead - spread(lead, jitter)).count();

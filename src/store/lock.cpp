@@ -65,6 +65,13 @@ Holder read_holder(int fd) {
   return parse_holder({text.data(), plausible ? static_cast<std::size_t>(n) : 0});
 }
 
+/// What this process has seen, whichever object of the store it looked with: who does not wait opens it anew
+/// for each try. A holder's name is random, so stores are not confused.
+Sightings& sightings() {
+  thread_local Sightings seen;
+  return seen;
+}
+
 /// Tries for a flock.
 class FlockContest {
  public:
@@ -169,7 +176,7 @@ Result<Lock> Lock::acquire(const Store& store, std::string_view name, std::strin
     lock.fd_ = std::move(*taken);
   } else {
     LeaseContest contest(std::move(locks->directory), std::string(name), text, store.tree(), store.modes(),
-                         store.sightings(), store.options().lease);
+                         sightings(), store.options().lease);
     const auto try_once = [&]() -> Result<std::optional<std::unique_ptr<Lease>>> {
       auto lease = contest.try_once();
       if (!lease) return lease.error();

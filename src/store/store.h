@@ -3,7 +3,6 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 
@@ -67,8 +66,6 @@ class Store {
   /// The owner of the root, whose rights are used inside; ourselves where that is the overflow uid.
   [[nodiscard]] fs::Identity owner() const { return owner_; }
   [[nodiscard]] const StoreOptions& options() const { return options_; }
-  /// What this process has seen of those who hold leases here.
-  [[nodiscard]] Sightings& sightings() const { return *sightings_; }
   /// Files 0640 and directories 2750 with the root's group instead of 0600, 0700.
   [[nodiscard]] bool group_readable() const { return group_readable_; }
 
@@ -84,7 +81,6 @@ class Store {
   UniqueFd root_;
   std::string path_;
   StoreOptions options_;
-  std::unique_ptr<Sightings> sightings_ = std::make_unique<Sightings>();
   fs::Identity owner_;
   bool group_readable_ = false;
 };

@@ -3,11 +3,13 @@
 import os
 
 import pytest
+from harness import wait_until
 from native import Chaos, Container, failures, machine, run_command
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="namespaces need root")
 BINARY = os.environ.get("CLAUDE_INIT_BINARY", "")
 CONTAINERS, LIFETIME, EXPIRIES = 100, 5, int(os.environ.get("CLAUDE_INIT_E2E_CLIENT_EXPIRIES", "50"))
+TO_START = 30  # seconds that the first token lives: two cores start a hundred containers in a few
 PLAIN_PORT = 8080
 SERVER = {"REUSE": "family", "DELAY": 0.5, "ABANDONED": "drop", "PLAIN_PORT": PLAIN_PORT}
 
@@ -24,11 +26,12 @@ def fixture_place(tmp_path):
 
 
 def test_hundred_clients_live_through_fifty_expiries(place):
-    login = place.log_in(LIFETIME)
+    login = place.log_in(LIFETIME, access_left=TO_START)
     containers = [Container(f"run-{number}", place, run_command(BINARY, place, "claude", "work", "1"))
                   for number in range(CONTAINERS)]
     for container in containers:
         container.start()
+    wait_until(lambda: all(container.lines() for container in containers), "an answer from everybody", 2 * TO_START)
     chaos = Chaos(place, containers, login, pause=(0.5, 2), renewers=1, renewal=0.8)
     chaos.run(LIFETIME * EXPIRIES)
 

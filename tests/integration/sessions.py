@@ -42,19 +42,19 @@ class Host:
             return None
         return json.loads(text)["claudeAiOauth"]["accessToken"].removeprefix("sk-ant-oat01-FAKE")
 
-    def start(self, subcommand, script, *options, wrapper=()):
+    def start(self, subcommand, script, *options, wrapper=(), user=os.geteuid()):
         """A session whose command is a shell script; it can `put NAME` a login into its state, atomically. `wrapper`
         is a command line that runs what follows it."""
         environment = {**self.environment, **getattr(self, "logins", {})}
         put = 'put() { eval "printf %s \\"\\$login_$1\\"" > "$CLAUDE_CONFIG_DIR/x" && mv "$CLAUDE_CONFIG_DIR/x" "$CLAUDE_CONFIG_DIR/.credentials.json"; }; '
         process = subprocess.Popen(
-            [*wrapper, BINARY, subcommand, "--user", str(os.geteuid()), "--store", self.store, *options, "--", "sh", "-c", put + script],
+            [*wrapper, BINARY, subcommand, "--user", str(user), "--store", self.store, *options, "--", "sh", "-c", put + script],
             env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.started.append(process)
         return process
 
-    def session(self, subcommand, script, *options):
-        process = self.start(subcommand, script, *options)
+    def session(self, subcommand, script, *options, **more):
+        process = self.start(subcommand, script, *options, **more)
         out, err = process.communicate(timeout=30)
         return process.returncode, out, err
 

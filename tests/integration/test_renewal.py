@@ -33,8 +33,8 @@ class Renewing:
     def go(self):
         (self.here / "go").touch()
 
-    def session(self, subcommand, script, *options):
-        return self.host.session(subcommand, script, self.command, *options)
+    def session(self, subcommand, script, *options, **more):
+        return self.host.session(subcommand, script, self.command, *options, **more)
 
     def start(self, subcommand, script, *options, **more):
         return self.host.start(subcommand, script, self.command, *options, **more)
@@ -48,6 +48,17 @@ class Renewing:
     @property
     def directory(self):
         return self.host.store / ".claude-init/renewal"
+
+    def of_another_user(self, uid):
+        """The store is, and that user can run the renewing command."""
+        if os.geteuid() != 0:
+            pytest.skip("becomes another user")
+        self.here.chmod(0o777)
+        for path in (self.host.store, self.host.store / ".credentials.json"):
+            os.chown(path, uid, uid)
+        for parent in self.here.parents:
+            if parent.stat().st_uid == 0 and str(parent) not in ("/", "/tmp"):
+                parent.chmod(0o755)
 
 
 @pytest.fixture
@@ -250,21 +261,25 @@ def test_a_run_that_was_given_the_refresh_token_excludes_renewers(renewing):
 
 
 def test_a_store_of_another_user_is_renewed_as_that_user(renewing):
-    if os.geteuid() != 0:
-        pytest.skip("becomes another user")
     renewing.host.put(login("old", left=-60))
-    renewing.here.chmod(0o777)
-    for path in (renewing.host.store, renewing.host.store / ".credentials.json"):
-        os.chown(path, 1234, 1234)
-    for parent in renewing.here.parents:
-        if parent.stat().st_uid == 0 and str(parent) not in ("/", "/tmp"):
-            parent.chmod(0o755)
+    renewing.of_another_user(1234)
     status, _, err = renewing.session("run", "true")
     assert status == 0, err
     (call,) = renewing.calls()
     assert call["uid"] == 1234
     stat = (renewing.host.store / ".credentials.json").stat()
     assert (stat.st_uid, stat.st_gid, stat.st_mode & 0o777) == (1234, 1234, 0o600)
+
+
+def test_a_store_of_another_user_is_renewed_while_the_session_of_a_third_runs(renewing):
+    """Of root's rights only those to become somebody else are left then."""
+    renewing.host.put(login("a", left=3))
+    renewing.of_another_user(1234)
+    renewing.host.place.chmod(0o777)
+    renewing.mode("renewed", 3)
+    status, out, err = renewing.session("run", f"while ! {SHOW} | grep -F ++; do sleep 0.05; done", user="4321:4321")
+    assert (status, out) == (0, "FAKEa++\n"), err
+    assert [call["uid"] for call in renewing.calls()[:2]] == [1234, 1234]
 
 
 def test_nobody_is_woken_before_a_renewal_is_due(renewing):

@@ -233,6 +233,26 @@ TEST_CASE_METHOD(RenewalTest, "tokens that cannot be published now are kept for 
   CHECK(stored() == "FAKE-access-2");
 }
 
+TEST_CASE_METHOD(RenewalTest, "tokens that cannot be read now are kept for the next") {
+  if (::geteuid() != 0) return;
+  REQUIRE(::chown(dir.path("store").c_str(), 1000, 1000) == 0);
+  REQUIRE(::chown(dir.path("store/.credentials.json").c_str(), 1000, 1000) == 0);
+  {
+    Renewal renewal = begun();
+    command_writes(renewed.text());
+    REQUIRE(::chown(dir.path(kConfig).c_str(), 0, 0) == 0);
+    CHECK(renewal.finish(exited(0)).kind == Kind::failed);
+  }
+  const auto unread = begin();
+  REQUIRE(std::holds_alternative<Outcome>(unread));
+  CHECK(std::get<Outcome>(unread).kind == Kind::failed);
+  REQUIRE(::chown(dir.path(kConfig).c_str(), 1000, 1000) == 0);
+  const auto next = begin();
+  REQUIRE(std::holds_alternative<Outcome>(next));
+  CHECK(std::get<Outcome>(next).kind == Kind::renewed);
+  CHECK(stored() == "FAKE-access-2");
+}
+
 TEST_CASE_METHOD(RenewalTest, "a login that somebody made meanwhile is not replaced by what was renewed") {
   test::FakeLogin made{"FAKE-access-3", "FAKE-refresh-3", "account-1", 1'800'000};
   Renewal renewal = begun();
