@@ -28,6 +28,9 @@ int dispatch(const options::Subcommand& subcommand, const options::Environment& 
   if (const auto* run = std::get_if<options::Run>(&subcommand)) {
     return commands::run_command(*run, environment, inherited);
   }
+  if (const auto* keep = std::get_if<options::Keep>(&subcommand)) {
+    return commands::keep_command(*keep, environment, inherited);
+  }
   if (const auto* capture = std::get_if<options::Capture>(&subcommand)) {
     return commands::capture_command(*capture, environment);
   }

@@ -35,7 +35,8 @@ Coherence::Coherence(boost::asio::io_context& io, Session session)
                                               : std::function<Saved(SteadyTime)>()}) {}
 
 void Coherence::publish_into(store::Store published) {
-  publisher_.emplace(io_, inotify_, session_.store, std::move(published), session_.filter);
+  publisher_.emplace(io_, inotify_,
+                     follow::Publisher::Options{session_.store, std::move(published), session_.filter});
 }
 
 Result<void> Coherence::start() {

@@ -13,6 +13,8 @@ int setup_command(const options::Setup& options, const options::Environment& env
                   const supervise::Inherited& inherited);
 int run_command(const options::Run& options, const options::Environment& environment,
                 const supervise::Inherited& inherited);
+int keep_command(const options::Keep& options, const options::Environment& environment,
+                 const supervise::Inherited& inherited);
 int health_command(const options::Health& options, const options::Environment& environment);
 int capture_command(const options::Capture& options, const options::Environment& environment);
 int restore_command(const options::Restore& options, const options::Environment& environment);

@@ -1,14 +1,10 @@
 #include "commands/renewal.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <optional>
 #include <utility>
 
 #include "commands/store_path.h"
 #include "commands/wait.h"
-#include "fs/identity.h"
 #include "fs/mounts.h"
 #include "log/log.h"
 
@@ -24,15 +20,6 @@ bool is_settled(const std::optional<renew::Outcome>& outcome) {
 }
 
 }  // namespace
-
-std::string why_not_writable(const store::Inspection& inspection) {
-  if (inspection.state == login::State::no_store) return "there is no store";
-  if (inspection.read_only) return "the store is read-only";
-  const fs::ActAs as(inspection.owner);
-  return ::faccessat(AT_FDCWD, inspection.path.c_str(), W_OK | X_OK, AT_EACCESS) == 0
-             ? ""
-             : "the store may not be written by us";
-}
 
 renew::Renewer::Options renewer_options(const options::Renewal& options, const std::string& store,
                                         const options::Environment& environment, std::string purpose) {

@@ -11,9 +11,6 @@
 
 namespace claude_init::commands {
 
-/// Why the store cannot be written by us; "" where it can. Writes nothing.
-[[nodiscard]] std::string why_not_writable(const store::Inspection& inspection);
-
 /// Renewing the login of `store`, as the options of a session want it.
 [[nodiscard]] renew::Renewer::Options renewer_options(const options::Renewal& options,
                                                       const std::string& store,

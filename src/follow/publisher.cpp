@@ -37,43 +37,45 @@ Result<store::CaptureReport> publish(const std::string& path, const store::Store
   return report;
 }
 
-Publisher::Publisher(boost::asio::io_context& io, Inotify& inotify, std::string store, store::Store into,
-                     store::Filter filter)
-    : store_(std::move(store)),
-      into_(std::move(into)),
-      filter_(std::move(filter)),
+Publisher::Publisher(boost::asio::io_context& io, Inotify& inotify, Options options)
+    : options_(std::move(options)),
       changes_(io, inotify,
-               {store::state_in_config_dir(store_), owner_of(store_), filter_, Milliseconds(0), false,
-                [this] { return publish_change(store::Extent::login, {}); },
+               {store::state_in_config_dir(options_.store), owner_of(options_.store), options_.filter,
+                Milliseconds(0), false, [this] { return publish_change(store::Extent::login, {}); },
                 [this](SteadyTime deadline) { return publish_change(store::Extent::all, deadline); }}) {}
 
 Result<void> Publisher::start() {
   Publication all;
-  all.filter = filter_;
+  all.filter = options_.filter;
   all.baseline = &baseline_;
-  if (const auto published = publish(store_, into_, all); !published) return published.error();
+  if (const auto published = publish(options_.store, options_.into, all); !published)
+    return published.error();
   changes_.start();
   return Done{};
 }
 
 Result<void> Publisher::finish(const Deadline& deadline) {
   Publication all;
-  all.filter = filter_;
+  all.filter = options_.filter;
   all.deadline = deadline;
   all.baseline = &baseline_;
-  const auto published = publish(store_, into_, all);
+  const auto published = publish(options_.store, options_.into, all);
   return published ? Result<void>() : published.error();
 }
 
 Checkpoint::Saved Publisher::publish_change(store::Extent extent, const Deadline& deadline) {
-  const auto report = publish(store_, into_, {filter_, extent, Milliseconds(0), deadline, &baseline_});
-  if (report) {
-    if (std::exchange(failed_, false)) log::warn("published again", {{"into", into_.path()}});
-    return Checkpoint::saved(*report);
-  }
-  if (report.error().kind == ErrorKind::busy) return Checkpoint::Saved::not_all;
-  if (!std::exchange(failed_, true)) log::failure(log::Level::warn, report.error());
-  return Checkpoint::Saved::failed;
+  const auto report = publish(options_.store, options_.into,
+                              {options_.filter, extent, Milliseconds(0), deadline, &baseline_});
+  if (!report && report.error().kind == ErrorKind::busy) return Checkpoint::Saved::not_all;
+  tell(report);
+  return report ? Checkpoint::saved(*report) : Checkpoint::Saved::failed;
+}
+
+void Publisher::tell(const Result<store::CaptureReport>& outcome) {
+  if (options_.on_outcome) return options_.on_outcome(outcome);
+  const bool failed_before = std::exchange(failed_, !outcome);
+  if (outcome && failed_before) log::warn("published again", {{"into", options_.into.path()}});
+  if (!outcome && !failed_before) log::failure(log::Level::warn, outcome.error());
 }
 
 }  // namespace claude_init::follow

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <functional>
 #include <string>
 
 #include "base/deadline.h"
@@ -30,8 +31,15 @@ struct Publication {
 /// rest half a minute after.
 class Publisher {
  public:
-  Publisher(boost::asio::io_context& io, Inotify& inotify, std::string store, store::Store into,
-            store::Filter filter);
+  struct Options {
+    std::string store;  // absolute
+    store::Store into;  // from store::open_published()
+    store::Filter filter{};
+    /// Is told what each publication of a change came to, unless it only has to wait for others, and tells
+    /// people. Empty: it is logged.
+    std::function<void(const Result<store::CaptureReport>&)> on_outcome{};
+  };
+  Publisher(boost::asio::io_context& io, Inotify& inotify, Options options);
 
   /// Publishes all there is, and what changes from then on.
   Result<void> start();
@@ -40,10 +48,9 @@ class Publisher {
 
  private:
   [[nodiscard]] Checkpoint::Saved publish_change(store::Extent extent, const Deadline& deadline);
+  void tell(const Result<store::CaptureReport>& outcome);
 
-  std::string store_;
-  store::Store into_;
-  store::Filter filter_;
+  Options options_;
   store::Baseline baseline_;
   Checkpoint changes_;
   bool failed_ = false;  // said once, until it succeeds

@@ -123,11 +123,14 @@ void add_map(CLI::App& app, const std::string& name, std::map<int, int>& target,
       ->type_name("A:B");
 }
 
-void add_supervision(CLI::App& app, supervise::Options& options) {
-  add_duration(app, "--grace", options.grace,
-               "between TERM and KILL (default 5s; the CLI needs 3s to save a token)");
+void add_stopping(CLI::App& app, supervise::Options& options, const std::string& grace_help) {
+  add_duration(app, "--grace", options.grace, grace_help);
   add_duration(app, "--stop-timeout", options.stop_timeout,
                "what the engine gives us between its TERM and its KILL (default 10s, as Docker)");
+}
+
+void add_supervision(CLI::App& app, supervise::Options& options) {
+  add_stopping(app, options, "between TERM and KILL (default 5s; the CLI needs 3s to save a token)");
   add_flag(app, "--group", options.group, "forward signals to the command's process group");
   add_map(
       app, "--rewrite", options.rewrite,
@@ -149,20 +152,21 @@ void add_supervision(CLI::App& app, supervise::Options& options) {
                   "auto: an interactive shell that outlives TERM gets HUP; never (default auto)");
 }
 
+/// An option that may be given several times; as a variable, the words are separated by commas.
+CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::string>& target,
+                      const std::string& help) {
+  return app.add_option(name, target, help)
+      ->envname(variable_of(name))
+      ->delimiter(',')
+      ->expected(1)
+      ->take_all();
+}
+
 void add_filter(CLI::App& app, store::Filter& filter) {
-  app.add_option("--include", filter.include,
-                 "pattern of paths to keep that are left out otherwise (repeatable)")
-      ->envname(variable_of("--include"))
-      ->delimiter(',')
-      ->expected(1)
-      ->take_all()
+  add_list(app, "--include", filter.include,
+           "pattern of paths to keep that are left out otherwise (repeatable)")
       ->type_name("GLOB");
-  app.add_option("--exclude", filter.exclude, "pattern of paths to leave out (repeatable)")
-      ->envname(variable_of("--exclude"))
-      ->delimiter(',')
-      ->expected(1)
-      ->take_all()
-      ->type_name("GLOB");
+  add_list(app, "--exclude", filter.exclude, "pattern of paths to leave out (repeatable)")->type_name("GLOB");
 }
 
 void add_checkpoint(CLI::App& app, Milliseconds& checkpoint) {
@@ -336,6 +340,21 @@ void define(CLI::App& app, Run& run) {
   add_supervision(app, run.supervision);
 }
 
+void define(CLI::App& app, Keep& keep) {
+  add_list(app, "--store", keep.store_words,
+           "a store to keep, called NAME or like its directory (repeatable; default: as for run)")
+      ->type_name("[NAME=]DIR");
+  add_list(app, "--publish", keep.publish_words,
+           "keep there what that store has, without the refresh token: what production mounts (repeatable)")
+      ->type_name("[NAME=]DIR");
+  add_text(app, "--log-in", keep.log_in,
+           "what a person types to log in, as it is told to them; {name} becomes the store's name")
+      ->type_name("TEXT");
+  add_renewal(app, keep.renewal);
+  add_stopping(app, keep.supervision,
+               "between TERM and KILL, for a renewal that runs (default 5s; the CLI needs 3s)");
+}
+
 void define(CLI::App& app, Health& health) {
   add_text(app, "--store", health.store, kStoreHelp)->type_name("DIR");
   add_text(app, "--user", health.user, kUserHelp)->type_name("USER");
@@ -375,7 +394,8 @@ void define(CLI::App& app, History& history) {
 }
 
 void define(CLI::App& app, Logging& logging) {
-  add(app, "--log-level", "error, warn, info, debug or trace (default warn)",
+  const char* usual = logging.level == log::Level::info ? "info" : "warn";
+  add(app, "--log-level", fmt::format("error, warn, info, debug or trace (default {})", usual),
       [&](const std::string& text) -> Result<void> {
         const auto parsed = log::parse_level(text);
         if (!parsed) return parsed.error();

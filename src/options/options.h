@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "log/log.h"
 #include "options/environment.h"
+#include "options/kept_stores.h"
 #include "store/generations.h"
 #include "store/layout.h"
 #include "store/plan.h"
@@ -91,6 +92,15 @@ struct Run {
   }
 };
 
+struct Keep {
+  std::vector<std::string> store_words;    // [NAME=]DIR, as they were written
+  std::vector<std::string> publish_words;  // the same
+  std::vector<KeptStore> stores;           // what those mean; never empty
+  std::string log_in;  // what a person types to log in, "{name}" being the store's; "" = docker run
+  Renewal renewal;
+  supervise::Options supervision;
+};
+
 struct Health {
   enum class Format { text, json, prometheus };
   std::string store;
@@ -123,7 +133,7 @@ struct History {
   bool json = false;
 };
 
-using Subcommand = std::variant<Init, Setup, Run, Health, Capture, Restore, History>;
+using Subcommand = std::variant<Init, Setup, Run, Keep, Health, Capture, Restore, History>;
 
 struct CommandLine {
   Logging logging;

@@ -4,6 +4,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <csignal>
 #include <functional>
 
 #include "options/definitions.h"
@@ -23,6 +24,7 @@ Usage: claude-init SUBCOMMAND [OPTIONS] [--] [COMMAND...]
   setup    log in by hand, in a container: restores the store's state, runs a shell or the CLI on the
            terminal, captures the login and everything else at the end
   run      run the CLI on a private working copy of the store's state, with privileges dropped
+  keep     keep the logins of stores alive, beside them: renew and publish them, say what changes
   health   say whether the login can be used, until when, and what to do if not
   capture  save a configuration directory in a store, once
   restore  put a store's state into a configuration directory, once
@@ -92,6 +94,7 @@ struct Rules {
   const char* name;
   const char* summary;
   bool takes_command;
+  log::Level log_level = log::Level::warn;
 };
 
 template <class Options>
@@ -99,6 +102,7 @@ std::variant<CommandLine, Reply> parse_as(
     const Rules& rules, const std::vector<std::string>& words,
     const std::function<std::string(Options&, std::vector<std::string>)>& set_command) {
   CommandLine line;
+  line.logging.level = rules.log_level;
   Options parsed;
   CLI::App app(rules.summary, std::string("claude-init ") + rules.name);
   app.formatter(std::make_shared<HelpFormatter>(rules.takes_command));
@@ -193,6 +197,20 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
           return contradiction_in(run);
         });
   }
+  if (name == "keep") {
+    return parse_as<Keep>(
+        {"keep",
+         "Keeps the logins of stores alive, for as long as it runs: renews each ahead of its expiry, "
+         "publishes it, and says what changes.",
+         false, log::Level::info},
+        words, [](Keep& keep, std::vector<std::string>) -> std::string {
+          auto stores = kept_stores(keep.store_words, keep.publish_words);
+          if (!stores) return stores.error().message() + "; " + stores.error().remedy;
+          keep.stores = std::move(*stores);
+          keep.supervision.stop_signals = {SIGTERM, SIGINT};
+          return "";
+        });
+  }
   if (name == "health") {
     return parse_as<Health>(
         {"health", "Says whether the login can be used, until when, and what to do if not.", false}, words,
@@ -223,10 +241,11 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
         words, {});
   }
   const std::string guess =
-      closest(name, {"init", "setup", "run", "health", "capture", "restore", "history"});
-  return refusal("", fmt::format("there is no subcommand '{}'", name) +
-                         (guess.empty() ? "; write init, setup, run, health, capture, restore or history"
-                                        : fmt::format("; did you mean '{}'?", guess)));
+      closest(name, {"init", "setup", "run", "keep", "health", "capture", "restore", "history"});
+  return refusal("",
+                 fmt::format("there is no subcommand '{}'", name) +
+                     (guess.empty() ? "; write init, setup, run, keep, health, capture, restore or history"
+                                    : fmt::format("; did you mean '{}'?", guess)));
 }
 
 }  // namespace claude_init::options

@@ -70,11 +70,14 @@ constexpr std::array<std::string_view, 27> kPassedOn{"PATH",
 using Kind = Outcome::Kind;
 
 Outcome rejected_by_server() {
-  return {Kind::rejected, "the server rejected it: it was ended elsewhere, or a copy of it was renewed", {}};
+  return {Kind::rejected,
+          "the server rejected it: it was ended elsewhere, or a copy of it was renewed",
+          {},
+          "rejected"};
 }
 
 Outcome failed(const Error& error) {
-  return {error.kind == ErrorKind::busy ? Kind::busy : Kind::failed, error.message(), error.remedy};
+  return {error.kind == ErrorKind::busy ? Kind::busy : Kind::failed, error.message(), error.remedy, "store"};
 }
 
 std::string path_of(const store::Store& store, std::string_view name) {
@@ -124,26 +127,29 @@ int become_renewer(const std::function<int()>& drop, int null, int directory, in
 Outcome why_nothing(const Ended& ended) {
   using Change = supervise::ChildChange::Kind;
   const int number = ended.change.number;
-  if (ended.timed_out) return {Kind::failed, "the renewing command did not end in time", {}};
+  if (ended.timed_out) return {Kind::failed, "the renewing command did not end in time", {}, "timeout"};
   if (ended.change.kind == Change::killed) {
+    const bool memory = number == SIGKILL;
     return {Kind::failed,
             fmt::format("the renewing command was ended by SIG{}{}", supervise::signal_name(number),
-                        number == SIGKILL ? " (out of memory?)" : ""),
-            {}};
+                        memory ? " (out of memory?)" : ""),
+            memory ? fmt::format("the CLI needs {} MB for it: give the container more", kCliMegabytes) : "",
+            "killed"};
   }
   if (number == 127) {
     return {Kind::failed, "the renewing command was not found",
-            "install the Claude CLI in this image, or say how to call it: --renew-command"};
+            "install the Claude CLI in this image, or say how to call it: --renew-command", "not-found"};
   }
   if (number == 126) {
     return {Kind::failed, "the renewing command cannot be executed by the store's owner",
-            "look at its modes, or say how to call another one: --renew-command"};
+            "look at its modes, or say how to call another one: --renew-command", "not-executable"};
   }
   return {Kind::failed,
           fmt::format("the renewing command left the login as it was (exit status {}): no answer from the "
                       "server",
                       number),
-          {}};
+          {},
+          "no-answer"};
 }
 
 }  // namespace
@@ -175,7 +181,8 @@ std::variant<Renewal, Outcome> Renewal::begin(const std::string& path, const Sec
   // 4.
   if (const auto own = store::check_identity(renewal.store_); !own) {
     const bool copied = own.error().kind == ErrorKind::usage;
-    return copied ? Outcome{Kind::refused, own.error().message(), own.error().remedy} : failed(own.error());
+    return copied ? Outcome{Kind::refused, own.error().message(), own.error().remedy, "copied"}
+                  : failed(own.error());
   }
   if (const auto room = renewal.store_.prepare(kNeededBytes); !room) return failed(room.error());
   // 5.
@@ -293,7 +300,7 @@ Outcome Renewal::publish() const {
   if (!report) return failed(report.error());
   if (report->login.choice == login::Choice::take) return {Kind::renewed, {}, {}};
   if (!still_has_given()) return {Kind::not_due, {}, {}};
-  return {Kind::rejected, "what the renewal made is not saved: " + report->login.reason, {}};
+  return {Kind::rejected, "what the renewal made is not saved: " + report->login.reason, {}, "not-saved"};
 }
 
 /// Tokens are overwritten first.
@@ -341,7 +348,7 @@ Outcome Renewal::finish(const Ended& ended) {
       outcome = still_has_given() ? rejected_by_server() : Outcome{Kind::not_due, {}, {}};
       break;
     case Made::useless:
-      outcome = {Kind::failed, "the renewing command left no login that can be used", {}};
+      outcome = {Kind::failed, "the renewing command left no login that can be used", {}, "useless"};
       break;
     case Made::nothing:  // 3
       outcome = why_nothing(ended);

@@ -19,6 +19,9 @@
 /// One renewal of a store's login, by the official CLI: we never speak to the server ourselves.
 namespace claude_init::renew {
 
+/// The memory that the CLI takes while it renews, in MB (measured, 2.1.330).
+inline constexpr unsigned kCliMegabytes = 145;
+
 /// What became of it, for whoever decides when to try again, and for a person.
 struct Outcome {
   enum class Kind {
@@ -32,6 +35,7 @@ struct Outcome {
   Kind kind = Kind::failed;
   std::string reason;  // why, unless renewed or not_due
   std::string remedy;
+  std::string_view cause{};  // of failed, refused and rejected: one word, for counters
 };
 
 /// How a renewing command ended.

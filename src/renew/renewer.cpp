@@ -46,6 +46,7 @@ void Renewer::look() {
   Secret token = renewable ? login::access_token(file.text->reveal()) : Secret();
   if (token == due_) return arm();
   due_ = std::move(token);
+  asked_.reset();
   history_ = {};
   given_up_ = false;
   if (renewable) {
@@ -53,7 +54,9 @@ void Renewer::look() {
     deadlines_ = {login->expires_at, file.st ? std::min(modified(*file.st), now) : now};
     jitter_ = random_part();
     if (store::is_rejected(store->tree(), *login)) {
-      return concluded({Outcome::Kind::rejected, "the server rejected it some time ago", {}});
+      const Outcome rejected{Outcome::Kind::rejected, "the server rejected it some time ago", {}};
+      if (!options_.on_outcome) tell(rejected);
+      return concluded(rejected);
     }
   }
   arm();
@@ -61,25 +64,43 @@ void Renewer::look() {
 
 void Renewer::stop() {
   stopped_ = true;
+  asked_.reset();
   timer_.cancel();
+}
+
+std::optional<UnixMs> Renewer::next() const {
+  if (stopped_ || renewal_ || due_.empty() || given_up_) return std::nullopt;
+  return next_try(deadlines_, history_, options_.renew_before, unix_now(), jitter_);
 }
 
 void Renewer::arm() {
   timer_.cancel();
-  if (stopped_ || renewal_ || due_.empty() || given_up_) return;
-  const UnixMs at = next_try(deadlines_, history_, options_.renew_before, unix_now(), jitter_);
-  log::debug("renewal", {{"store", options_.store}, {"at", format_iso8601(at)}});
-  if (const auto armed = timer_.at(at, [this] { renew(); }); !armed) {
+  const auto at = next();
+  if (!at || asked_) return;
+  log::debug("renewal", {{"store", options_.store}, {"at", format_iso8601(*at)}});
+  if (const auto armed = timer_.at(*at, [this] { on_time(); }); !armed) {
     log::failure(log::Level::warn, armed.error_with("the login will not be renewed"));
   }
 }
 
+void Renewer::on_time() {
+  if (options_.turns == nullptr) return renew(std::nullopt);
+  asked_ = std::make_shared<int>();
+  options_.turns->ask([this, asked = std::weak_ptr<int>(asked_)](Turns::Turn turn) {
+    if (asked.expired()) return;
+    asked_.reset();
+    renew(std::move(turn));
+  });
+}
+
 /// 1. The lock, the store's login once more, the directory.
 /// 2. The command. Everything else waits for its end.
-void Renewer::renew() {
+void Renewer::renew(std::optional<Turns::Turn> turn) {
   // 1.
   auto begun = Renewal::begin(options_.store, due_, options_.purpose);
-  if (const auto* outcome = std::get_if<Outcome>(&begun)) return concluded(*outcome);
+  if (const auto* outcome = std::get_if<Outcome>(&begun)) return tried(*outcome);
+  turn_.reset();
+  if (turn) turn_.emplace(std::move(*turn));
   renewal_.emplace(std::move(std::get<Renewal>(begun)));
   // 2.
   log::debug("renewing the login", {{"store", options_.store}, {"command", options_.command.front()}});
@@ -93,14 +114,14 @@ void Renewer::spawn() {
     log::failure(log::Level::warn, spawned.error());
     supervise::ChildChange none;
     none.number = 126;
-    return concluded(std::exchange(renewal_, std::nullopt)->finish({none, false}));
+    return tried(std::exchange(renewal_, std::nullopt)->finish({none, false}));
   }
   limit_time(spawned->pid);
   loop_.reaper.watch(
       spawned->pid, [this, alive = std::weak_ptr<int>(alive_)](const supervise::ChildChange& change) {
         if (change.kind == supervise::ChildChange::Kind::stopped || alive.expired() || !renewal_) return;
         limit_.cancel();
-        concluded(std::exchange(renewal_, std::nullopt)->finish({change, timed_out_}));
+        tried(std::exchange(renewal_, std::nullopt)->finish({change, timed_out_}));
       });
 }
 
@@ -119,11 +140,17 @@ void Renewer::limit_time(pid_t pid) {
   });
 }
 
+void Renewer::tried(const Outcome& outcome) {
+  if (!options_.on_outcome) tell(outcome);
+  turn_.reset();
+  concluded(outcome);
+  if (options_.on_outcome) options_.on_outcome(outcome);
+}
+
 /// A token that has expired when it comes (a clock that is far off) is not renewed again at once.
 void Renewer::concluded(const Outcome& outcome) {
   using Kind = Outcome::Kind;
   last_ = outcome;
-  tell(outcome);
   jitter_ = random_part();
   history_.busy = outcome.kind == Kind::busy ? history_.busy + 1 : 0;
   given_up_ = outcome.kind == Kind::rejected || outcome.kind == Kind::refused;

@@ -12,6 +12,7 @@
 #include "follow/wall_timer.h"
 #include "renew/renewal.h"
 #include "renew/schedule.h"
+#include "renew/turns.h"
 #include "supervise/supervisor.h"
 
 namespace claude_init::renew {
@@ -29,6 +30,9 @@ class Renewer {
     std::string purpose;                   // told to others who want to renew: "run"
     Milliseconds time_limit{60'000};       // for the command; then TERM, and KILL after another 5 s
     std::string log_in{};                  // what a person types when the login is dead
+    Turns* turns = nullptr;                // waits for one, of those who share it; none: never waits
+    /// Is told what each try came to, and tells people; the store may have changed. Empty: it is logged.
+    std::function<void(const Outcome&)> on_outcome{};
   };
   Renewer(const supervise::Loop& loop, Options options);
   Renewer(const Renewer&) = delete;
@@ -45,12 +49,16 @@ class Renewer {
   [[nodiscard]] bool is_renewing() const { return renewal_.has_value(); }
   /// What the last try came to; nothing before the first.
   [[nodiscard]] const std::optional<Outcome>& last() const { return last_; }
+  /// When the next try is due; nothing while one runs, and where there is nothing to renew.
+  [[nodiscard]] std::optional<UnixMs> next() const;
 
  private:
   void arm();
-  void renew();
+  void on_time();
+  void renew(std::optional<Turns::Turn> turn);
   void spawn();
   void limit_time(pid_t pid);
+  void tried(const Outcome& outcome);
   void concluded(const Outcome& outcome);
   void tell(const Outcome& outcome);
 
@@ -64,6 +72,8 @@ class Renewer {
   double jitter_ = 0;
   bool given_up_ = false;  // this login is dead, or not ours
   bool stopped_ = false;
+  std::shared_ptr<int> asked_;  // for a turn, to renew `due_`; gone when that is not wanted any more
+  std::optional<Turns::Turn> turn_;
   std::optional<Renewal> renewal_;  // its command is running
   bool timed_out_ = false;
   std::optional<Outcome> last_;

@@ -155,6 +155,15 @@ Inspection inspect(const std::string& path, UnixMs now) {
   }
 }
 
+std::string why_not_writable(const Inspection& inspection) {
+  if (inspection.state == login::State::no_store) return "there is no store";
+  if (inspection.read_only) return "the store is read-only";
+  const fs::ActAs as(inspection.owner);
+  return ::faccessat(AT_FDCWD, inspection.path.c_str(), W_OK | X_OK, AT_EACCESS) == 0
+             ? ""
+             : "the store may not be written by us";
+}
+
 Result<Store> Store::open(const std::string& path, const StoreOptions& options) {
   struct stat st {};
   if (::stat(path.c_str(), &st) != 0) return system_error(errno, "open the store " + printable(path));

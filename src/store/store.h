@@ -36,6 +36,9 @@ struct Inspection {
 };
 [[nodiscard]] Inspection inspect(const std::string& path, UnixMs now);
 
+/// Why the store cannot be written by us; "" where it can. Writes nothing.
+[[nodiscard]] std::string why_not_writable(const Inspection& inspection);
+
 /// Who may read what is made in a store.
 enum class Access {
   automatic,     // group where the root is setgid (Kubernetes' fsGroup), else private

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from harness import BINARY, Init
+from keeping import Keeping
 from sessions import Host, login
 
 
@@ -53,3 +54,10 @@ def host(tmp_path):
                    "login_other": login("other", left=7200, account="2")}
     yield host
     host.end()
+
+
+@pytest.fixture
+def keeping(tmp_path):
+    keeping = Keeping(tmp_path)
+    yield keeping
+    keeping.end()

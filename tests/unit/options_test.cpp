@@ -118,7 +118,7 @@ TEST_CASE("a wrong command line is refused with what to write instead") {
   CHECK_THAT(refused({"run", "--print", "hi"}), Contains("no option '--print'") && Contains("behind '--'"));
   CHECK_THAT(refused({"rnu"}), Contains("did you mean 'run'?"));
   CHECK_THAT(refused({"frobnicate"}),
-             Contains("write init, setup, run, health, capture, restore or history"));
+             Contains("write init, setup, run, keep, health, capture, restore or history"));
   CHECK_THAT(refused({"init"}), Contains("which command?"));
   CHECK_THAT(refused({"health", "now"}), Contains("takes no command"));
   CHECK_THAT(refused({"run", "--grace", "soon", "cmd"}), Contains("500ms, 5s, 2m"));

@@ -29,7 +29,7 @@ TEST_CASE("a publisher publishes what there is and what comes, without refresh t
   dir.file("store/settings.json", "{}", 0600);
   boost::asio::io_context io(1);
   follow::Inotify inotify(io);
-  follow::Publisher publisher(io, inotify, dir.path("store"), published(dir), {});
+  follow::Publisher publisher(io, inotify, {dir.path("store"), published(dir)});
   REQUIRE(publisher.start().ok());
   const auto has = [&](const char* token) {
     return dir.read("published/.credentials.json").find(token) != std::string::npos;

@@ -1,0 +1,118 @@
+#include <boost/asio/io_context.hpp>
+#include <deque>
+#include <utility>
+
+#include "commands/commands.h"
+#include "commands/health_context.h"
+#include "commands/renewal.h"
+#include "commands/store_path.h"
+#include "follow/inotify.h"
+#include "keep/keeper.h"
+#include "log/log.h"
+#include "options/exit_status.h"
+#include "renew/turns.h"
+#include "workcopy/place.h"
+
+namespace claude_init::commands {
+namespace {
+
+constexpr std::string_view kNamePlace = "{name}";
+
+std::string with_name(std::string text, std::string_view name) {
+  for (std::size_t at = 0; (at = text.find(kNamePlace, at)) != std::string::npos; at += name.size())
+    text.replace(at, kNamePlace.size(), name);
+  return text;
+}
+
+Result<keep::Keeper::Options> keeper_options(const options::Keep& options, const options::KeptStore& kept,
+                                             const options::Environment& environment, renew::Turns& turns) {
+  keep::Keeper::Options keeper;
+  keeper.store = choose_store(kept.directory, environment.get("HOME"), environment);
+  keeper.name = kept.name;
+  if (keeper.name.empty()) {
+    auto name = options::name_of_directory(keeper.store);
+    if (!name) return name.error();
+    keeper.name = std::move(*name);
+  }
+  if (!kept.publish.empty()) keeper.publish = choose_store(kept.publish, {}, environment);
+  keeper.context = health_context(store::inspect(keeper.store, unix_now()), environment);
+  if (!options.log_in.empty()) keeper.context.setup_command = with_name(options.log_in, keeper.name);
+  keeper.renews = !options.renewal.never;
+  keeper.renewal = renewer_options(options.renewal, keeper.store, environment, "keep");
+  keeper.renewal.turns = &turns;
+  return keeper;
+}
+
+/// The CLI is larger by far than we are, so it is what the kernel kills where there is too little.
+void say_memory() {
+  const std::uint64_t left = workcopy::memory_left() / 1'000'000;
+  if (left >= renew::kCliMegabytes) return;
+  log::warn("a renewal may be killed for want of memory: give the container more",
+            {{"needed_mb", renew::kCliMegabytes}, {"left_mb", left}});
+}
+
+log::Level level_of(keep::Change change) {
+  switch (change) {
+    case keep::Change::usable:
+    case keep::Change::renewed:
+    case keep::Change::recovered:
+      return log::Level::info;
+    case keep::Change::dead:
+      return log::Level::error;
+    case keep::Change::unusable:
+    case keep::Change::failing:
+    case keep::Change::expiring:
+    case keep::Change::account_changed:
+      break;
+  }
+  return log::Level::warn;
+}
+
+void write_to_log(const keep::Keeper& keeper, const keep::Event& event) {
+  const std::string& name = keeper.record().name();
+  if (event.remedy.empty()) return log::write(level_of(event.change), event.text, {{"store", name}});
+  log::write(level_of(event.change), event.text, {{"store", name}, {"do", event.remedy}});
+}
+
+}  // namespace
+
+/// 1. The stores. None of them has to be there yet.
+/// 2. A keeper for each, on one loop: everything else happens there, until a signal ends it.
+/// 3. A renewal that runs then is finished within the grace, and published.
+int keep_command(const options::Keep& options, const options::Environment& environment,
+                 const supervise::Inherited& inherited) {
+  // 1.
+  boost::asio::io_context io(1);
+  supervise::Reaper reaper;
+  const supervise::Loop loop{io, reaper, inherited};
+  follow::Inotify inotify(io);
+  renew::Turns turns(io);
+  std::deque<keep::Keeper> keepers;
+  for (const options::KeptStore& kept : options.stores) {
+    auto keeper = keeper_options(options, kept, environment, turns);
+    if (!keeper) {
+      log::failure(log::Level::error, keeper.error());
+      return kExitUsage;
+    }
+    keepers.emplace_back(loop, inotify, std::move(*keeper), write_to_log);
+  }
+  // 2.
+  log::info("keeping", {{"stores", keepers.size()}, {"mb_for_a_renewal", renew::kCliMegabytes}});
+  if (!options.renewal.never) say_memory();
+  for (keep::Keeper& keeper : keepers) keeper.start();
+  supervise::Hooks hooks;
+  hooks.ending = [&] {
+    for (keep::Keeper& keeper : keepers) keeper.stop();
+  };
+  hooks.collect = [&](const Deadline& deadline) {  // 3.
+    for (keep::Keeper& keeper : keepers) keeper.finish(deadline);
+  };
+  const auto outcome = supervise::supervise(loop, options.supervision, {}, hooks);
+  if (!outcome) {
+    log::failure(log::Level::error, outcome.error());
+    return kExitSystem;
+  }
+  return kExitOk;
+}
+
+}  // namespace claude_init::commands

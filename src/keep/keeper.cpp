@@ -1,0 +1,165 @@
+#include "keep/keeper.h"
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "log/log.h"
+#include "store/layout.h"
+#include "store/published.h"
+
+namespace claude_init::keep {
+namespace {
+
+constexpr Milliseconds kInterval{2000};        // between two looks where inotify cannot know
+constexpr Milliseconds kPublishAgain{10'000};  // after it failed
+
+/// Renewals are told to the record, which knows what of them is news.
+renew::Renewer::Options with_record(renew::Renewer::Options renewal, const std::string& store,
+                                    std::function<void(const renew::Outcome&)> on_outcome) {
+  renewal.store = store;
+  renewal.on_outcome = std::move(on_outcome);
+  return renewal;
+}
+
+follow::FileWatch::Options file_in(const std::string& directory, std::string_view name, fs::Identity who,
+                                   std::function<void()> on_change) {
+  return {directory, std::string(name), who, false, kInterval, std::move(on_change)};
+}
+
+}  // namespace
+
+Keeper::Keeper(const supervise::Loop& loop, follow::Inotify& inotify, Options options, Tell tell)
+    : loop_(loop),
+      inotify_(inotify),
+      options_(std::move(options)),
+      tell_(std::move(tell)),
+      record_(options_.name, options_.context),
+      timer_(loop.io),
+      publish_again_(loop.io, kPublishAgain, kPublishAgain, [this] { publish(); }) {}
+
+void Keeper::start() {
+  watch(store::inspect(options_.store, unix_now()).owner);
+  look();
+}
+
+void Keeper::stop() {
+  stopped_ = true;
+  timer_.cancel();
+  publish_again_.cancel();
+  if (renewer_) renewer_->stop();
+}
+
+void Keeper::finish(const Deadline& deadline) {
+  if (!publisher_) return;
+  const auto published = publisher_->finish(deadline);
+  if (!published) log::failure(log::Level::warn, published.error());
+}
+
+/// 1. The store as it is now; whoever owns it may have changed with it.
+/// 2. What of it is news.
+/// 3. The renewal of the login that it has, and its publication, where that could not begin before.
+/// 4. The next look.
+void Keeper::look() {
+  // 1.
+  const UnixMs now = unix_now();
+  store::Inspection seen = store::inspect(options_.store, now);
+  const bool exists = seen.state != login::State::no_store;
+  if (exists && seen.owner != owner_) {
+    boost::asio::post(loop_.io, [this, owner = seen.owner] { watch(owner); });  // we are in a watch's call
+  }
+  // 2.
+  tell(record_.observe(seen, now));
+  if (stopped_) return;
+  // 3.
+  renew_where_we_may(seen);
+  if (exists && !publisher_ && !publish_again_.pending()) publish();
+  // 4.
+  const auto next = record_.next_look(now);
+  timer_.cancel();
+  if (!next) return;
+  const auto armed = timer_.at(*next, [this] { look(); });
+  if (!armed) log::failure(log::Level::warn, armed.error());
+}
+
+void Keeper::watch(fs::Identity owner) {
+  owner_ = owner;
+  login_.emplace(loop_.io, inotify_, file_in(options_.store, store::kCredentials, owner, [this] { look(); }));
+  settings_.emplace(loop_.io, inotify_,
+                    file_in(options_.store, store::kClaudeJson, owner, [this] { look(); }));
+  login_->start();
+  settings_->start();
+}
+
+/// A store that cannot be written is news once, as a renewal that failed.
+void Keeper::renew_where_we_may(const store::Inspection& seen) {
+  if (!options_.renews || seen.state == login::State::no_store) return;
+  const std::string before = std::exchange(not_renewed_, store::why_not_writable(seen));
+  if (!not_renewed_.empty() && not_renewed_ != before && seen.login && seen.login->has_refresh_token) {
+    renew::Outcome refused{renew::Outcome::Kind::refused, not_renewed_, {}, "read-only"};
+    refused.remedy =
+        "mount it so that it can be written, and run as its owner, uid " + std::to_string(seen.owner.uid);
+    tell(record_.tried(refused, unix_now()));
+  }
+  if (not_renewed_.empty() && !renewer_) {
+    const auto on_outcome = [this](const renew::Outcome& outcome) {
+      tell(record_.tried(outcome, unix_now()));
+      look();
+    };
+    renewer_.emplace(loop_, with_record(options_.renewal, options_.store, on_outcome));
+  }
+  if (renewer_) renewer_->look();
+}
+
+void Keeper::tell(const std::vector<Event>& news) {
+  for (const Event& event : news) tell_(*this, event);
+}
+
+/// 1. The store, without which there is nothing to publish: look() comes again when it is there.
+/// 2. The published one, which may have been replaced.
+/// 3. All that there is, and from then on what changes.
+void Keeper::publish() {
+  if (options_.publish.empty() || stopped_) return;
+  publisher_.reset();
+  // 1.
+  const auto store = store::Store::open(options_.store);
+  if (!store) return;
+  // 2.
+  auto into = store::open_published(options_.publish, *store);
+  if (!into) return published(into.error());
+  if (!published_login_) {
+    published_login_.emplace(
+        loop_.io, inotify_,
+        file_in(options_.publish, store::kCredentials, into->owner(), [this] { check_published(); }));
+    published_login_->start();
+  }
+  // 3.
+  publisher_.emplace(loop_.io, inotify_,
+                     follow::Publisher::Options{
+                         options_.store, std::move(*into), {}, [this](const auto& r) { published(r); }});
+  const auto started = publisher_->start();
+  if (!started) return published(started.error());
+  published(store::CaptureReport{});
+}
+
+/// What fails is said once, and the published store opened anew.
+void Keeper::published(const Result<store::CaptureReport>& outcome) {
+  const std::string before = std::exchange(publish_problem_, outcome ? "" : outcome.error().message());
+  if (!outcome) {
+    if (before.empty()) log::failure(log::Level::error, outcome.error());
+    publish_again_.poke();
+  } else if (!before.empty()) {
+    log::warn("published again", {{"store", options_.name}, {"into", options_.publish}});
+  }
+}
+
+/// A published store that was emptied, or replaced by another directory, is published into again.
+void Keeper::check_published() {
+  if (stopped_ || publish_again_.pending()) return;
+  const UnixMs now = unix_now();
+  const store::Inspection ours = store::inspect(options_.store, now);
+  if (ours.state != login::State::usable) return;
+  const store::Inspection theirs = store::inspect(options_.publish, now);
+  if (!theirs.login || theirs.login->expires_at != ours.login->expires_at) publish_again_.poke();
+}
+
+}  // namespace claude_init::keep

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/deadline.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "follow/debounce.h"
+#include "follow/file_watch.h"
+#include "follow/inotify.h"
+#include "follow/publisher.h"
+#include "follow/wall_timer.h"
+#include "fs/identity.h"
+#include "keep/record.h"
+#include "renew/renewer.h"
+#include "store/store.h"
+#include "supervise/supervisor.h"
+
+namespace claude_init::keep {
+
+/// Keeps one store: renews its login, publishes it, and knows how it is. The store, the published one and the
+/// login may be missing at any time, and are looked for. Nothing that one keeper meets holds up another.
+/// Wakes up for a change of the store, and when something becomes due.
+class Keeper {
+ public:
+  struct Options {
+    std::string name;
+    std::string store;        // absolute
+    std::string publish;      // the directory of a published store; "" = none
+    health::Context context;  // who looks, and what a person types to log in to this store
+    bool renews = true;
+    renew::Renewer::Options renewal;  // `store` and `on_outcome` are set here
+  };
+  /// Is told each event once, after what it tells of has happened.
+  using Tell = std::function<void(const Keeper&, const Event&)>;
+  Keeper(const supervise::Loop& loop, follow::Inotify& inotify, Options options, Tell tell);
+
+  void start();
+  /// No renewal and no looking from here on; one that is running is finished and told.
+  void stop();
+  /// What is left to be published, until `deadline`. Says what failed.
+  void finish(const Deadline& deadline);
+
+  [[nodiscard]] const Record& record() const { return record_; }
+  [[nodiscard]] const Options& options() const { return options_; }
+
+ private:
+  void look();
+  void watch(fs::Identity owner);
+  void renew_where_we_may(const store::Inspection& seen);
+  void tell(const std::vector<Event>& news);
+  void await_next(UnixMs now);
+  void publish();
+  void published(const Result<store::CaptureReport>& outcome);
+  void check_published();
+
+  const supervise::Loop loop_;
+  follow::Inotify& inotify_;
+  const Options options_;
+  const Tell tell_;
+  Record record_;
+  follow::WallTimer timer_;
+  fs::Identity owner_;  // whose rights the watches have
+  std::optional<follow::FileWatch> login_;
+  std::optional<follow::FileWatch> settings_;  // whose login it is
+  std::optional<renew::Renewer> renewer_;
+  std::string not_renewed_;  // why; "" where it is
+  std::optional<follow::Publisher> publisher_;
+  std::optional<follow::FileWatch> published_login_;
+  follow::Debounce publish_again_;
+  std::string publish_problem_;  // "" while it works
+  bool stopped_ = false;
+};
+
+}  // namespace claude_init::keep

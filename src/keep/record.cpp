@@ -1,0 +1,204 @@
+#include "keep/record.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/text.h"
+
+namespace claude_init::keep {
+namespace {
+
+using login::State;
+
+constexpr std::int64_t kDay = 86'400'000;
+constexpr std::array<std::int64_t, 3> kNotices{7 * kDay, 3 * kDay, 1 * kDay};
+constexpr std::size_t kEventsKept = 20;
+
+/// What a person cares about.
+enum class Condition { works, waits, dead, none };
+
+Condition condition_of(const store::Inspection& seen) {
+  if (seen.state == State::dead || seen.state == State::expired) return Condition::dead;
+  if (seen.state == State::usable) return seen.renewal_rejected ? Condition::dead : Condition::works;
+  return seen.state == State::renewable ? Condition::waits : Condition::none;
+}
+
+std::string whose(const store::Inspection& seen) {
+  if (!seen.email.empty()) return printable(seen.email);
+  const std::string& account = seen.login ? seen.login->account_uuid : std::string();
+  return account.empty() ? "an account without a name in it" : printable(account);
+}
+
+/// "its access token is valid until …", or that it has ended.
+std::string validity(const store::Inspection& seen, UnixMs now) {
+  if (!seen.login) return "there is no access token";
+  const UnixMs end = seen.login->expires_at;
+  return fmt::format("its access token {} {}", end > now ? "is valid until" : "ended on", format_utc(end));
+}
+
+bool is_another_account(const store::Inspection& a, const store::Inspection& b) {
+  if (!a.login || !b.login || a.login->account_uuid.empty() || b.login->account_uuid.empty()) return false;
+  return a.login->account_uuid != b.login->account_uuid;
+}
+
+}  // namespace
+
+std::string_view name_of(Change change) {
+  constexpr std::array<std::string_view, 8> kNames{"usable", "unusable", "renewed",   "failing",
+                                                   "dead",   "expiring", "recovered", "account-changed"};
+  return kNames[static_cast<std::size_t>(change)];
+}
+
+void Record::add(std::vector<Event>& news, UnixMs now, Change change, std::string text, std::string remedy) {
+  Event event{now, change, std::move(text), std::move(remedy)};
+  events_.push_front(event);
+  if (events_.size() > kEventsKept) events_.pop_back();
+  news.push_back(std::move(event));
+}
+
+std::vector<Event> Record::observe(store::Inspection seen, UnixMs now) {
+  std::vector<Event> news;
+  const store::Inspection before = std::exchange(seen_, std::move(seen));
+  compare(before, news, now);
+  looked_ = true;
+  warn_of_end(news, now);
+  return news;
+}
+
+// 1. Another account's login is told first: what follows is about that one.
+// 2. There is none that works, or will: each is told once. One that the server has rejected is dead although
+//    its access token works for a while.
+// 3. One that works, when there was none before.
+// 4. It worked before: a later access token is a renewal, whoever made it.
+void Record::compare(const store::Inspection& before, std::vector<Event>& news, UnixMs now) {
+  const Condition condition = condition_of(seen_);
+  const Condition condition_before = condition_of(before);
+  // 1.
+  if (looked_ && is_another_account(before, seen_)) {
+    add(news, now, Change::account_changed, fmt::format("the login is now that of {}", whose(seen_)));
+    warned_ = INT64_MAX;
+    failing_since_.reset();
+  }
+  // 2.
+  if (condition == Condition::dead) {
+    failing_since_.reset();
+    if (looked_ && condition_before == Condition::dead) return;
+    return add(news, now, Change::dead, why_dead(now), remedy(now));
+  }
+  rejection_.clear();
+  if (condition == Condition::none) {
+    if (looked_ && before.state == seen_.state) return;
+    health::Context context = context_;
+    context.now = now;
+    return add(news, now, Change::unusable, health::explain(seen_, context).headline, remedy(now));
+  }
+  if (condition == Condition::waits) return;
+  // 3.
+  const bool worked =
+      looked_ && (condition_before == Condition::works || condition_before == Condition::waits);
+  if (!worked) {
+    failing_since_.reset();
+    return add(news, now, looked_ ? Change::recovered : Change::usable,
+               fmt::format("the login of {} works; {}", whose(seen_), validity(seen_, now)));
+  }
+  // 4.
+  if (before.login && seen_.login && seen_.login->expires_at > before.login->expires_at) {
+    last_renewal_ = now;
+    const bool was_failing = std::exchange(failing_since_, std::nullopt).has_value();
+    add(news, now, was_failing ? Change::recovered : Change::renewed,
+        fmt::format("the login has been renewed; {}", validity(seen_, now)));
+  }
+}
+
+std::string Record::remedy(UnixMs now) const {
+  switch (condition_of(seen_)) {
+    case Condition::works:
+    case Condition::waits:
+      return "";
+    case Condition::dead:
+      return context_.setup_command;
+    case Condition::none:
+      break;
+  }
+  if (seen_.state != State::unreadable && seen_.state != State::no_store) return context_.setup_command;
+  health::Context context = context_;
+  context.now = now;
+  const auto remedies = health::explain(seen_, context).remedies;
+  return remedies.empty() ? context_.setup_command : remedies.front();
+}
+
+std::string Record::why_dead(UnixMs now) const {
+  if (seen_.state == State::expired) {
+    return "the login has expired: its access token has ended, and there is no refresh token";
+  }
+  const std::string why = rejection_.empty() ? "the server has rejected it" : printable(rejection_);
+  return seen_.state == State::usable
+             ? fmt::format("the login is dead: {}; {}", why, validity(seen_, now))
+             : fmt::format("the login is dead: {}", why);
+}
+
+std::vector<Event> Record::tried(const renew::Outcome& outcome, UnixMs now) {
+  using Kind = renew::Outcome::Kind;
+  std::vector<Event> news;
+  if (outcome.kind == Kind::busy || outcome.kind == Kind::not_due) return news;
+  if (outcome.kind == Kind::renewed) {
+    renewals_ += 1;
+    return news;
+  }
+  failures_[std::string(outcome.cause)] += 1;
+  if (outcome.kind == Kind::rejected) {
+    rejection_ = outcome.reason;
+    return news;
+  }
+  const Condition condition = condition_of(seen_);
+  const bool may_live = condition == Condition::works || condition == Condition::waits;
+  if (!may_live || failing_since_) return news;
+  failing_since_ = now;
+  add(news, now, Change::failing,
+      outcome.kind == Kind::refused
+          ? fmt::format("the login is not renewed from here: {}; {}", printable(outcome.reason),
+                        validity(seen_, now))
+          : fmt::format("the login could not be renewed, which is tried again: {}; {}",
+                        printable(outcome.reason), validity(seen_, now)),
+      outcome.remedy);
+  return news;
+}
+
+void Record::warn_of_end(std::vector<Event>& news, UnixMs now) {
+  const Condition condition = condition_of(seen_);
+  const bool lives = condition == Condition::works || condition == Condition::waits;
+  if (!lives || !seen_.login || !seen_.login->refresh_expires_at) return;
+  const std::int64_t left = *seen_.login->refresh_expires_at - now;
+  if (left > kNotices.front()) warned_ = INT64_MAX;  // a new login
+  std::int64_t notice = INT64_MAX;                   // the shortest that is due
+  for (const std::int64_t each : kNotices) {
+    if (left <= each) notice = each;
+  }
+  if (notice >= warned_) return;
+  warned_ = notice;
+  add(news, now, Change::expiring,
+      left > 0 ? fmt::format("the login itself ends in {}, on {}", format_duration(left),
+                             format_utc(*seen_.login->refresh_expires_at))
+               : fmt::format("the login itself ended on {}; {}", format_utc(*seen_.login->refresh_expires_at),
+                             validity(seen_, now)),
+      context_.setup_command);
+}
+
+std::optional<UnixMs> Record::next_look(UnixMs now) const {
+  std::optional<UnixMs> next;
+  if (!seen_.login) return next;
+  const auto consider = [&](UnixMs time) {
+    if (time > now && (!next || time < *next)) next = time;
+  };
+  consider(seen_.login->expires_at);
+  if (const auto end = seen_.login->refresh_expires_at) {
+    consider(*end);
+    for (const std::int64_t notice : kNotices) consider(*end - notice);
+  }
+  return next;
+}
+
+}  // namespace claude_init::keep

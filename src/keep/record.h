@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "health/health.h"
+#include "renew/renewal.h"
+#include "store/store.h"
+
+/// What the keeper knows of one store, and what of it is news. Pure: no I/O, no clock of its own.
+namespace claude_init::keep {
+
+/// What is worth telling, once each: in the log, to the hook, on the page.
+enum class Change {
+  usable,           // the first look found a login that works
+  unusable,         // there is none: missing, empty, malformed, unreadable, no store
+  renewed,          // a new access token of the same login
+  failing,          // a renewal did not bring one; it is tried again
+  dead,             // the login cannot be renewed any more: somebody has to log in
+  expiring,         // the login itself ends in 7, 3 or 1 days
+  recovered,        // it works again after it did not, or after renewals failed
+  account_changed,  // another account's login
+};
+[[nodiscard]] std::string_view name_of(Change change);  // "usable", …, "account-changed"
+
+struct Event {
+  UnixMs time = 0;
+  Change change = Change::usable;
+  std::string text;    // one sentence for a person
+  std::string remedy;  // what to type; "" where nothing is to be done
+};
+
+class Record {
+ public:
+  /// `context`: who looks, and what to type to log in to this store; its `now` is not used.
+  Record(std::string name, health::Context context) : name_(std::move(name)), context_(std::move(context)) {}
+
+  /// The store as it is seen at `now`: what is news about it. To be called when it may have changed, and at
+  /// next_look().
+  [[nodiscard]] std::vector<Event> observe(store::Inspection seen, UnixMs now);
+  /// What a renewal of ours came to. Where the store has changed too, observe() tells the rest.
+  [[nodiscard]] std::vector<Event> tried(const renew::Outcome& outcome, UnixMs now);
+
+  /// When something becomes news by itself: the access token's end, 7, 3 and 1 days before the login's, and
+  /// that. Nothing where nothing will.
+  [[nodiscard]] std::optional<UnixMs> next_look(UnixMs now) const;
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  /// What to do or to type, so that the login works (again); "" where nothing is to be done.
+  [[nodiscard]] std::string remedy(UnixMs now) const;
+  [[nodiscard]] const store::Inspection& seen() const { return seen_; }
+  /// Whether a workload can use the login now.
+  [[nodiscard]] bool ready() const { return seen_.state == login::State::usable; }
+  [[nodiscard]] std::optional<UnixMs> failing_since() const { return failing_since_; }
+  [[nodiscard]] std::optional<UnixMs> last_renewal() const { return last_renewal_; }
+  [[nodiscard]] std::uint64_t renewals() const { return renewals_; }
+  [[nodiscard]] const std::map<std::string, std::uint64_t>& failures() const {
+    return failures_;
+  }                                                                          // by cause
+  [[nodiscard]] const std::deque<Event>& events() const { return events_; }  // the last ones, newest first
+
+ private:
+  void add(std::vector<Event>& news, UnixMs now, Change change, std::string text, std::string remedy = {});
+  void compare(const store::Inspection& before, std::vector<Event>& news, UnixMs now);
+  [[nodiscard]] std::string why_dead(UnixMs now) const;
+  void warn_of_end(std::vector<Event>& news, UnixMs now);
+
+  std::string name_;
+  health::Context context_;
+  store::Inspection seen_;
+  bool looked_ = false;
+  std::optional<UnixMs> failing_since_;
+  std::optional<UnixMs> last_renewal_;
+  std::uint64_t renewals_ = 0;
+  std::map<std::string, std::uint64_t> failures_;
+  std::string rejection_;            // why the server would not renew it, as a renewal of ours found
+  std::int64_t warned_ = INT64_MAX;  // of the login's end: the shortest notice given, in milliseconds
+  std::deque<Event> events_;
+};
+
+}  // namespace claude_init::keep

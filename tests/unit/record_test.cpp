@@ -1,0 +1,195 @@
+#include "keep/record.h"
+
+#include <catch2/catch.hpp>
+
+using namespace claude_init;
+using namespace claude_init::keep;
+using login::State;
+
+namespace {
+
+constexpr UnixMs kNow = 1'795'468'330'000;
+constexpr UnixMs kHour = 3'600'000;
+constexpr UnixMs kDay = 24 * kHour;
+
+store::Inspection seen(State state, UnixMs expires_at = kNow + 8 * kHour, UnixMs ends = kNow + 27 * kDay) {
+  store::Inspection out;
+  out.state = state;
+  out.path = "/stores/dev";
+  out.email = "a@example.org";
+  out.login = login::Login{};
+  out.login->has_access_token = out.login->has_refresh_token = true;
+  out.login->expires_at = expires_at;
+  out.login->refresh_expires_at = ends;
+  out.login->account_uuid = "one";
+  return out;
+}
+
+Record record() {
+  health::Context context;
+  context.setup_command = "docker compose run --rm setup";
+  return {"dev", context};
+}
+
+std::vector<Change> changes(const std::vector<Event>& news) {
+  std::vector<Change> out;
+  for (const Event& event : news) out.push_back(event.change);
+  return out;
+}
+
+renew::Outcome failed(std::string_view cause, std::string reason) {
+  return {renew::Outcome::Kind::failed, std::move(reason), "do this", cause};
+}
+
+using Changes = std::vector<Change>;
+
+}  // namespace
+
+TEST_CASE("a login that works is told once", "[keep]") {
+  Record r = record();
+  CHECK(changes(r.observe(seen(State::usable), kNow)) == Changes{Change::usable});
+  CHECK(r.observe(seen(State::usable), kNow + kHour).empty());
+  CHECK(r.ready());
+}
+
+TEST_CASE("a store without a login is told once, with what to type, and its login as a recovery", "[keep]") {
+  Record r = record();
+  store::Inspection none;
+  none.state = State::missing;
+  const auto news = r.observe(none, kNow);
+  REQUIRE(changes(news) == Changes{Change::unusable});
+  CHECK(news[0].remedy == "docker compose run --rm setup");
+  CHECK(r.observe(none, kNow + 1).empty());
+  CHECK(changes(r.observe(seen(State::usable), kNow + 2)) == Changes{Change::recovered});
+}
+
+TEST_CASE("a later access token is a renewal, whoever made it", "[keep]") {
+  Record r = record();
+  (void)r.observe(seen(State::usable), kNow);
+  CHECK(changes(r.observe(seen(State::usable, kNow + 16 * kHour), kNow + 7 * kHour)) ==
+        Changes{Change::renewed});
+  CHECK(r.last_renewal() == kNow + 7 * kHour);
+  CHECK(r.renewals() == 0);  // not ours
+  (void)r.tried({renew::Outcome::Kind::renewed, "", ""}, kNow);
+  CHECK(r.renewals() == 1);
+}
+
+TEST_CASE("an access token that ran out and is renewed is no recovery", "[keep]") {
+  Record r = record();
+  (void)r.observe(seen(State::usable, kNow + 1), kNow);
+  CHECK(r.observe(seen(State::renewable, kNow + 1), kNow + 1).empty());
+  CHECK_FALSE(r.ready());
+  CHECK(changes(r.observe(seen(State::usable, kNow + kHour), kNow + 2)) == Changes{Change::renewed});
+}
+
+TEST_CASE("failing renewals are told once, counted by kind, and recover", "[keep]") {
+  Record r = record();
+  (void)r.observe(seen(State::usable), kNow);
+  CHECK(changes(r.tried(failed("no-answer", "no answer"), kNow + 1)) == Changes{Change::failing});
+  CHECK(r.tried(failed("timeout", "too slow"), kNow + 2).empty());
+  CHECK(r.tried(failed("timeout", "too slow"), kNow + 3).empty());
+  CHECK(r.failing_since() == kNow + 1);
+  CHECK(r.failures() == std::map<std::string, std::uint64_t>{{"no-answer", 1}, {"timeout", 2}});
+  CHECK(changes(r.observe(seen(State::usable, kNow + 9 * kHour), kNow + 4)) == Changes{Change::recovered});
+  CHECK_FALSE(r.failing_since());
+}
+
+TEST_CASE("a dead login is told at once, with what mends it", "[keep]") {
+  Record r = record();
+  (void)r.observe(seen(State::usable), kNow);
+  const auto news = r.observe(seen(State::dead), kNow + 1);
+  REQUIRE(changes(news) == Changes{Change::dead});
+  CHECK(news[0].remedy == "docker compose run --rm setup");
+  CHECK(r.observe(seen(State::dead), kNow + 2).empty());
+  CHECK(changes(r.observe(seen(State::usable), kNow + 3)) == Changes{Change::recovered});
+}
+
+TEST_CASE("a login that the server has rejected is dead at once, and told once, though it still works",
+          "[keep]") {
+  Record r = record();
+  (void)r.observe(seen(State::usable), kNow);
+  CHECK(
+      r.tried({renew::Outcome::Kind::rejected, "it was ended elsewhere", "", "rejected"}, kNow + 1).empty());
+  store::Inspection rejected = seen(State::usable);
+  rejected.renewal_rejected = true;
+  const auto news = r.observe(rejected, kNow + 1);
+  REQUIRE(changes(news) == Changes{Change::dead});
+  CHECK(news[0].text.find("it was ended elsewhere") != std::string::npos);
+  CHECK(news[0].text.find("is valid until") != std::string::npos);
+  CHECK(news[0].remedy == "docker compose run --rm setup");
+  CHECK(r.remedy(kNow + 1) == "docker compose run --rm setup");
+  CHECK(r.ready());
+  CHECK(r.failures() == std::map<std::string, std::uint64_t>{{"rejected", 1}});
+  CHECK(r.observe(seen(State::dead), kNow + 9 * kHour).empty());
+  CHECK(changes(r.observe(seen(State::usable, kNow + 20 * kHour), kNow + 10 * kHour)) ==
+        Changes{Change::recovered});
+}
+
+TEST_CASE("renewals that fail are no news where there is no login to renew", "[keep]") {
+  Record r = record();
+  store::Inspection none;
+  none.state = State::no_store;
+  (void)r.observe(none, kNow);
+  CHECK(r.tried(failed("store", "there is no store"), kNow).empty());
+  CHECK_FALSE(r.failing_since());
+}
+
+TEST_CASE("a store that cannot be read says what to do about that, not to log in", "[keep]") {
+  Record r = record();
+  store::Inspection unreadable;
+  unreadable.state = State::unreadable;
+  unreadable.path = "/s";
+  unreadable.owner = {1000, 1000};
+  const auto news = r.observe(unreadable, kNow);
+  REQUIRE(changes(news) == Changes{Change::unusable});
+  CHECK(news[0].text.starts_with("unreadable: "));
+  CHECK(news[0].remedy.find("setup") == std::string::npos);
+  CHECK(news[0].remedy != "");
+}
+
+TEST_CASE("another account is told before what follows", "[keep]") {
+  Record r = record();
+  (void)r.observe(seen(State::dead), kNow);
+  store::Inspection other = seen(State::usable);
+  other.login->account_uuid = "two";
+  CHECK(changes(r.observe(other, kNow)) == Changes{Change::account_changed, Change::recovered});
+}
+
+TEST_CASE("the login's own end is told 7, 3 and 1 days ahead, each once", "[keep]") {
+  Record r = record();
+  const UnixMs end = kNow + 8 * kDay;
+  const auto at = [&](UnixMs left) { return changes(r.observe(seen(State::usable, kNow, end), end - left)); };
+  CHECK(at(8 * kDay) == Changes{Change::usable});
+  CHECK(at(7 * kDay + 1).empty());
+  CHECK(at(7 * kDay) == Changes{Change::expiring});
+  CHECK(at(6 * kDay).empty());
+  CHECK(at(3 * kDay) == Changes{Change::expiring});
+  CHECK(at(kDay) == Changes{Change::expiring});
+  CHECK(at(kHour).empty());
+}
+
+TEST_CASE("a keeper that starts late gives one notice, not three; a new login starts anew", "[keep]") {
+  Record r = record();
+  CHECK(changes(r.observe(seen(State::usable, kNow, kNow + kHour), kNow)) ==
+        Changes{Change::usable, Change::expiring});
+  CHECK(r.observe(seen(State::usable, kNow, kNow + 28 * kDay), kNow).empty());
+  CHECK(changes(r.observe(seen(State::usable, kNow, kNow + 28 * kDay), kNow + 21 * kDay)) ==
+        Changes{Change::expiring});
+}
+
+TEST_CASE("the next look is at what comes first", "[keep]") {
+  Record r = record();
+  CHECK_FALSE(r.next_look(kNow));
+  (void)r.observe(seen(State::usable, kNow + kHour, kNow + 8 * kDay), kNow);
+  CHECK(r.next_look(kNow) == kNow + kHour);
+  CHECK(r.next_look(kNow + kHour) == kNow + kDay);
+  CHECK(r.next_look(kNow + 7 * kDay) == kNow + 8 * kDay);
+  CHECK_FALSE(r.next_look(kNow + 8 * kDay));
+}
+
+TEST_CASE("the newest events are kept, and not more than twenty", "[keep]") {
+  Record r = record();
+  for (int i = 0; i < 50; ++i) (void)r.observe(seen(i % 2 == 0 ? State::usable : State::dead), kNow + i);
+  CHECK(r.events().size() == 20);
+  CHECK(r.events().front().time == kNow + 49);
+}
