@@ -21,7 +21,7 @@ set -euo pipefail
 
 # Python and its modules are Debian's: /usr/bin/python3, whatever else the machine has.
 test_packages=(catch2 python3 python3-pytest python3-pexpect strace jq procps shellcheck spin tini clang e2fsprogs
-  xfsprogs btrfs-progs)
+  xfsprogs btrfs-progs curl prometheus)
 e2e_packages=(buildah ca-certificates curl iproute2 mmdebstrap openssl podman runc uidmap util-linux)
 
 selection=()

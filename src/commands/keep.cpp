@@ -4,6 +4,7 @@
 
 #include "commands/commands.h"
 #include "commands/health_context.h"
+#include "commands/keep_outputs.h"
 #include "commands/renewal.h"
 #include "commands/store_path.h"
 #include "follow/inotify.h"
@@ -51,33 +52,10 @@ void say_memory() {
             {{"needed_mb", renew::kCliMegabytes}, {"left_mb", left}});
 }
 
-log::Level level_of(keep::Change change) {
-  switch (change) {
-    case keep::Change::usable:
-    case keep::Change::renewed:
-    case keep::Change::recovered:
-      return log::Level::info;
-    case keep::Change::dead:
-      return log::Level::error;
-    case keep::Change::unusable:
-    case keep::Change::failing:
-    case keep::Change::expiring:
-    case keep::Change::account_changed:
-      break;
-  }
-  return log::Level::warn;
-}
-
-void write_to_log(const keep::Keeper& keeper, const keep::Event& event) {
-  const std::string& name = keeper.record().name();
-  if (event.remedy.empty()) return log::write(level_of(event.change), event.text, {{"store", name}});
-  log::write(level_of(event.change), event.text, {{"store", name}, {"do", event.remedy}});
-}
-
 }  // namespace
 
 /// 1. The stores. None of them has to be there yet.
-/// 2. A keeper for each, on one loop: everything else happens there, until a signal ends it.
+/// 2. A keeper for each, and what they tell, on one loop: everything happens there, until a signal ends it.
 /// 3. A renewal that runs then is finished within the grace, and published.
 int keep_command(const options::Keep& options, const options::Environment& environment,
                  const supervise::Inherited& inherited) {
@@ -88,20 +66,28 @@ int keep_command(const options::Keep& options, const options::Environment& envir
   follow::Inotify inotify(io);
   renew::Turns turns(io);
   std::deque<keep::Keeper> keepers;
+  KeepOutputs outputs(loop, options, environment, keepers);
   for (const options::KeptStore& kept : options.stores) {
     auto keeper = keeper_options(options, kept, environment, turns);
     if (!keeper) {
       log::failure(log::Level::error, keeper.error());
       return kExitUsage;
     }
-    keepers.emplace_back(loop, inotify, std::move(*keeper), write_to_log);
+    keepers.emplace_back(
+        loop, inotify, std::move(*keeper),
+        [&](const keep::Keeper& who, const keep::Event& event) { outputs.tell(who, event); });
   }
   // 2.
   log::info("keeping", {{"stores", keepers.size()}, {"mb_for_a_renewal", renew::kCliMegabytes}});
   if (!options.renewal.never) say_memory();
+  if (const auto started = outputs.start(); !started) {
+    log::failure(log::Level::error, started.error());
+    return exit_status_of(started.error());
+  }
   for (keep::Keeper& keeper : keepers) keeper.start();
   supervise::Hooks hooks;
   hooks.ending = [&] {
+    outputs.stop();
     for (keep::Keeper& keeper : keepers) keeper.stop();
   };
   hooks.collect = [&](const Deadline& deadline) {  // 3.

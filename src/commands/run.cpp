@@ -26,6 +26,7 @@
 #include "options/exit_status.h"
 #include "store/capture.h"
 #include "store/lock.h"
+#include "store/presence.h"
 #include "store/published.h"
 #include "store/restore.h"
 #include "store/store.h"
@@ -229,6 +230,13 @@ std::string home_for(const workcopy::Account& account, const workcopy::WorkingCo
   return copy.root();
 }
 
+/// By a keeper, if there is one.
+UniqueFd be_counted(const std::string& path) {
+  const auto store = store::Store::open(path);
+  auto present = store ? store::announce_presence(*store) : store.error();
+  return present ? std::move(*present) : UniqueFd();
+}
+
 workcopy::NewPrivileges new_privileges_of(const options::Run& options) {
   return options.new_privileges ? workcopy::NewPrivileges::allow : workcopy::NewPrivileges::forbid;
 }
@@ -300,11 +308,13 @@ int run_command(const options::Run& options, const options::Environment& environ
   if (fs::in_container()) copy.link_home(account->home);
 
   // 4.
+  const UniqueFd present = be_counted(path);
   workcopy::give_standard_streams(*account);
   supervise::Command command = command_for(options, environment, *account, copy);
   if (right_to_renew) keep_lock_over_exec(command, right_to_renew->fd());
   if (options.exec) {
     copy.keep_lock_over_exec();
+    if (present.valid()) ::fcntl(present.get(), F_SETFD, 0);
     const auto [status, error] = supervise::exec_instead(inherited, command);
     wipe(copy);
     return refuse(error, status);

@@ -1,11 +1,15 @@
 #include "keep/keeper.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
 
 #include "log/log.h"
+#include "store/generations.h"
 #include "store/layout.h"
+#include "store/presence.h"
 #include "store/published.h"
+#include "store/state_file.h"
 
 namespace claude_init::keep {
 namespace {
@@ -24,6 +28,12 @@ renew::Renewer::Options with_record(renew::Renewer::Options renewal, const std::
 follow::FileWatch::Options file_in(const std::string& directory, std::string_view name, fs::Identity who,
                                    std::function<void()> on_change) {
   return {directory, std::string(name), who, false, kInterval, std::move(on_change)};
+}
+
+/// Where it cannot be made nobody is counted, and that is all.
+void count_in(const store::Store& store) {
+  if (const auto made = store::make_presence_file(store); !made)
+    log::failure(log::Level::debug, made.error());
 }
 
 }  // namespace
@@ -53,6 +63,22 @@ void Keeper::finish(const Deadline& deadline) {
   if (!publisher_) return;
   const auto published = publisher_->finish(deadline);
   if (!published) log::failure(log::Level::warn, published.error());
+}
+
+Shown Keeper::shown() const {
+  Shown shown;
+  shown.record = &record_;
+  if (renewer_) shown.next_renewal = renewer_->next();
+  if (!options_.publish.empty()) shown.publishing = &publishing_;
+  const auto store = store::Store::open(options_.store);
+  if (!store) return shown;
+  const auto generations = store::list_generations(*store, unix_now());
+  if (generations && !generations->empty()) shown.captures = generations->back().number;
+  shown.working_copies = store::count_present(*store);
+  if (options_.publish.empty()) return shown;
+  const auto published = store::Store::open(options_.publish);
+  if (published) shown.working_copies += store::count_present(*published);
+  return shown;
 }
 
 /// 1. The store as it is now; whoever owns it may have changed with it.
@@ -106,6 +132,7 @@ void Keeper::renew_where_we_may(const store::Inspection& seen) {
       look();
     };
     renewer_.emplace(loop_, with_record(options_.renewal, options_.store, on_outcome));
+    if (const auto store = store::Store::open(options_.store)) count_in(*store);
   }
   if (renewer_) renewer_->look();
 }
@@ -126,6 +153,7 @@ void Keeper::publish() {
   // 2.
   auto into = store::open_published(options_.publish, *store);
   if (!into) return published(into.error());
+  count_in(*into);
   if (!published_login_) {
     published_login_.emplace(
         loop_.io, inotify_,
@@ -133,9 +161,10 @@ void Keeper::publish() {
     published_login_->start();
   }
   // 3.
-  publisher_.emplace(loop_.io, inotify_,
-                     follow::Publisher::Options{
-                         options_.store, std::move(*into), {}, [this](const auto& r) { published(r); }});
+  publisher_.emplace(
+      loop_.io, inotify_,
+      follow::Publisher::Options{
+          options_.store, std::move(*into), {}, [this](const auto& outcome) { published_change(outcome); }});
   const auto started = publisher_->start();
   if (!started) return published(started.error());
   published(store::CaptureReport{});
@@ -143,13 +172,26 @@ void Keeper::publish() {
 
 /// What fails is said once, and the published store opened anew.
 void Keeper::published(const Result<store::CaptureReport>& outcome) {
-  const std::string before = std::exchange(publish_problem_, outcome ? "" : outcome.error().message());
+  const std::string before = std::exchange(publishing_.problem, outcome ? "" : outcome.error().message());
+  if (outcome && outcome->login.choice == login::Choice::take) publishing_.logins += 1;
   if (!outcome) {
     if (before.empty()) log::failure(log::Level::error, outcome.error());
     publish_again_.poke();
   } else if (!before.empty()) {
     log::warn("published again", {{"store", options_.name}, {"into", options_.publish}});
   }
+}
+
+/// The store's file was put there when it changed: renaming it is a change of its inode.
+void Keeper::published_change(const Result<store::CaptureReport>& outcome) {
+  published(outcome);
+  if (!outcome || outcome->login.choice != login::Choice::take) return;
+  const auto store = store::Store::open(options_.store);
+  if (!store) return;
+  const store::StateFile login = store::read_state_file(store->tree(), store::kCredentials);
+  if (!login.st) return;
+  const UnixMs changed = UnixMs{login.st->st_ctim.tv_sec} * 1000 + login.st->st_ctim.tv_nsec / 1'000'000;
+  publishing_.propagation.add(static_cast<double>(std::max<UnixMs>(unix_now() - changed, 0)) / 1000);
 }
 
 /// A published store that was emptied, or replaced by another directory, is published into again.

@@ -15,6 +15,7 @@
 #include "follow/wall_timer.h"
 #include "fs/identity.h"
 #include "keep/record.h"
+#include "keep/views.h"
 #include "renew/renewer.h"
 #include "store/store.h"
 #include "supervise/supervisor.h"
@@ -45,6 +46,8 @@ class Keeper {
   void finish(const Deadline& deadline);
 
   [[nodiscard]] const Record& record() const { return record_; }
+  /// Reads the store for what is only counted there. What it points to is this keeper's.
+  [[nodiscard]] Shown shown() const;
   [[nodiscard]] const Options& options() const { return options_; }
 
  private:
@@ -55,6 +58,7 @@ class Keeper {
   void await_next(UnixMs now);
   void publish();
   void published(const Result<store::CaptureReport>& outcome);
+  void published_change(const Result<store::CaptureReport>& outcome);
   void check_published();
 
   const supervise::Loop loop_;
@@ -71,7 +75,7 @@ class Keeper {
   std::optional<follow::Publisher> publisher_;
   std::optional<follow::FileWatch> published_login_;
   follow::Debounce publish_again_;
-  std::string publish_problem_;  // "" while it works
+  Publishing publishing_;
   bool stopped_ = false;
 };
 

@@ -72,12 +72,13 @@ std::vector<Event> Record::observe(store::Inspection seen, UnixMs now) {
 // 2. There is none that works, or will: each is told once. One that the server has rejected is dead although
 //    its access token works for a while.
 // 3. One that works, when there was none before.
-// 4. It worked before: a later access token is a renewal, whoever made it.
+// 4. It worked before: a later access token of the same account is a renewal, whoever made it.
 void Record::compare(const store::Inspection& before, std::vector<Event>& news, UnixMs now) {
   const Condition condition = condition_of(seen_);
   const Condition condition_before = condition_of(before);
   // 1.
-  if (looked_ && is_another_account(before, seen_)) {
+  const bool another = looked_ && is_another_account(before, seen_);
+  if (another) {
     add(news, now, Change::account_changed, fmt::format("the login is now that of {}", whose(seen_)));
     warned_ = INT64_MAX;
     failing_since_.reset();
@@ -105,7 +106,7 @@ void Record::compare(const store::Inspection& before, std::vector<Event>& news, 
                fmt::format("the login of {} works; {}", whose(seen_), validity(seen_, now)));
   }
   // 4.
-  if (before.login && seen_.login && seen_.login->expires_at > before.login->expires_at) {
+  if (!another && before.login && seen_.login && seen_.login->expires_at > before.login->expires_at) {
     last_renewal_ = now;
     const bool was_failing = std::exchange(failing_since_, std::nullopt).has_value();
     add(news, now, was_failing ? Change::recovered : Change::renewed,
@@ -135,9 +136,8 @@ std::string Record::why_dead(UnixMs now) const {
     return "the login has expired: its access token has ended, and there is no refresh token";
   }
   const std::string why = rejection_.empty() ? "the server has rejected it" : printable(rejection_);
-  return seen_.state == State::usable
-             ? fmt::format("the login is dead: {}; {}", why, validity(seen_, now))
-             : fmt::format("the login is dead: {}", why);
+  return seen_.state == State::usable ? fmt::format("the login is dead: {}; {}", why, validity(seen_, now))
+                                      : fmt::format("the login is dead: {}", why);
 }
 
 std::vector<Event> Record::tried(const renew::Outcome& outcome, UnixMs now) {

@@ -350,6 +350,15 @@ void define(CLI::App& app, Keep& keep) {
   add_text(app, "--log-in", keep.log_in,
            "what a person types to log in, as it is told to them; {name} becomes the store's name")
       ->type_name("TEXT");
+  add_text(app, "--listen", keep.listen,
+           "answer /livez, /readyz, /readyz/NAME, /status, /metrics and / over HTTP: no secrets, no TLS")
+      ->type_name("ADDR:PORT");
+  add_text(app, "--on-change", keep.on_change,
+           "call this for each change, told in CLAUDE_INIT_… variables and as JSON on standard input")
+      ->type_name("CMD");
+  add_text(app, "--metrics-file", keep.metrics_file,
+           "write the metrics there whenever something changes, for a textfile collector")
+      ->type_name("PATH");
   add_renewal(app, keep.renewal);
   add_stopping(app, keep.supervision,
                "between TERM and KILL, for a renewal that runs (default 5s; the CLI needs 3s)");

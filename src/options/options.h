@@ -97,6 +97,9 @@ struct Keep {
   std::vector<std::string> publish_words;  // the same
   std::vector<KeptStore> stores;           // what those mean; never empty
   std::string log_in;  // what a person types to log in, "{name}" being the store's; "" = docker run
+  std::string listen;        // ADDR:PORT; "" = nobody is answered
+  std::string on_change;     // for /bin/sh -c; "" = nothing
+  std::string metrics_file;  // "" = none
   Renewal renewal;
   supervise::Options supervision;
 };

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 from harness import BINARY, HELPERS, NAMESPACE, eventually, family, init_of
-from sessions import login
 
 
 class Keeping:
@@ -15,7 +14,7 @@ class Keeping:
 
     def __init__(self, path):
         self.path, self.log = path, path / "log"
-        self.command, self.home = path / "command", path / "home"
+        self.command, self.home = path / "command", path / "keepers-home"
         for directory in (self.command, self.home):
             directory.mkdir()
         self.environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.home)}
@@ -88,6 +87,3 @@ class Keeping:
                 except ProcessLookupError:
                     pass
             self.process.wait()
-
-
-__all__ = ["Keeping", "login"]

@@ -153,6 +153,9 @@ TEST_CASE("another account is told before what follows", "[keep]") {
   store::Inspection other = seen(State::usable);
   other.login->account_uuid = "two";
   CHECK(changes(r.observe(other, kNow)) == Changes{Change::account_changed, Change::recovered});
+  other.login->account_uuid = "three";
+  other.login->expires_at += kHour;
+  CHECK(changes(r.observe(other, kNow)) == Changes{Change::account_changed});  // and no renewal
 }
 
 TEST_CASE("the login's own end is told 7, 3 and 1 days ahead, each once", "[keep]") {

@@ -1,0 +1,118 @@
+#include "commands/keep_outputs.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/text.h"
+#include "fs/file.h"
+#include "fs/open.h"
+#include "log/log.h"
+
+namespace claude_init::commands {
+namespace {
+
+constexpr Milliseconds kGathered{100};        // several changes of one moment become one file
+constexpr Milliseconds kAge{10 * 60 * 1000};  // after which the seconds that are left are written anew
+
+log::Level level_of(keep::Change change) {
+  switch (change) {
+    case keep::Change::usable:
+    case keep::Change::renewed:
+    case keep::Change::recovered:
+      return log::Level::info;
+    case keep::Change::dead:
+      return log::Level::error;
+    case keep::Change::unusable:
+    case keep::Change::failing:
+    case keep::Change::expiring:
+    case keep::Change::account_changed:
+      break;
+  }
+  return log::Level::warn;
+}
+
+void write_to_log(const std::string& store, const keep::Event& event) {
+  const log::Level level = level_of(event.change);
+  if (event.remedy.empty()) return log::write(level, event.text, {{"store", store}});
+  log::write(level, event.text, {{"store", store}, {"do", event.remedy}});
+}
+
+keep::Hook::Call call_for(const keep::Keeper& keeper, const keep::Event& event) {
+  const store::Inspection& seen = keeper.record().seen();
+  keep::Hook::Call call;
+  call.store = keeper.record().name();
+  call.path = keeper.options().store;
+  call.published_path = keeper.options().publish;
+  call.state = login::name_of(seen.state);
+  call.event = event;
+  if (seen.login && seen.login->has_access_token) call.expires_at = seen.login->expires_at;
+  if (seen.login) call.login_expires_at = seen.login->refresh_expires_at;
+  return call;
+}
+
+Result<void> replace(const std::string& path, const std::string& text) {
+  const std::string parent = fs::parent_of(path);
+  const UniqueFd directory(::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.valid()) return system_error(errno, "open " + printable(parent));
+  return fs::replace_file(directory.get(), fs::name_of(path), text, 0644, fs::Sync::no);
+}
+
+}  // namespace
+
+KeepOutputs::KeepOutputs(const supervise::Loop& loop, const options::Keep& options,
+                         const options::Environment& environment, const std::deque<keep::Keeper>& keepers)
+    : options_(options),
+      keepers_(keepers),
+      started_(unix_now()),
+      hook_(loop.io, loop.inherited, loop.reaper, options.on_change, environment.variables()),
+      io_(loop.io),
+      metrics_changed_(loop.io, kGathered, kGathered, [this] { write_metrics(); }),
+      metrics_aged_(loop.io, kAge, kAge, [this] { write_metrics(); }) {}
+
+Result<void> KeepOutputs::start() {
+  if (!options_.metrics_file.empty()) metrics_changed_.poke();
+  if (options_.listen.empty()) return Done{};
+  const auto address = keep::parse_address(options_.listen);
+  if (!address) return address.error();
+  listener_.emplace(io_, [this](std::string_view method, std::string_view target) {
+    return keep::answer(method, target, [this] { return view(); });
+  });
+  return listener_->listen(*address);
+}
+
+void KeepOutputs::tell(const keep::Keeper& keeper, const keep::Event& event) {
+  write_to_log(keeper.record().name(), event);
+  hook_.call(call_for(keeper, event));
+  if (!options_.metrics_file.empty()) metrics_changed_.poke();
+}
+
+void KeepOutputs::stop() {
+  hook_.stop();
+  metrics_aged_.cancel();
+  if (listener_) listener_->close();
+}
+
+keep::View KeepOutputs::view() const {
+  keep::View view;
+  view.now = unix_now();
+  view.started = started_;
+  view.version = CLAUDE_INIT_VERSION;
+  for (const keep::Keeper& keeper : keepers_) view.stores.push_back(keeper.shown());
+  view.hook_runs = hook_.counts().runs;
+  view.hook_failures = hook_.counts().failures;
+  return view;
+}
+
+void KeepOutputs::write_metrics() {
+  metrics_aged_.cancel();
+  const auto written = replace(options_.metrics_file, keep::as_metrics(view(), health::Exposition::text));
+  if (!written && !metrics_failed_)
+    log::failure(log::Level::warn, written.error_with("write the metrics to " + options_.metrics_file));
+  metrics_failed_ = !written;
+  metrics_aged_.poke();
+}
+
+}  // namespace claude_init::commands

@@ -1,0 +1,182 @@
+#include "keep/listener.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <boost/asio/ip/address.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http.hpp>
+#include <charconv>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "base/text.h"
+#include "log/log.h"
+
+namespace claude_init::keep {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+constexpr std::chrono::seconds kPatience{10};  // for a request's head, and for the answer to be taken
+constexpr std::uint32_t kMostHead = 8 << 10;
+constexpr std::chrono::milliseconds kNoDescriptors{200};  // then accepting is tried again
+
+Error wrong_address(std::string_view text) {
+  return make_error(ErrorKind::usage, fmt::format("'{}' is not an address to listen on", printable(text)),
+                    "write ADDR:PORT, such as 0.0.0.0:8080, 127.0.0.1:8080 or [::]:8080");
+}
+
+}  // namespace
+
+Result<tcp::endpoint> parse_address(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  const std::string_view port_text = colon == std::string_view::npos ? text : text.substr(colon + 1);
+  std::string address(colon == std::string_view::npos ? "" : text.substr(0, colon));
+  unsigned short port = 0;
+  const auto [end, ec] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
+  if (port_text.empty() || ec != std::errc{} || end != port_text.data() + port_text.size())
+    return wrong_address(text);
+  if (address.empty()) return tcp::endpoint(tcp::v4(), port);
+  if (address.front() == '[' && address.back() == ']') address = address.substr(1, address.size() - 2);
+  error_code failure;
+  const auto parsed = asio::ip::make_address(address, failure);
+  if (failure) return wrong_address(text);
+  return tcp::endpoint(parsed, port);
+}
+
+/// One client. Kept alive by what it waits for.
+class Listener::Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(tcp::socket socket, const Answers& answers) : stream_(std::move(socket)), answers_(answers) {}
+
+  void read() {
+    parser_.emplace();
+    parser_->header_limit(kMostHead);
+    parser_->body_limit(boost::none);  // none is read
+    stream_.expires_after(kPatience);
+    http::async_read_header(stream_, buffer_, *parser_,
+                            [self = shared_from_this()](error_code failure, std::size_t) {
+                              if (!failure) self->answer();
+                            });
+  }
+
+  void close() {
+    error_code ignored;
+    stream_.socket().close(ignored);
+  }
+
+ private:
+  void answer() {
+    const auto& request = parser_->get();
+    const auto target = request.target();
+    const auto method = request.method_string();
+    Answer answer = answers_({method.data(), method.size()}, {target.data(), target.size()});
+    response_ = {};
+    response_.version(request.version());
+    response_.result(answer.status);
+    response_.set(http::field::content_type, {answer.type.data(), answer.type.size()});
+    response_.set(http::field::cache_control, "no-store");
+    response_.set("X-Content-Type-Options", "nosniff");
+    response_.set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
+    if (answer.status == 405) response_.set(http::field::allow, "GET, HEAD");
+    // A body is not read, so what follows it could not be told from a next request.
+    const bool has_body = parser_->content_length().value_or(0) != 0 || parser_->chunked();
+    response_.keep_alive(request.keep_alive() && !has_body && answer.status != 405);
+    response_.body() = std::move(answer.body);
+    response_.prepare_payload();
+    serializer_.emplace(response_);
+    serializer_->split(request.method() == http::verb::head);
+    stream_.expires_after(kPatience);
+    const auto done = [self = shared_from_this()](error_code failure, std::size_t) {
+      if (failure || !self->response_.keep_alive()) return self->close();
+      self->read();
+    };
+    if (request.method() == http::verb::head) {
+      http::async_write_header(stream_, *serializer_, done);
+    } else {
+      http::async_write(stream_, *serializer_, done);
+    }
+  }
+
+  beast::tcp_stream stream_;
+  const Answers& answers_;
+  beast::flat_buffer buffer_{kMostHead + 1024};
+  std::optional<http::request_parser<http::empty_body>> parser_;
+  http::response<http::string_body> response_;
+  std::optional<http::response_serializer<http::string_body>> serializer_;
+};
+
+Listener::Listener(asio::io_context& io, Answers answers)
+    : acceptor_(io), again_(io), answers_(std::move(answers)) {}
+
+Listener::~Listener() {
+  close();
+}
+
+Result<void> Listener::listen(const tcp::endpoint& endpoint) {
+  const std::string where = fmt::format("listen on {}:{}", endpoint.address().to_string(), endpoint.port());
+  error_code failure;
+  acceptor_.open(endpoint.protocol(), failure);
+  if (!failure) ::fcntl(acceptor_.native_handle(), F_SETFD, FD_CLOEXEC);
+  if (!failure) acceptor_.set_option(tcp::acceptor::reuse_address(true), failure);
+  if (!failure) acceptor_.bind(endpoint, failure);
+  if (!failure) acceptor_.listen(tcp::acceptor::max_listen_connections, failure);
+  if (failure) return system_error(failure.value(), where);
+  log::info("listening", {{"address", endpoint.address().to_string()}, {"port", port()}});
+  accept();
+  return Done{};
+}
+
+unsigned short Listener::port() const {
+  error_code failure;
+  const auto endpoint = acceptor_.local_endpoint(failure);
+  return failure ? static_cast<unsigned short>(0) : endpoint.port();
+}
+
+void Listener::close() {
+  error_code ignored;
+  acceptor_.close(ignored);
+  again_.cancel();
+  for (const auto& weak : connections_) {
+    if (const auto connection = weak.lock()) connection->close();
+  }
+  connections_.clear();
+}
+
+void Listener::accept() {
+  acceptor_.async_accept([this](error_code failure, tcp::socket socket) {
+    if (failure == asio::error::operation_aborted) return;
+    // Out of descriptors: the connection stays in the queue, and accept would fail at once again.
+    if (failure == asio::error::no_descriptors) return accept_later();
+    if (!failure) add(std::move(socket));
+    accept();
+  });
+}
+
+void Listener::accept_later() {
+  again_.expires_after(kNoDescriptors);
+  again_.async_wait([this](error_code failure) {
+    if (!failure) accept();
+  });
+}
+
+void Listener::add(tcp::socket socket) {
+  ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
+  connections_.remove_if([](const auto& weak) { return weak.expired(); });
+  if (connections_.size() >= kMostConnections) {
+    if (const auto oldest = connections_.front().lock()) oldest->close();
+    connections_.pop_front();
+  }
+  const auto connection = std::make_shared<Connection>(std::move(socket), answers_);
+  connections_.push_back(connection);
+  connection->read();
+}
+
+}  // namespace claude_init::keep

@@ -1,0 +1,50 @@
+#include "keep/routes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/text.h"
+
+namespace claude_init::keep {
+namespace {
+
+constexpr std::string_view kReadyz = "/readyz/";
+
+Answer not_found(std::string_view what) {
+  return {404, "text/plain; charset=utf-8", fmt::format("there is no {}\n", printable(what))};
+}
+
+/// Of that one login: another one that is dead is none of its business.
+Answer readiness(const View& view, std::string_view name) {
+  const auto found = std::find_if(view.stores.begin(), view.stores.end(),
+                                  [&](const Shown& shown) { return shown.record->name() == name; });
+  if (found == view.stores.end()) return not_found(fmt::format("store '{}'", name));
+  const Record& record = *found->record;
+  std::string body = fmt::format("{}: {}\n", printable(name), login::name_of(record.seen().state));
+  const std::string& problem = record.seen().problem;
+  if (!problem.empty()) body += printable(problem) + '\n';
+  if (record.seen().renewal_rejected) body += "the server does not renew this login any more\n";
+  if (const std::string remedy = record.remedy(view.now); !remedy.empty()) body += "→ " + remedy + '\n';
+  return {record.ready() ? 200u : 503u, "text/plain; charset=utf-8", std::move(body)};
+}
+
+}  // namespace
+
+Answer answer(std::string_view method, std::string_view target, const std::function<View()>& view) {
+  if (method != "GET" && method != "HEAD")
+    return {405, "text/plain; charset=utf-8", "only GET and HEAD are answered\n"};
+  const std::string_view path = target.substr(0, target.find('?'));
+  if (path == "/livez" || path == "/readyz") return {200, "text/plain; charset=utf-8", "ok\n"};
+  if (path.starts_with(kReadyz)) return readiness(view(), path.substr(kReadyz.size()));
+  if (path == "/status") return {200, "application/json", as_status(view())};
+  if (path == "/metrics") {
+    return {200, "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            as_metrics(view(), health::Exposition::openmetrics)};
+  }
+  if (path == "/") return {200, "text/html; charset=utf-8", as_page(view())};
+  return not_found(path);
+}
+
+}  // namespace claude_init::keep

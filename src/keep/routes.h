@@ -1,0 +1,23 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "keep/views.h"
+
+/// What is answered to which request. Pure.
+namespace claude_init::keep {
+
+struct Answer {
+  unsigned status = 200;
+  std::string_view type = "text/plain; charset=utf-8";
+  std::string body;
+};
+
+/// /livez, /readyz, /readyz/NAME, /status, /metrics, /. `view` is called only where it is needed. GET and
+/// HEAD only: 405 for everything else; 404 for what there is not.
+[[nodiscard]] Answer answer(std::string_view method, std::string_view target,
+                            const std::function<View()>& view);
+
+}  // namespace claude_init::keep

@@ -1,0 +1,133 @@
+#include "keep/listener.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+
+using namespace claude_init;
+using namespace claude_init::keep;
+namespace asio = boost::asio;
+
+namespace {
+
+struct Served {
+  asio::io_context io{1};
+  Listener listener{io, [](std::string_view method, std::string_view target) {
+                      return Answer{method == "GET" || method == "HEAD" ? 200u : 405u, "text/plain",
+                                    "<" + std::string(target) + ">"};
+                    }};
+  Served() { REQUIRE(listener.listen({asio::ip::make_address("127.0.0.1"), 0})); }
+
+  UniqueFd connect() {
+    UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(listener.port());
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+    return fd;
+  }
+  void turn() {
+    for (int i = 0; i < 20; ++i) io.run_for(std::chrono::milliseconds(1)), io.restart();
+  }
+  /// What has come; `closed` tells whether the other end has closed.
+  std::string received(int fd, bool* closed = nullptr) {
+    turn();
+    std::string out(64 << 10, '\0');
+    const ssize_t n = ::recv(fd, out.data(), out.size(), MSG_DONTWAIT);
+    if (closed != nullptr) *closed = n == 0 || (n < 0 && errno == ECONNRESET);
+    out.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+    return out;
+  }
+  std::string ask(int fd, std::string_view request) {
+    REQUIRE(::send(fd, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size()));
+    return received(fd);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an address to listen on: what is one and what is not", "[keep]") {
+  const auto shown = [](std::string_view text) {
+    const auto parsed = parse_address(text);
+    return parsed ? parsed->address().to_string() + " " + std::to_string(parsed->port()) : "refused";
+  };
+  CHECK(shown("127.0.0.1:8080") == "127.0.0.1 8080");
+  CHECK(shown("8080") == "0.0.0.0 8080");
+  CHECK(shown(":8080") == "0.0.0.0 8080");
+  CHECK(shown("[::]:8080") == ":: 8080");
+  for (const char* wrong : {"", "x", "127.0.0.1:", "127.0.0.1:99999", "localhost:80", "1.2.3:80", "::1:80x"})
+    CHECK(shown(wrong) == "refused");
+}
+
+TEST_CASE("GET and HEAD are answered on one connection", "[keep]") {
+  Served served;
+  const UniqueFd client = served.connect();
+  const std::string first = served.ask(client.get(), "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+  CHECK(first.starts_with("HTTP/1.1 200 OK\r\n"));
+  CHECK(first.ends_with("\r\n\r\n</a>"));
+  const std::string second = served.ask(client.get(), "HEAD /b HTTP/1.1\r\nHost: x\r\n\r\n");
+  CHECK(second.find("Content-Length: 4") != std::string::npos);
+  CHECK(second.ends_with("\r\n\r\n"));
+}
+
+TEST_CASE("what has a body, is too long or is garbage ends the connection", "[keep]") {
+  Served served;
+  bool closed = false;
+  SECTION("a body") {
+    const UniqueFd client = served.connect();
+    const std::string got =
+        served.ask(client.get(), "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+    CHECK(got.starts_with("HTTP/1.1 405 "));
+    (void)served.received(client.get(), &closed);
+    CHECK(closed);
+  }
+  SECTION("a head of more than 8 KiB") {
+    const UniqueFd client = served.connect();
+    const std::string request = "GET / HTTP/1.1\r\nX: " + std::string(9000, 'x') + "\r\n\r\n";
+    REQUIRE(::send(client.get(), request.data(), request.size(), MSG_NOSIGNAL) > 0);
+    (void)served.received(client.get(), &closed);
+    CHECK(closed);
+  }
+  SECTION("garbage") {
+    const UniqueFd client = served.connect();
+    REQUIRE(::send(client.get(), "\0\1\2\3\r\n\r\n", 8, MSG_NOSIGNAL) == 8);
+    (void)served.received(client.get(), &closed);
+    CHECK(closed);
+  }
+}
+
+TEST_CASE("a probe gets through a flood of clients that say nothing", "[keep]") {
+  Served served;
+  std::vector<UniqueFd> flood;
+  for (std::size_t i = 0; i < Listener::kMostConnections; ++i) flood.push_back(served.connect());
+  served.turn();
+  bool closed = false;
+  (void)served.received(flood.front().get(), &closed);
+  CHECK_FALSE(closed);
+  const UniqueFd probe = served.connect();
+  CHECK(served.ask(probe.get(), "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 200"));
+  (void)served.received(flood.front().get(), &closed);
+  CHECK(closed);  // the oldest made room
+  (void)served.received(flood.back().get(), &closed);
+  CHECK_FALSE(closed);
+}
+
+TEST_CASE("an address that is in use is an error that names it", "[keep]") {
+  Served served;
+  asio::io_context io;
+  Listener second(io, {});
+  const auto refused = second.listen({asio::ip::make_address("127.0.0.1"), served.listener.port()});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message().find("127.0.0.1:") != std::string::npos);
+}

@@ -1,0 +1,165 @@
+#include "keep/views.h"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "keep/routes.h"
+
+using namespace claude_init;
+using namespace claude_init::keep;
+using login::State;
+
+namespace {
+
+constexpr UnixMs kNow = 1'795'468'330'000;
+constexpr UnixMs kHour = 3'600'000;
+
+store::Inspection usable() {
+  store::Inspection out;
+  out.state = State::usable;
+  out.path = "/stores/dev";
+  out.email = "a@example.org";
+  out.login = login::Login{};
+  out.login->has_access_token = out.login->has_refresh_token = true;
+  out.login->expires_at = kNow + 4 * kHour;
+  out.login->refresh_expires_at = kNow + 20 * 24 * kHour;
+  out.login->subscription = "max";
+  return out;
+}
+
+health::Context typed(std::string command) {
+  health::Context context;
+  context.setup_command = std::move(command);
+  return context;
+}
+
+/// One that works, and one whose name and problem are hostile.
+struct Two {
+  Record dev{"dev", typed("docker compose run --rm setup")};
+  Record odd{"a\"b<i>\n", typed("claude-init setup --store '<x>'")};
+  Publishing dev_published;
+  Publishing odd_published;
+  View view;
+  Two() {
+    (void)dev.observe(usable(), kNow - kHour);
+    (void)dev.tried({renew::Outcome::Kind::failed, "<b>slow</b>", "", "timeout"}, kNow - 1000);
+    store::Inspection broken;
+    broken.state = State::malformed;
+    broken.problem = "it is <script>";
+    (void)odd.observe(broken, kNow - kHour);
+    view.now = kNow;
+    view.started = kNow - 2 * kHour;
+    view.version = "0.1.0";
+    dev_published.logins = 3;
+    dev_published.propagation.add(0.07);
+    dev_published.propagation.add(99);
+    odd_published.problem = "No space left on device";
+    view.stores = {{&dev, kNow + kHour, &dev_published, 7, 2}, {&odd, std::nullopt, &odd_published, 0, 0}};
+  }
+};
+
+bool contains(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("the status is JSON with both deadlines and what to do", "[keep]") {
+  const Two two;
+  const auto status = nlohmann::json::parse(as_status(two.view));
+  CHECK(status["uptime_seconds"] == 7200);
+  const auto& dev = status["stores"][0];
+  CHECK(dev["state"] == "usable");
+  CHECK(dev["ready"] == true);
+  CHECK(dev["access_token"]["expires_in_seconds"] == 4 * 3600);
+  CHECK(dev["login"]["expires_in_seconds"] == 20 * 24 * 3600);
+  CHECK(dev["renewal_failures"]["timeout"] == 1);
+  CHECK_FALSE(dev.contains("remedy"));
+  const auto& odd = status["stores"][1];
+  CHECK(odd["ready"] == false);
+  CHECK(odd["remedy"] == "claude-init setup --store '<x>'");
+  CHECK(odd["publish_problem"] == "No space left on device");
+  CHECK(odd["events"].size() == 1);
+}
+
+TEST_CASE("metrics: one state of each store is 1, deadlines in seconds, labels escaped", "[keep]") {
+  const Two two;
+  const std::string text = as_metrics(two.view, health::Exposition::openmetrics);
+  CHECK(contains(text, "claude_init_login_state{store=\"dev\",claude_init_login_state=\"usable\"} 1\n"));
+  CHECK(contains(text, "claude_init_login_state{store=\"dev\",claude_init_login_state=\"dead\"} 0\n"));
+  CHECK(contains(text, "claude_init_login_ready{store=\"a\\\"b<i>\\\\x0a\"} 0\n"));
+  CHECK(contains(text, "claude_init_access_token_expiry_timestamp_seconds{store=\"dev\"} 1795482730\n"));
+  CHECK(contains(text, "claude_init_renewal_failures_total{store=\"dev\",kind=\"timeout\"} 1\n"));
+  CHECK(contains(text, "claude_init_published_total{store=\"dev\"} 3\n"));
+  CHECK(contains(text, "claude_init_captures_total{store=\"dev\"} 7\n"));
+  CHECK(contains(text, "claude_init_working_copies{store=\"dev\"} 2\n"));
+  CHECK(contains(text, "claude_init_login_rejected{store=\"dev\"} 0\n"));
+  CHECK(text.ends_with("# EOF\n"));
+}
+
+TEST_CASE("a login that the server has rejected is said everywhere while it still works", "[keep]") {
+  Two two;
+  store::Inspection rejected = usable();
+  rejected.renewal_rejected = true;
+  (void)two.dev.observe(rejected, kNow);
+  CHECK(contains(as_metrics(two.view, health::Exposition::text),
+                 "claude_init_login_rejected{store=\"dev\"} 1\n"));
+  const auto status = nlohmann::json::parse(as_status(two.view))["stores"][0];
+  CHECK(status["ready"] == true);
+  CHECK(status["renewal_rejected"] == true);
+  CHECK(status["remedy"] == "docker compose run --rm setup");
+  CHECK(contains(as_page(two.view), "The server does not renew this login any more"));
+  const Answer ready = answer("GET", "/readyz/dev", [&] { return two.view; });
+  CHECK(ready.status == 200);
+  CHECK(contains(ready.body, "→ docker compose run --rm setup"));
+}
+
+TEST_CASE("metrics: the histogram's buckets are cumulative", "[keep]") {
+  const Two two;
+  const std::string text = as_metrics(two.view, health::Exposition::openmetrics);
+  CHECK(contains(text, "claude_init_propagation_seconds_bucket{store=\"dev\",le=\"0.05\"} 0\n"));
+  CHECK(contains(text, "claude_init_propagation_seconds_bucket{store=\"dev\",le=\"0.1\"} 1\n"));
+  CHECK(contains(text, "claude_init_propagation_seconds_bucket{store=\"dev\",le=\"10\"} 1\n"));
+  CHECK(contains(text, "claude_init_propagation_seconds_bucket{store=\"dev\",le=\"+Inf\"} 2\n"));
+  CHECK(contains(text, "claude_init_propagation_seconds_count{store=\"dev\"} 2\n"));
+}
+
+TEST_CASE("the page shows every store and lets nothing in it become markup", "[keep]") {
+  const Two two;
+  const std::string page = as_page(two.view);
+  CHECK(contains(page, "<title>1 of 2 logins ready</title>"));
+  CHECK(contains(page, "a@example.org · max"));
+  CHECK(contains(page, "4 h left"));
+  CHECK(contains(page, "20 d left"));
+  CHECK(contains(page, "claude-init setup --store '&lt;x&gt;'"));
+  CHECK_FALSE(contains(page, "<script"));
+  CHECK_FALSE(contains(page, "<b>slow"));
+  CHECK_FALSE(contains(page, "<i>"));
+  CHECK_FALSE(contains(page, "http://"));
+  CHECK_FALSE(contains(page, "https://"));
+}
+
+TEST_CASE("routes: readiness of one login is that one's only", "[keep]") {
+  const Two two;
+  const auto get = [&](std::string_view target) { return answer("GET", target, [&] { return two.view; }); };
+  CHECK(get("/livez").status == 200);
+  CHECK(get("/readyz").status == 200);
+  CHECK(get("/readyz/dev").status == 200);
+  CHECK(get("/readyz/dev?verbose").status == 200);
+  CHECK(get("/readyz/none").status == 404);
+  CHECK(get("/nothing").status == 404);
+  CHECK(get("/").type == "text/html; charset=utf-8");
+  const Answer odd = get("/readyz/a\"b<i>\n");
+  CHECK(odd.status == 503);
+  CHECK(contains(odd.body, "malformed"));
+  CHECK(contains(odd.body, "it is <script>"));
+  CHECK(contains(odd.body, "→ claude-init setup"));
+}
+
+TEST_CASE("routes: only GET and HEAD, and probes do not build the view", "[keep]") {
+  const auto never = []() -> View { throw std::logic_error("not needed"); };
+  CHECK(answer("POST", "/livez", never).status == 405);
+  CHECK(answer("DELETE", "/", never).status == 405);
+  CHECK(answer("HEAD", "/livez", never).status == 200);
+  CHECK(answer("GET", "/readyz", never).status == 200);
+}
