@@ -22,9 +22,11 @@ bool is_settled(const std::optional<renew::Outcome>& outcome) {
 }  // namespace
 
 renew::Renewer::Options renewer_options(const options::Renewal& options, const std::string& store,
-                                        const options::Environment& environment, std::string purpose) {
+                                        const options::Environment& environment, std::string purpose,
+                                        const store::StoreOptions& how) {
   renew::Renewer::Options renewer;
   renewer.store = store;
+  renewer.how = how;
   renewer.renew_before = options.before;
   renewer.command = options.command;
   renewer.environment = environment.variables();

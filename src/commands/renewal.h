@@ -15,7 +15,8 @@ namespace claude_init::commands {
 [[nodiscard]] renew::Renewer::Options renewer_options(const options::Renewal& options,
                                                       const std::string& store,
                                                       const options::Environment& environment,
-                                                      std::string purpose);
+                                                      std::string purpose,
+                                                      const store::StoreOptions& how = {});
 
 /// For a login whose access token has expired, before anything is started with it: runs the loop until it has
 /// been renewed, by `renewer` or by somebody else, or could not be. A stop signal ends the wait, but not a

@@ -51,7 +51,8 @@ int obtain_login(const supervise::Loop& loop, const options::Run& options,
   const auto renew_where_we_may = [&] {
     if (handed_on || options.renewal.never) return;
     if (!renewer && why_not_writable(inspect()).empty()) {
-      renewer.emplace(loop, renewer_options(options.renewal, path, environment, "run"));
+      renewer.emplace(loop,
+                      renewer_options(options.renewal, path, environment, "run", options.storing.options));
     }
     if (renewer) renewer->look();
   };

@@ -40,7 +40,8 @@ KeptSessions::KeptSessions(store::Store place, const options::Run& options)
 
 Result<KeptSessions> KeptSessions::open(const options::Run& options, const std::string& store_path) {
   const bool in_store = options.sessions.empty();
-  auto place = store::Store::open(in_store ? store_path : options.sessions);
+  auto place = in_store ? store::Store::open(store_path, options.storing.options)
+                        : store::Store::open(options.sessions);
   if (!place) return with_other_way(place.error_with("the sessions cannot be kept"), in_store);
   if (const auto prepared = place->prepare(0); !prepared) {
     return with_other_way(prepared.error_with("the sessions cannot be kept"), in_store);

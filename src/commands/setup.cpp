@@ -107,7 +107,8 @@ Result<supervise::Outcome> run_session(const options::Setup& options, const opti
   std::optional<renew::Renewer> renewer;
   supervise::Hooks hooks;
   if (!found.read_only && !options.renewal.never) {
-    renewer.emplace(loop, renewer_options(options.renewal, found.store.path(), environment, "setup"));
+    renewer.emplace(loop, renewer_options(options.renewal, found.store.path(), environment, "setup",
+                                          options.storing.options));
     hooks.ending = [&renewer] { renewer->stop(); };
     renewer->look();
   }

@@ -19,6 +19,7 @@
 #include "fs/tree.h"
 #include "log/log.h"
 #include "store/capture.h"
+#include "store/cli_locks.h"
 #include "store/id.h"
 #include "store/layout.h"
 #include "store/rejection.h"
@@ -123,6 +124,16 @@ int become_renewer(const std::function<int()>& drop, int null, int directory, in
   return ::fcntl(lock, F_SETFD, 0) == 0 ? 0 : errno;
 }
 
+/// Whether no CLI that works in the store itself is at its login. Held for an instant only: while our command
+/// runs others must be able to save into the store, and a lock that we leave when we are killed keeps CLIs
+/// waiting.
+Result<void> check_cli_locks(const store::Store& store, std::string_view purpose) {
+  const auto lock = store::Lock::acquire(store, "store", purpose, Milliseconds(0));
+  if (!lock) return lock.error();
+  const auto locks = store::CliLocks::take(store.tree(), store::CliLocks::What::login, lock->patience_ends());
+  return locks ? Result<void>() : locks.error();
+}
+
 /// Why the command has changed nothing, as far as its end tells.
 Outcome why_nothing(const Ended& ended) {
   using Change = supervise::ChildChange::Kind;
@@ -156,15 +167,15 @@ Outcome why_nothing(const Ended& ended) {
 
 /// 1. The lock: busy means that somebody else renews, and the store will change.
 /// 2. What an earlier renewal that was cut short has left: if it has new tokens, they are published.
-/// 3. The store's login, now that nobody else can renew it: another one than the one that is due needs
-/// nothing.
+/// 3. The store's login, now that nobody else of us can renew it: another one than the one that is due needs
+/// nothing. A CLI that works in the store itself and holds its own locks may be renewing it: busy.
 /// 4. Whether this store is where it was made, and has room for what is to come: afterwards the old token is
 ///    spent.
 /// 5. The directory in which the command will run.
 std::variant<Renewal, Outcome> Renewal::begin(const std::string& path, const Secret& due,
-                                              std::string_view purpose) {
+                                              std::string_view purpose, const store::StoreOptions& how) {
   // 1.
-  auto store = store::Store::open(path);
+  auto store = store::Store::open(path, how);
   if (!store) return failed(store.error());
   auto lock = store::Lock::acquire(*store, "renewal", purpose, Milliseconds(0));
   if (!lock) return failed(lock.error());
@@ -172,6 +183,7 @@ std::variant<Renewal, Outcome> Renewal::begin(const std::string& path, const Sec
   // 2.
   if (auto recovered = renewal.recover()) return *recovered;
   // 3.
+  if (const auto free = check_cli_locks(renewal.store_, purpose); !free) return failed(free.error());
   const store::StateFile login = store::read_state_file(renewal.store_.tree(), store::kCredentials);
   if (login.problem) return failed(*login.problem);
   if (!login.text || !(login::access_token(login.text->reveal()) == due))
@@ -194,7 +206,7 @@ Result<store::Lock> Renewal::take_right(const store::Store& store, std::string_v
                                         Milliseconds wait) {
   auto lock = store::Lock::acquire(store, "renewal", purpose, wait);
   if (!lock) return lock.error();
-  auto same = store::Store::open(store.path());
+  auto same = store::Store::open(store.path(), store.options());
   if (!same) return same.error();
   Renewal renewal(std::move(*same), std::move(*lock));
   const auto recovered = renewal.recover();

@@ -61,7 +61,8 @@ class Renewal {
   /// Up to where the command can be started. `due` is the access token that is to be replaced; `purpose` is
   /// told to others who want the lock. An Outcome: there is nothing to be run (any more).
   [[nodiscard]] static std::variant<Renewal, Outcome> begin(const std::string& store, const Secret& due,
-                                                            std::string_view purpose);
+                                                            std::string_view purpose,
+                                                            const store::StoreOptions& how = {});
 
   /// The lock, for whoever lets somebody renew who is not watched by us (a session that was given the refresh
   /// token), and what a renewal that was cut short has left, published. Waits at most `wait`.

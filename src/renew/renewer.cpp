@@ -97,7 +97,7 @@ void Renewer::on_time() {
 /// 2. The command. Everything else waits for its end.
 void Renewer::renew(std::optional<Turns::Turn> turn) {
   // 1.
-  auto begun = Renewal::begin(options_.store, due_, options_.purpose);
+  auto begun = Renewal::begin(options_.store, due_, options_.purpose, options_.how);
   if (const auto* outcome = std::get_if<Outcome>(&begun)) return tried(*outcome);
   turn_.reset();
   if (turn) turn_.emplace(std::move(*turn));

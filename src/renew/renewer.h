@@ -24,6 +24,7 @@ class Renewer {
  public:
   struct Options {
     std::string store;                     // absolute
+    store::StoreOptions how{};             // it is opened: its locks, who may read it
     Milliseconds renew_before{};           // lead, at most
     std::vector<std::string> command;      // never empty
     std::vector<std::string> environment;  // NAME=VALUE, from which the command gets some

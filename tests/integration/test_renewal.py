@@ -271,12 +271,21 @@ def test_a_store_of_another_user_is_renewed_as_that_user(renewing):
     assert (stat.st_uid, stat.st_gid, stat.st_mode & 0o777) == (1234, 1234, 0o600)
 
 
+@pytest.mark.parametrize("subcommand", ["run", "setup"])
+def test_a_renewal_locks_the_store_as_the_session_was_told(renewing, subcommand):
+    renewing.host.put(login("old", left=-60))
+    status, _, err = renewing.session(subcommand, "true", "--locking=lease")
+    assert status == 0, err
+    assert renewing.host.token() == "old+"
+    assert (renewing.host.store / ".claude-init/locks/method").read_text().strip() == "lease"
+
+
 def test_a_store_of_another_user_is_renewed_while_the_session_of_a_third_runs(renewing):
     """Of root's rights only those to become somebody else are left then."""
     renewing.host.put(login("a", left=3))
     renewing.of_another_user(1234)
     renewing.host.place.chmod(0o777)
-    renewing.mode("renewed", 3)
+    renewing.mode("renewed", 6)
     status, out, err = renewing.session("run", f"while ! {SHOW} | grep -F ++; do sleep 0.05; done", user="4321:4321")
     assert (status, out) == (0, "FAKEa++\n"), err
     assert [call["uid"] for call in renewing.calls()[:2]] == [1234, 1234]

@@ -186,6 +186,20 @@ TEST_CASE_METHOD(RenewalTest, "only one renews at a time") {
   CHECK(std::get<Outcome>(second).kind == Kind::busy);
 }
 
+TEST_CASE_METHOD(RenewalTest, "a CLI that works in the store itself and renews it is waited for") {
+  for (const std::string lock : {"store/.oauth_refresh.lock", "store.lock"}) {
+    dir.dir(lock, 0755);
+    const auto met = begin();
+    REQUIRE(std::holds_alternative<Outcome>(met));
+    CHECK(std::get<Outcome>(met).kind == Kind::busy);
+    CHECK(nothing_left());
+    REQUIRE(::rmdir(dir.path(lock).c_str()) == 0);
+  }
+  const Renewal renewal = begun();
+  CHECK_FALSE(dir.exists("store/.oauth_refresh.lock"));
+  CHECK_FALSE(dir.exists("store.lock"));
+}
+
 TEST_CASE_METHOD(RenewalTest, "what is renewed already, or cannot be, is not due") {
   for (const std::string& text :
        {renewed.text(), std::string(R"({"claudeAiOauth":{"accessToken":"FAKE-access-1","scopes":["a"]}})"),
