@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <limits>
@@ -32,8 +31,9 @@ UniqueFd open_to_empty(int parent, const std::string& name) {
   return UniqueFd(::openat(parent, name.c_str(), kFlags));
 }
 
-/// Calls `act` with each name but "." and ".."; an Error of its ends the reading. From the beginning, whoever read
-/// from the descriptor before. By getdents64(2): opendir(3) would cost four calls more for each directory.
+/// Calls `act` with each name but "." and ".."; an Error of its ends the reading. From the beginning, whoever
+/// read from the descriptor before. By getdents64(2): opendir(3) would cost four calls more for each
+/// directory.
 template <class Act>
 Result<void> each_name(int directory, Act act) {
   alignas(dirent64) std::array<char, 32 << 10> buffer;
@@ -96,7 +96,9 @@ class Remover {
 }  // namespace
 
 Result<std::vector<Entry>> list_directory(int directory, std::size_t limit) {
+  constexpr std::size_t kUsual = 32;  // an entry is large: moving them to a larger place would cost as much
   std::vector<Entry> entries;
+  entries.reserve(kUsual);
   auto read = each_name(directory, [&](const char* name) -> Result<void> {
     if (entries.size() >= limit) return make_error(ErrorKind::limit, "too many files");
     Entry& entry = entries.emplace_back();
@@ -110,7 +112,6 @@ Result<std::vector<Entry>> list_directory(int directory, std::size_t limit) {
     return Done{};
   });
   if (!read) return read.error();
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.name < b.name; });
   return entries;
 }
 
@@ -122,6 +123,16 @@ Result<std::vector<std::string>> list_names(int directory) {
   });
   if (!read) return read.error();
   return names;
+}
+
+Result<std::size_t> count_names(int directory) {
+  std::size_t count = 0;
+  auto read = each_name(directory, [&](const char*) -> Result<void> {
+    ++count;
+    return Done{};
+  });
+  if (!read) return read.error();
+  return count;
 }
 
 Result<void> remove_tree(int parent, const std::string& name) {

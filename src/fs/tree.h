@@ -16,12 +16,15 @@ struct Entry {
   int error = 0;  // errno where it could not be looked at; `st` is then empty
 };
 
-/// The entries of an open directory without "." and "..", sorted by name. What disappears meanwhile is not
-/// among them. Error limit: there are more than `limit`.
+/// The entries of an open directory without "." and "..", in no order. What disappears meanwhile is not among
+/// them. Error limit: there are more than `limit`.
 [[nodiscard]] Result<std::vector<Entry>> list_directory(int directory, std::size_t limit);
 
 /// Their names only, in no order: nothing is looked at.
 [[nodiscard]] Result<std::vector<std::string>> list_names(int directory);
+
+/// How many they are.
+[[nodiscard]] Result<std::size_t> count_names(int directory);
 
 /// Removes `name` (one component) in `parent`, with everything in it if it is a directory. Links are removed,
 /// never followed; a tree that is deeper than we have descriptors for is brought up piece by piece; a

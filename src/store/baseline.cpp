@@ -47,9 +47,7 @@ void Baseline::merge(Baseline&& later) {
 }
 
 Baseline Baseline::empty_copy() const {
-  Baseline copy;
-  copy.seed_ = seed_;
-  return copy;
+  return Baseline(seed_);
 }
 
 bool Baseline::has(std::string_view path) const {

@@ -24,6 +24,9 @@ class Baseline {
   /// One without entries whose entries can be merged into this one.
   [[nodiscard]] Baseline empty_copy() const;
 
+  /// Afterwards, until something is noted, several threads may ask at a time.
+  void sort() const;
+
   /// Whether the path was restored or captured.
   [[nodiscard]] bool has(std::string_view path) const;
   /// Whether `st`, the store's copy now, is still the one that was noted: same inode, size and mtime. A
@@ -36,6 +39,7 @@ class Baseline {
   [[nodiscard]] std::size_t size() const;
 
  private:
+  explicit Baseline(std::uint64_t seed) : seed_(seed) {}
   struct Entry {
     std::uint64_t path = 0;
     std::uint64_t content = 0;
@@ -43,7 +47,6 @@ class Baseline {
   };
   [[nodiscard]] std::uint64_t hash_of(std::string_view path) const;
   [[nodiscard]] const Entry* find(std::string_view path) const;
-  void sort() const;
 
   std::uint64_t seed_;
   // Sorted by path up to `sorted_`; what was noted since is sorted in when somebody asks.

@@ -61,13 +61,16 @@ std::string_view first_component(std::string_view path) {
   return path.substr(0, path.find('/'));
 }
 
+bool component_excluded(std::string_view component, bool top) {
+  return std::any_of(kExclusions.begin(), kExclusions.end(),
+                     [&](const Exclusion& exclusion) { return matches(exclusion, component, top); });
+}
+
 bool excluded_by_table(std::string_view path) {
   bool top = true;
   while (!path.empty()) {
     const std::string_view component = first_component(path);
-    for (const Exclusion& exclusion : kExclusions) {
-      if (matches(exclusion, component, top)) return true;
-    }
+    if (component_excluded(component, top)) return true;
     top = false;
     path.remove_prefix(std::min(component.size() + 1, path.size()));
   }
@@ -123,6 +126,15 @@ bool Filter::enters(std::string_view relative_directory) const {
   return std::any_of(include.begin(), include.end(), [&](const std::string& pattern) {
     return leads_into(pattern, std::string(relative_directory));
   });
+}
+
+DirectoryFilter::DirectoryFilter(const Filter& filter, std::string_view directory)
+    : filter_(filter), directory_(directory), excluded_(excluded_by_table(directory)) {}
+
+bool DirectoryFilter::captures(std::string_view name) const {
+  if (!filter_.include.empty() || !filter_.exclude.empty() || directory_.empty())
+    return filter_.captures(fs::join(directory_, name));
+  return !excluded_ && !component_excluded(name, false);
 }
 
 bool is_settings_file(std::string_view relative_path) {

@@ -45,6 +45,20 @@ struct Filter {
   [[nodiscard]] bool enters(std::string_view relative_directory) const;
 };
 
+/// A filter for the entries of one directory, which it enters: what the directory's own path decides is
+/// decided once. `filter` has to outlive it.
+class DirectoryFilter {
+ public:
+  DirectoryFilter(const Filter& filter, std::string_view directory);
+  /// What filter.captures() says of `directory`/`name`.
+  [[nodiscard]] bool captures(std::string_view name) const;
+
+ private:
+  const Filter& filter_;
+  std::string_view directory_;
+  bool excluded_;  // by the table, all of it
+};
+
 /// Whether a copy of a login gets the refresh token too, and with it the means to renew.
 enum class RefreshToken { withhold, copy };
 

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <iterator>
+#include <set>
 
 #include "base/text.h"
 #include "base/unique_fd.h"
@@ -13,17 +15,22 @@
 
 namespace claude_init::store {
 
-void Missing::compare(int directory, const std::string& path, const std::vector<fs::Entry>& entries) {
+void Missing::compare(int directory, const std::string& path, const std::vector<fs::Entry>& entries,
+                      std::size_t present) {
   const fs::ActAs as(tree_.who);
+  if (const auto count = fs::count_names(directory); count && *count == present) return;
   const auto names = fs::list_names(directory);
   if (!names) return;  // what cannot be seen is not deleted
+  std::set<std::string_view> counterparts;
+  for (const fs::Entry& entry : entries) counterparts.insert(entry.name);
   for (const std::string& name : *names) {
-    const auto found =
-        std::lower_bound(entries.begin(), entries.end(), name,
-                         [](const fs::Entry& entry, const std::string& n) { return entry.name < n; });
-    if (found != entries.end() && found->name == name) continue;
-    static_cast<void>(is_gone(directory, path, name, 0));
+    if (!counterparts.contains(name)) static_cast<void>(is_gone(directory, path, name, 0));
   }
+}
+
+void Missing::merge(Missing&& later) {
+  std::move(later.files_.begin(), later.files_.end(), std::back_inserter(files_));
+  std::move(later.directories_.begin(), later.directories_.end(), std::back_inserter(directories_));
 }
 
 void Missing::add_to(Plan& plan) {

@@ -16,9 +16,13 @@ class Missing {
  public:
   Missing(const Tree& tree, const ScanOptions& options) : tree_(tree), options_(options) {}
 
-  /// Compares one directory of the tree, open, with the entries of its counterpart, sorted by name and before
-  /// anything is filtered out of them.
-  void compare(int directory, const std::string& path, const std::vector<fs::Entry>& entries);
+  /// Compares one directory of the tree, open, with all entries of its counterpart. `present` of them are
+  /// known to be in it: where it has no more than these, nothing is missing.
+  void compare(int directory, const std::string& path, const std::vector<fs::Entry>& entries,
+               std::size_t present);
+
+  /// Takes over what `later` has found, of the same tree.
+  void merge(Missing&& later);
 
   /// What was found, into `plan`.
   void add_to(Plan& plan);

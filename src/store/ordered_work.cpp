@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <system_error>
 #include <utility>
 
@@ -16,6 +17,10 @@ constexpr Milliseconds kWait{50};
 
 }  // namespace
 
+unsigned OrderedWork::usual_threads() {
+  return std::min(kMostThreads, std::max(std::thread::hardware_concurrency(), 1U) - 1);
+}
+
 OrderedWork::OrderedWork(unsigned threads, std::function<void()> while_waiting)
     : while_waiting_(std::move(while_waiting)) {
   // All signals are the caller's.
@@ -24,7 +29,8 @@ OrderedWork::OrderedWork(unsigned threads, std::function<void()> while_waiting)
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &mask);
   try {
-    for (unsigned worker = 1; worker <= threads; ++worker) threads_.emplace_back([this, worker] { run(worker); });
+    for (unsigned worker = 1; worker <= threads; ++worker)
+      threads_.emplace_back([this, worker] { run(worker); });
   } catch (const std::system_error&) {
     // A limit on processes: with fewer, or none.
   }

@@ -20,6 +20,11 @@ class OrderedWork {
  public:
   using Work = std::function<void(unsigned worker)>;  // 0: the caller, who helps
   using Then = std::function<Result<void>()>;
+  static constexpr unsigned kMostThreads =
+      3;  // beside the caller; what waits for a disk gains little from more
+
+  /// As many as there are processors beside the caller's.
+  [[nodiscard]] static unsigned usual_threads();
 
   /// `while_waiting` is called every 50 ms while the caller waits for a thread.
   OrderedWork(unsigned threads, std::function<void()> while_waiting);

@@ -87,10 +87,4 @@ struct Plan {
 /// than allowed.
 [[nodiscard]] Result<Plan> make_plan(const Tree& from, const Tree* to, const ScanOptions& options);
 
-/// A link's target as it can be kept in another place: relative, going up to the root of the tree at most,
-/// and going up only at its beginning, so that no link on its way can lead it out; "" where it cannot.
-/// `depth` is the number of components of the link's directory, `root` the tree's path, for targets that are
-/// absolute.
-[[nodiscard]] std::string kept_target(std::string_view target, std::size_t depth, std::string_view root);
-
 }  // namespace claude_init::store

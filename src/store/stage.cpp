@@ -24,11 +24,9 @@ namespace {
 
 // From here on threads pay: each costs a fraction of a millisecond.
 constexpr std::uint64_t kSeveralFrom = 256;  // files
-constexpr unsigned kMostThreads = 3;         // beside ours; what waits for a disk gains little from more
 
 unsigned threads_for(const Plan& plan) {
-  if (plan.files < kSeveralFrom) return 0;
-  return std::min(kMostThreads, std::max(std::thread::hardware_concurrency(), 1U) - 1);
+  return plan.files < kSeveralFrom ? 0 : OrderedWork::usual_threads();
 }
 
 bool lies_beneath(const std::string& path, const std::string& directory) {
@@ -41,7 +39,7 @@ class Stager {
       : from_(from),
         into_(into),
         options_(options),
-        copiers_(kMostThreads + 1),
+        copiers_(OrderedWork::kMostThreads + 1),
         work_(threads_for(plan), [this] { late_ = out_of_time(); }) {
     progress_.files_planned = plan.files;
     progress_.bytes_planned = plan.bytes;
@@ -180,8 +178,8 @@ class Stager {
       leave_out(planned, entry);
       return Done{};
     }
-    const auto file = std::make_shared<FileCopy>(FileCopy{
-        folder, entry, fs::join(planned.path, entry.name), planned.is_new ? entry.name : into_.new_name()});
+    const auto file = std::make_shared<FileCopy>(FileCopy{folder, entry, fs::join(planned.path, entry.name),
+                                                          planned.is_new ? entry.name : into_.new_name()});
     if (!entry.link_target.empty()) {
       file->end = link(*file);
       return settle(*file);

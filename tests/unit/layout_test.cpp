@@ -58,3 +58,23 @@ TEST_CASE("a directory that is not captured is entered where an include leads in
   CHECK_FALSE(filter.enters("sessions"));
   CHECK_FALSE(Filter{{".claude-init/x"}, {}}.enters(".claude-init"));
 }
+
+TEST_CASE("a directory's filter says what the whole filter says of each entry") {
+  const std::vector<Filter> filters{
+      {}, {{"cache/keep", "projects/*.lock"}, {}}, {{}, {"projects/secret", "*.md"}}};
+  const std::vector<std::string> directories{"",           "projects",     "projects/a", "cache",
+                                             "cache/keep", ".claude-init", "a.tmp.b"};
+  const std::vector<std::string> names{"a",       "cache",       ".claude-init", "x.lock",
+                                       ".x.lock", "x.json.lock", "secret",       "x.md",
+                                       "keep",    "x.tmp.",      "sessions",     ".lock.owner"};
+  for (const Filter& filter : filters) {
+    for (const std::string& directory : directories) {
+      if (!directory.empty() && !filter.enters(directory)) continue;
+      const DirectoryFilter entries(filter, directory);
+      for (const std::string& name : names) {
+        INFO(directory << " " << name);
+        CHECK(entries.captures(name) == filter.captures(directory.empty() ? name : directory + "/" + name));
+      }
+    }
+  }
+}

@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <limits>
 
@@ -11,19 +12,22 @@
 using namespace claude_init;
 using test::TempDir;
 
-TEST_CASE("a directory is listed sorted, with names of any bytes, up to a limit") {
+TEST_CASE("a directory is listed with names of any bytes, up to a limit, and counted") {
   const TempDir dir;
   dir.file("b", "12");
   dir.file("a\n\xff", "1");
   dir.link("c", "nowhere");
-  const auto entries = fs::list_directory(dir.fd(), 3);
+  auto entries = fs::list_directory(dir.fd(), 3);
   REQUIRE(entries.ok());
   REQUIRE(entries->size() == 3);
+  std::sort(entries->begin(), entries->end(),
+            [](const fs::Entry& a, const fs::Entry& b) { return a.name < b.name; });
   CHECK((*entries)[0].name == "a\n\xff");
   CHECK((*entries)[1].st.st_size == 2);
   CHECK(S_ISLNK((*entries)[2].st.st_mode));
   const auto again = fs::list_directory(dir.fd(), 100);
   CHECK(again->size() == 3);  // the position is nobody's
+  CHECK(*fs::count_names(dir.fd()) == 3);
   const auto many = fs::list_directory(dir.fd(), 2);
   REQUIRE_FALSE(many.ok());
   CHECK(many.error().kind == ErrorKind::limit);

@@ -1,0 +1,185 @@
+#include "store/source.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/text.h"
+#include "fs/open.h"
+#include "store/links.h"
+
+namespace claude_init::store {
+namespace {
+
+constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+std::uint64_t data_bytes(const struct stat& st) {
+  return static_cast<std::uint64_t>(
+      std::max<std::int64_t>(0, std::min<std::int64_t>(st.st_size, st.st_blocks * 512)));
+}
+
+}  // namespace
+
+struct Source::Judging {
+  const Place& here;
+  const Pending::Moves& staged;
+  std::vector<Skipped>& skipped;
+
+  void skip(const std::string& path, std::string reason) { skipped.push_back({path, std::move(reason)}); }
+};
+
+Source::Source(const Tree& from, const ScanOptions& options, const struct stat* not_entered)
+    : from_(from), options_(options), not_entered_(not_entered) {
+  if (from_.pending == nullptr) return;
+  const fs::ActAs as(from_.who);
+  auto stage = fs::open_beneath(from_.root, fs::join(kPrivateDir, kStage), kDirectory, fs::Links::refuse);
+  if (stage) stage_ = std::move(*stage);  // else everything has been moved
+}
+
+Result<std::vector<fs::Entry>> Source::list(const Place& here, Pending::Moves& staged) {
+  const std::uint64_t limit = options_.limits.max_files;
+  const fs::ActAs as(from_.who);
+  auto entries = fs::list_directory(here.fd, limit - std::min(limit, seen_.load()));
+  if (!entries) {
+    if (entries.error().number != 0) return entries.error_with(printable(fs::join(from_.path, here.path)));
+    return too_much(from_, "more than", limit, "files");
+  }
+  if (from_.pending != nullptr && here.staged.empty()) staged = look_through(here, *entries);
+  if ((seen_ += entries->size()) > limit) return too_much(from_, "more than", limit, "files");
+  return entries;
+}
+
+/// What the journal has not put into place yet is seen, and what it has not deleted yet is not. Returns
+/// what is still in the stage.
+Pending::Moves Source::look_through(const Place& here, std::vector<fs::Entry>& entries) const {
+  std::erase_if(entries, [&](const fs::Entry& entry) {
+    return from_.pending->deletes(fs::join(here.path, entry.name), entry.st);
+  });
+  Pending::Moves staged;
+  const Pending::Moves* moves = from_.pending->moves_into(here.path);
+  if (moves == nullptr) return staged;
+  std::erase_if(entries, [&](const fs::Entry& entry) { return moves->contains(entry.name); });
+  for (const auto& [name, source] : *moves) {
+    fs::Entry entry;
+    entry.name = name;
+    if (::fstatat(stage_.get(), source.c_str(), &entry.st, AT_SYMLINK_NOFOLLOW) == 0) {
+      staged.emplace(name, source);
+    } else if (::fstatat(here.fd, name.c_str(), &entry.st, AT_SYMLINK_NOFOLLOW) != 0) {
+      continue;
+    }
+    entries.push_back(std::move(entry));
+  }
+  return staged;
+}
+
+bool Source::is_plain_file(const Place& here, const DirectoryFilter& filter, const fs::Entry& entry) const {
+  return entry.error == 0 && S_ISREG(entry.st.st_mode) && !is_foreign_hard_link(entry.st) &&
+         filter.captures(entry.name) && (!here.path.empty() || is_wanted_at_top(entry.name));
+}
+
+std::vector<Candidate> Source::judge(const Place& here, const Pending::Moves& staged,
+                                     std::vector<fs::Entry>& entries, std::vector<Skipped>& skipped) const {
+  std::sort(entries.begin(), entries.end(),
+            [](const fs::Entry& a, const fs::Entry& b) { return a.name < b.name; });
+  const fs::ActAs as(from_.who);
+  Judging judging{here, staged, skipped};
+  std::vector<Candidate> candidates;
+  candidates.reserve(entries.size());
+  for (fs::Entry& entry : entries) {
+    if (auto candidate = judge_entry(judging, entry)) candidates.push_back(std::move(*candidate));
+  }
+  return candidates;
+}
+
+/// What an entry of the source is to us; nothing if it is not copied.
+std::optional<Candidate> Source::judge_entry(Judging& judging, fs::Entry& entry) const {
+  const std::string full = fs::join(judging.here.path, entry.name);
+  if (judging.here.path.empty() && !is_wanted_at_top(full)) return std::nullopt;
+  const Filter& filter = options_.filter;
+  if (S_ISDIR(entry.st.st_mode) ? !filter.enters(full) : !filter.captures(full)) return std::nullopt;
+  Candidate candidate;
+  candidate.st = entry.st;
+  candidate.entry.name = std::move(entry.name);
+  if (const auto found = judging.staged.find(candidate.entry.name); found != judging.staged.end())
+    candidate.entry.staged = found->second;
+  if (entry.error != 0) {
+    judging.skipped.push_back(unreadable(full, entry.error));
+    return std::nullopt;
+  }
+  if (S_ISLNK(entry.st.st_mode) && !judge_link(judging, full, candidate)) return std::nullopt;
+  const struct stat& st = candidate.st;
+  candidate.directory = S_ISDIR(st.st_mode);
+  if (is_foreign_hard_link(st)) {
+    judging.skip(full, "is a hard link to a file of another user");
+    return std::nullopt;
+  }
+  if (!candidate.directory && !S_ISREG(st.st_mode) && candidate.entry.link_target.empty()) {
+    judging.skip(full, fs::describe_type(st.st_mode));
+    return std::nullopt;
+  }
+  // A store beneath what it captures would swallow itself, each time deeper.
+  if (candidate.directory && not_entered_ != nullptr && is_same_file(st, *not_entered_)) return std::nullopt;
+  candidate.entry.bytes = S_ISREG(st.st_mode) ? data_bytes(st) : 0;
+  return candidate;
+}
+
+/// Decides whether a link is kept, followed (then `candidate` becomes what it points to) or skipped.
+bool Source::judge_link(Judging& judging, const std::string& full, Candidate& candidate) const {
+  std::string target;
+  if (!candidate.entry.staged.empty()) target = read_link(stage_.get(), candidate.entry.staged);
+  if (target.empty()) target = read_link(judging.here.fd, candidate.entry.name);
+  std::string kept = kept_target(target, judging.here.depth, from_.path);
+  if (kept.empty()) {
+    judging.skip(full, "points outside");
+    return false;
+  }
+  if (!leads_through_atomic_writer(kept)) {
+    candidate.entry.link_target = std::move(kept);
+    return true;
+  }
+  const auto opened = fs::open_beneath(from_.root, full, O_PATH, fs::Links::beneath);
+  if (!opened || ::fstat(opened->get(), &candidate.st) != 0) {
+    judging.skipped.push_back(unreadable(full, opened ? errno : opened.error().number));
+    return false;
+  }
+  candidate.entry.through_link = true;
+  return true;
+}
+
+Result<UniqueFd> Source::open(const Place& above, const std::string& path, const PlannedEntry& entry) const {
+  const fs::ActAs as(from_.who);
+  if (entry.through_link)
+    return fs::open_beneath(from_.root, path, kDirectory & ~O_NOFOLLOW, fs::Links::beneath);
+  UniqueFd fd;
+  if (!entry.staged.empty()) fd.reset(::openat(stage_.get(), entry.staged.c_str(), kDirectory));
+  if (!fd.valid()) fd.reset(::openat(above.fd, entry.name.c_str(), kDirectory));
+  if (!fd.valid()) return system_error(errno, "open");
+  return fd;
+}
+
+bool Source::is_foreign_hard_link(const struct stat& st) const {
+  return S_ISREG(st.st_mode) && st.st_nlink > 1 && st.st_uid != from_.who.uid;
+}
+
+bool Source::is_wanted_at_top(const std::string& name) const {
+  if (name == kCredentials || name == kClaudeJson || is_atomic_writer_entry(name)) return false;
+  if (options_.extent == Extent::login) return is_settings_file(name);
+  return options_.extent == Extent::all || is_sessions_directory(name);
+}
+
+bool is_same_file(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+Skipped unreadable(std::string path, int error) {
+  return {std::move(path), system_error(error, "cannot be read").message()};
+}
+
+Error too_much(const Tree& tree, const char* how, std::uint64_t limit, const char* what) {
+  return make_error(ErrorKind::limit,
+                    printable(tree.path) + " has " + how + " " + std::to_string(limit) + " " + what);
+}
+
+}  // namespace claude_init::store
