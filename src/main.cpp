@@ -40,7 +40,7 @@ int dispatch(const options::Subcommand& subcommand, const options::Environment& 
   if (const auto* history = std::get_if<options::History>(&subcommand)) {
     return commands::history_command(*history, environment);
   }
-  return commands::health_command(std::get<options::Health>(subcommand), environment);
+  return commands::health_command(std::get<options::Health>(subcommand), environment, inherited);
 }
 
 int main_status(int argc, char** argv, char** envp) {

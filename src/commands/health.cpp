@@ -1,20 +1,23 @@
 #include "health/health.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
+#include <variant>
 
 #include "base/output.h"
 #include "commands/commands.h"
 #include "commands/health_context.h"
+#include "commands/live.h"
+#include "commands/refusal.h"
 #include "commands/store_path.h"
 #include "fs/identity.h"
-#include "fs/mounts.h"
 #include "fs/open.h"
 #include "health/prometheus.h"
-#include "log/log.h"
 #include "options/exit_status.h"
 #include "store/layout.h"
 #include "store/store.h"
@@ -43,23 +46,46 @@ std::string report(options::Health::Format format, const store::Inspection& insp
   if (format == Format::text) return health::as_text(inspection, context);
   health::Metrics metrics(health::Exposition::text);
   health::add_logins(metrics, {{inspection.path, &inspection}}, context.now);
+  if (const auto& live = context.live) {
+    const std::string store = fmt::format("store=\"{}\"", health::metric_label(inspection.path));
+    metrics.family("claude_init_login_answered", "gauge", "1 if the server answered the CLI.");
+    metrics.sample("claude_init_login_answered", store, live->works ? 1 : 0);
+    metrics.family("claude_init_login_tried_timestamp_seconds", "gauge", "When that was tried.");
+    metrics.sample("claude_init_login_tried_timestamp_seconds", store, static_cast<double>(live->at) / 1000);
+  }
   return std::move(metrics).finish();
 }
 
 }  // namespace
 
-int health_command(const options::Health& options, const options::Environment& environment) {
+/// 1. What the store has.
+/// 2. What the server says to it, if that is asked for and can be: a login that it does not accept is dead,
+/// whatever its deadlines are.
+/// 3. The words and the status.
+int health_command(const options::Health& options, const options::Environment& environment,
+                   const supervise::Inherited& inherited) {
   const auto account = workcopy::choose_account(options.user, environment.get("HOME"));
-  if (!account) {
-    log::failure(log::Level::error, account.error());
-    return kExitUnhealthy;
-  }
+  if (!account) return refuse(account.error(), kExitUnhealthy);
+  // 1.
   const std::string path = choose_store(options.store, account->home, environment);
-  const store::Inspection inspection = store::inspect(path, unix_now());
+  store::Inspection inspection = store::inspect(path, unix_now());
+  // 2.
+  std::optional<health::Live> live;
+  if (options.live && inspection.state == login::State::usable) {
+    auto tried = try_login(options, environment, *account, inspection, inherited);
+    if (const int* stopped = std::get_if<int>(&tried)) return 128 + *stopped;
+    live = std::get<health::Live>(std::move(tried));
+    if (live->rejected) inspection.state = login::State::dead;
+  }
+  // 3.
   health::Context context = health_context(inspection, environment);
+  context.live = std::move(live);
   if (can_read_refresh_token(*account, inspection)) context.exposed_to = account->name;
   write_all(STDOUT_FILENO, report(options.output(), inspection, context));
-  return health::is_healthy(inspection.state) ? kExitOk : kExitUnhealthy;
+  const bool healthy = health::is_healthy(inspection, context);
+  if (options.exit_code == options::Health::ExitCode::probe) return healthy ? kExitOk : kExitUnhealthy;
+  const int code = exit_code_of(inspection.state);
+  return code == kExitOk && !healthy ? kExitNoAnswer : code;
 }
 
 }  // namespace claude_init::commands

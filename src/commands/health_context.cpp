@@ -1,5 +1,6 @@
 #include "commands/health_context.h"
 
+#include <boost/filesystem/operations.hpp>
 #include <string>
 
 #include "commands/console.h"
@@ -7,7 +8,9 @@
 #include "commands/store_path.h"
 #include "fs/identity.h"
 #include "fs/mounts.h"
+#include "fs/open.h"
 #include "login/login.h"
+#include "store/layout.h"
 
 namespace claude_init::commands {
 
@@ -21,6 +24,15 @@ health::Context health_context(const store::Inspection& inspection, const option
   context.reader = exists && as.effective() ? inspection.owner : fs::current_identity();
   context.shadowing =
       login::shadowing_variables([&](std::string_view name) { return environment.get(name); });
+  context.base_url = environment.get("ANTHROPIC_BASE_URL");
+  if (const auto mounts = fs::read_mounts(); mounts && exists) {
+    boost::system::error_code ec;
+    const std::string resolved = boost::filesystem::weakly_canonical(inspection.path, ec).string();
+    const std::string real = ec ? inspection.path : resolved;  // mountinfo knows resolved names only
+    context.in_image =
+        context.in_container && fs::persistence_of(*mounts, real) == fs::Persistence::container_layer;
+    context.file_mounted = fs::is_mount_point(*mounts, fs::join(real, store::kCredentials));
+  }
   context.setup_command = setup_command_line(inspection.path, context.in_container, environment);
   return context;
 }

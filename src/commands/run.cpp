@@ -11,6 +11,7 @@
 
 #include "commands/coherence.h"
 #include "commands/commands.h"
+#include "commands/copy_command.h"
 #include "commands/progress_line.h"
 #include "commands/refusal.h"
 #include "commands/renewal.h"
@@ -19,6 +20,7 @@
 #include "commands/store_access.h"
 #include "commands/store_lock.h"
 #include "commands/store_path.h"
+#include "fs/advice.h"
 #include "fs/identity.h"
 #include "fs/mounts.h"
 #include "health/health.h"
@@ -43,9 +45,9 @@ constexpr std::uint64_t kBlock = 4096;
 /// Root that may not change its user stays root, and the CLI does not let root skip permission prompts.
 void warn_if_stuck_as_root(const workcopy::Account& account) {
   if (account.uid != 0 || workcopy::can_change_user()) return;
-  log::warn(
-      "the command runs as root, since root may not change its user here; allow it with --cap-add SETUID "
-      "--cap-add SETGID --cap-add KILL, or start us as the user: docker run --user 1000:1000");
+  constexpr uid_t kUsual = 1000;
+  log::warn("the command runs as root, since root may not change its user here",
+            {{"remedy", fs::how_to_become({kUsual, kUsual})}});
 }
 
 /// Where there is a store that can be read: also without a login in it, for the settings.
@@ -219,17 +221,6 @@ supervise::Options supervision_of(const options::Run& options) {
   return supervision;
 }
 
-/// The account's home directory; the working copy where it has none that it can enter. "/" is what an account
-/// without passwd entry gets: no home.
-std::string home_for(const workcopy::Account& account, const workcopy::WorkingCopy& copy) {
-  const fs::ActAs as_target({account.uid, account.gid});
-  const std::string inside = account.home + "/.";
-  if (account.home != "/" && ::faccessat(AT_FDCWD, inside.c_str(), X_OK, AT_EACCESS) == 0)
-    return account.home;
-  log::info("no home directory: HOME is the working copy", {{"home", account.home}, {"path", copy.root()}});
-  return copy.root();
-}
-
 /// By a keeper, if there is one.
 UniqueFd be_counted(const std::string& path) {
   const auto store = store::Store::open(path);
@@ -239,20 +230,6 @@ UniqueFd be_counted(const std::string& path) {
 
 workcopy::NewPrivileges new_privileges_of(const options::Run& options) {
   return options.new_privileges ? workcopy::NewPrivileges::allow : workcopy::NewPrivileges::forbid;
-}
-
-supervise::Command command_for(const options::Run& options, options::Environment environment,
-                               const workcopy::Account& account, const workcopy::WorkingCopy& copy) {
-  environment.set("CLAUDE_CONFIG_DIR", copy.state().config_dir);
-  environment.set("HOME", home_for(account, copy));
-  environment.set("USER", account.name);
-  environment.set("LOGNAME", account.name);
-  if (account.uid != ::geteuid()) environment.unset("XDG_RUNTIME_DIR");  // is ours, and closed to others
-  supervise::Command command;
-  command.argv = options.command;
-  command.env = environment.variables();
-  command.before_exec = workcopy::drop_to(account, new_privileges_of(options));
-  return command;
 }
 
 }  // namespace
@@ -310,7 +287,8 @@ int run_command(const options::Run& options, const options::Environment& environ
   // 4.
   const UniqueFd present = be_counted(path);
   workcopy::give_standard_streams(*account);
-  supervise::Command command = command_for(options, environment, *account, copy);
+  supervise::Command command =
+      command_in(copy, *account, environment, options.command, new_privileges_of(options));
   if (right_to_renew) keep_lock_over_exec(command, right_to_renew->fd());
   if (options.exec) {
     copy.keep_lock_over_exec();

@@ -14,6 +14,7 @@
 #include "commands/setup_report.h"
 #include "commands/setup_session.h"
 #include "commands/setup_store.h"
+#include "commands/setup_wait.h"
 #include "commands/store_access.h"
 #include "commands/store_lock.h"
 #include "log/log.h"
@@ -53,21 +54,35 @@ supervise::Command session_command(const options::Setup& options, const options:
   child.set("SHELL", account.shell);
   if (session.copy) child.set("CLAUDE_CONFIG_DIR", session.state.config_dir);
   supervise::Command command;
-  command.argv = options.command.empty() ? std::vector<std::string>{account.shell} : options.command;
+  // Where nobody has a terminal there is nothing to start: --wait-login waits for a login from elsewhere.
+  command.argv = options.command;
+  if (command.argv.empty() && has_terminal()) command.argv = {account.shell};
   command.env = child.variables();
   // In an interactive container a person may want sudo.
   command.before_exec = workcopy::drop_to(account, workcopy::NewPrivileges::allow);
   return command;
 }
 
+/// What to do now, to the person in front of the shell, or to whoever is to log in from elsewhere.
+void greet_session(const options::Setup& options, const options::Environment& environment,
+                   const SetupStore& found, const workcopy::Account& account,
+                   const store::Inspection& before) {
+  if (!options.command.empty()) return;
+  const Console console(is_plain(environment));
+  const bool shell = has_terminal();
+  if (shell) greet(console, found, before);
+  if (options.wait_login) greet_waiting(console, found, account, environment, *options.wait_login, shell);
+}
+
 Coherence::Session coherent_session(const options::Setup& options, const SetupStore& found,
                                     const workcopy::Account& account, Session& session,
-                                    std::optional<renew::Renewer>& renewer) {
+                                    std::optional<renew::Renewer>& renewer, std::optional<SetupWait>& wait) {
   Coherence::Session coherent;
-  if (renewer) {
-    coherent.renewed = Coherence::Session::Renewed::here;
-    coherent.on_store_change = [&renewer] { renewer->look(); };
-  }
+  if (renewer) coherent.renewed = Coherence::Session::Renewed::here;
+  coherent.on_store_change = [&renewer, &wait] {
+    if (renewer) renewer->look();
+    if (wait) wait->look();
+  };
   coherent.store = found.store.path();
   coherent.state = session.state;
   coherent.who = {account.uid, account.gid};
@@ -91,13 +106,19 @@ Coherence::Session coherent_session(const options::Setup& options, const SetupSt
   return coherent;
 }
 
+/// How a session ended, and what was reported of what it has saved.
+struct Ended {
+  supervise::Outcome outcome;
+  int reported = kExitOk;
+};
+
 /// 1. Both sides are kept the same from here on, and the store's login is renewed when it is due.
-/// 2. One that has expired is renewed before anybody works with it.
+/// 2. One that has expired is renewed before anybody works with it; who waits for a login may have one.
 /// 3. The shell or CLI, supervised. `end` is called when everything has ended.
-Result<supervise::Outcome> run_session(const options::Setup& options, const options::Environment& environment,
-                                       const SetupStore& found, const workcopy::Account& account,
-                                       Session& session, const supervise::Inherited& inherited,
-                                       const std::function<void(const Deadline&)>& end) {
+Result<Ended> run_session(const options::Setup& options, const options::Environment& environment,
+                          const SetupStore& found, const workcopy::Account& account, Session& session,
+                          const supervise::Inherited& inherited,
+                          const std::function<int(const Deadline&)>& end) {
   // 1.
   boost::asio::io_context io(1);
   supervise::Reaper reaper;
@@ -112,7 +133,9 @@ Result<supervise::Outcome> run_session(const options::Setup& options, const opti
     hooks.ending = [&renewer] { renewer->stop(); };
     renewer->look();
   }
-  Coherence coherence(io, coherent_session(options, found, account, session, renewer));
+  std::optional<SetupWait> wait;
+  if (options.wait_login) wait.emplace(io, found.store.path(), *options.wait_login);
+  Coherence coherence(io, coherent_session(options, found, account, session, renewer, wait));
   if (!options.publish.empty()) {
     auto published = open_published(options.publish, found.store.path());
     if (!published) return published.error();
@@ -121,27 +144,37 @@ Result<supervise::Outcome> run_session(const options::Setup& options, const opti
   if (const auto started = coherence.start(); !started) return started.error();
   // 2.
   const auto state = [&] { return store::inspect(found.store.path(), unix_now()); };
+  Ended ended;
   if (renewer && state().state == login::State::renewable) {
-    if (const int stopped = await_renewal(loop, supervision.stop_signals, found.store.path(), *renewer);
-        stopped != 0) {
-      supervise::Outcome outcome;
-      outcome.exit_status = 128 + stopped;
-      outcome.stop_signal = stopped;
-      end({});
-      return outcome;
+    const int stopped = await_renewal(loop, supervision.stop_signals, found.store.path(), *renewer);
+    if (stopped != 0) {
+      ended.outcome.exit_status = 128 + stopped;
+      ended.outcome.stop_signal = stopped;
+      ended.reported = end({});
+      return ended;
     }
     coherence.look();
   }
-  greet(Console(is_plain(environment)), found, state(), options.command.empty());
+  if (wait && wait->has_login()) {
+    ended.reported = wait->exit_status(end({}));
+    return ended;
+  }
+  greet_session(options, environment, found, account, state());
   // 3.
   hooks.save_now = [&] { coherence.save_now(); };
   hooks.collect = [&](const Deadline& deadline) {
     session.login_saved = coherence.login_saved();
     session.given_access_token = Secret(std::string(coherence.given_access_token().reveal()));
-    end(deadline);
+    ended.reported = end(deadline);
   };
-  return supervise::supervise(loop, supervision, session_command(options, environment, account, session),
-                              hooks);
+  const supervise::Command command = session_command(options, environment, account, session);
+  const auto outcome = supervise::supervise(loop, supervision, command, hooks);
+  if (!outcome) return outcome.error();
+  // The signal that --wait-login ends it with is nobody's status.
+  if (wait && wait->is_over()) return Ended{{}, wait->exit_status(ended.reported)};
+  ended.outcome = *outcome;
+  if (command.argv.empty()) ended.outcome.exit_status = 128 + outcome->stop_signal;
+  return ended;
 }
 
 /// Captures, clears the session's copy away if nothing in it is needed any more, and tells. Returns the
@@ -208,9 +241,11 @@ int setup_command(const options::Setup& options, const options::Environment& env
   const bool default_shell = options.command.empty();
   const auto account = workcopy::choose_account(options.user, environment.get("HOME"));
   if (!account) return refuse(console, account.error());
-  if (default_shell && !has_terminal()) {
-    return refuse(console, make_error(ErrorKind::usage, "setup needs a terminal to log in on",
-                                      "add -it: docker run -it …, or give a command behind '--'"));
+  if (default_shell && !has_terminal() && !options.wait_login) {
+    return refuse(console,
+                  make_error(ErrorKind::usage, "setup needs a terminal to log in on",
+                             "add -it: docker run -it …, or give a command behind '--', or wait for "
+                             "a login from elsewhere: --wait-login 10m (CLAUDE_INIT_WAIT_LOGIN=10m)"));
   }
   // 1.
   const auto found = open_setup_store(options, environment, *account, console);
@@ -224,20 +259,21 @@ int setup_command(const options::Setup& options, const options::Environment& env
   }
   // 3.
   workcopy::give_standard_streams(*account);
-  int status = kExitOk;
   const auto end = [&](const Deadline& deadline) {  // 4.
-    status = end_session(options, *found, *account, *session, deadline, console, plain);
+    const int status = end_session(options, *found, *account, *session, deadline, console, plain);
     if (!options.publish.empty()) publish_at_end(options, *found, deadline);
+    return status;
   };
-  const auto outcome = run_session(options, environment, *found, *account, *session, inherited, end);
+  const auto ended = run_session(options, environment, *found, *account, *session, inherited, end);
   // 5.
-  if (!outcome) {
-    log::failure(log::Level::error, outcome.error());
+  if (!ended) {
+    log::failure(log::Level::error, ended.error());
     end({});
     return kExitSystem;
   }
-  const bool own_end = default_shell && outcome->stop_signal == 0 && outcome->exited;
-  return outcome->exit_status != 0 && !own_end ? outcome->exit_status : status;
+  const auto& [outcome, reported] = *ended;
+  const bool own_end = default_shell && outcome.stop_signal == 0 && outcome.exited;
+  return outcome.exit_status != 0 && !own_end ? outcome.exit_status : reported;
 }
 
 }  // namespace claude_init::commands

@@ -109,9 +109,7 @@ int tell_kept(const Console& console, const SetupStore& store, const login::Verd
 
 }  // namespace
 
-void greet(const Console& console, const SetupStore& store, const store::Inspection& before,
-           bool greet_shell) {
-  if (!greet_shell) return;
+void greet(const Console& console, const SetupStore& store, const store::Inspection& before) {
   console.title("claude-init setup");
   console.detail("store", store.read_only ? store.store.path() + " (read-only: nothing will be captured)"
                                           : store.store.path());

@@ -9,10 +9,8 @@
 /// What a setup session says to the person in front of it, and the exit status that says the same.
 namespace claude_init::commands {
 
-/// Before the command starts: which store, what it holds, what to do now. `greet`: an interactive shell
-/// follows, so say how to log in and how to end.
-void greet(const Console& console, const SetupStore& store, const store::Inspection& before,
-           bool greet_shell);
+/// Before an interactive shell: which store, what it holds, how to log in and how to end.
+void greet(const Console& console, const SetupStore& store, const store::Inspection& before);
 
 /// After the capture. `login_is_new`: the session's login was saved, now or by a checkpoint. Returns 0, or
 /// the status of ours that says why no login was kept.

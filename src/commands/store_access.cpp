@@ -11,6 +11,7 @@
 #include <cerrno>
 
 #include "base/text.h"
+#include "fs/advice.h"
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
@@ -81,10 +82,8 @@ std::string how_to_allow(const std::string& path) {
   struct stat st {};
   // Who is its owner already is kept out by something else: a mode, SELinux.
   if (::stat(path.c_str(), &st) != 0 || st.st_uid == ::geteuid()) return {};
-  const std::string as_owner = fmt::format("run as its owner: docker run --user {}:{}", st.st_uid, st.st_gid);
-  if (::geteuid() != 0) return as_owner;
-  return "root without capabilities has no more rights than others: --cap-add SETUID --cap-add SETGID; or " +
-         as_owner;
+  const fs::Identity owner{st.st_uid, st.st_gid};
+  return ::geteuid() == 0 ? fs::how_to_become(owner) : fs::how_to_run_as(owner);
 }
 
 bool is_within(const bfs::path& inner, const bfs::path& outer) {

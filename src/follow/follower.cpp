@@ -99,9 +99,10 @@ Result<Move> Follower::compare_and_give() {
   if (move == Move::give) {
     if (auto given = give((*stores)->reveal(), copy); !given) return given.error();
   }
+  const bool looked = std::exchange(looked_, true);
   if (!changed) return move;
   store_login_ = hash;
-  if (!first && options_.on_store_change) options_.on_store_change();
+  if (looked && options_.on_store_change) options_.on_store_change();
   return move;
 }
 

@@ -61,6 +61,7 @@ class Follower {
   std::optional<std::size_t> store_login_;  // as it was seen last: its hash, for it holds what is withheld
   Secret given_access_token_;
   UnixMs expires_at_ = 0;  // of what was given; 0: unknown
+  bool looked_ = false;
   bool noticed_ = false;
   bool failed_ = false;
 };

@@ -1,20 +1,24 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "fs/advice.h"
 #include "health/health.h"
+#include "health/notes.h"
 
 namespace claude_init::health {
 namespace {
 
 using login::State;
 
-constexpr std::int64_t kDay = 86'400'000;
-constexpr std::int64_t kEndsSoon = 3 * kDay;
-
 /// "2026-11-24 05:12 UTC (in 7 h 59 min)", "2026-11-23 20:00 UTC (1 h 12 min ago)".
 std::string when(UnixMs time, UnixMs now) {
   return time > now ? fmt::format("{} (in {})", format_utc(time), format_duration(time - now))
                     : fmt::format("{} ({} ago)", format_utc(time), format_duration(now - time));
+}
+
+/// "just now", "3 min ago".
+std::string ago(UnixMs time, UnixMs now) {
+  return now - time < 5000 ? "just now" : format_duration(now - time) + " ago";
 }
 
 std::string credentials_of(const store::Inspection& inspection) {
@@ -55,6 +59,17 @@ Explanation usable(const store::Inspection& inspection, const Context& context) 
                   login.has_refresh_token ? " and can be renewed without a new login."
                                           : "; it is renewed where the refresh token is kept, not here.",
                   login_deadline(login, context.now));
+  if (!context.live) return out;
+  const std::string tried = ago(context.live->at, context.now);
+  if (context.live->works) {
+    out.meaning += fmt::format(" The server answered the CLI {}.", tried);
+    return out;
+  }
+  out.headline += "; but the CLI got no answer";
+  out.meaning += fmt::format(" The CLI was run with it {}: {}", tried, printable(context.live->said));
+  out.remedies = {
+      "see for yourself: claude-init run --store " + shell_quote(inspection.path) + " -- claude --print hi",
+      "look at the network and the proxy (HTTPS_PROXY, NODE_EXTRA_CA_CERTS)"};
   return out;
 }
 
@@ -97,6 +112,13 @@ Explanation expired(const store::Inspection& inspection, const Context& context)
 Explanation dead(const store::Inspection&, const Context& context) {
   Explanation out;
   out.headline = "dead: the server no longer accepts this login";
+  if (context.live && context.live->rejected) {
+    out.meaning =
+        fmt::format("Its access token should still be valid, and the CLI was refused with it {}: {}",
+                    ago(context.live->at, context.now), printable(context.live->said));
+    out.remedies = {log_in_again(context)};
+    return out;
+  }
   out.meaning =
       "The server rejected its refresh token: the login was ended elsewhere (a logout, a changed password), "
       "or "
@@ -181,12 +203,15 @@ Explanation unreadable(const store::Inspection& inspection, const Context& conte
         where + "each directory above it needs mode x for that user"};
     return out;
   }
-  if (reader.uid == 0) {
-    out.remedies.emplace_back(
-        "root without capabilities has no more rights than others: --cap-add SETUID --cap-add SETGID");
+  if (file_seen && reader.uid == inspection.owner.uid) {
+    // A CLI that was run as root, or a copy made as somebody else: it is the file that is wrong.
+    out.meaning += fmt::format(" Everything in {} should belong to its owner, uid {}.",
+                               printable(inspection.path), inspection.owner.uid);
+  } else if (context.in_container) {
+    out.meaning += fmt::format(" uid {} would be right.", owner.uid);
   }
-  if (context.in_container) {
-    out.remedies.push_back(fmt::format("run as the owner: docker run --user {}:{}", owner.uid, owner.gid));
+  if ((context.in_container || reader.uid == 0) && reader.uid != inspection.owner.uid) {
+    out.remedies.push_back(reader.uid == 0 ? fs::how_to_become(owner) : fs::how_to_run_as(owner));
   }
   out.remedies.push_back(
       fmt::format("{}give it to us: sudo chown -R {}:{} {dir} && sudo chmod -R u+rwX,go= {dir}", where,
@@ -246,37 +271,7 @@ Explanation of_state(const store::Inspection& inspection, const Context& context
 
 Explanation explain(const store::Inspection& inspection, const Context& context) {
   Explanation out = of_state(inspection, context);
-  for (const std::string& variable : context.shadowing) {
-    out.notes.push_back(variable + " is set: the CLI uses it and ignores the stored login");
-  }
-  const bool lives = inspection.state == State::usable || inspection.state == State::renewable;
-  if (lives && inspection.login->refresh_expires_at) {
-    const std::int64_t left = *inspection.login->refresh_expires_at - context.now;
-    if (left < kEndsSoon) {
-      out.notes.push_back(
-          left > 0
-              ? fmt::format("the login ends in {}: {}", format_duration(left), log_in_again(context))
-              : "the login has ended and works until its access token runs out: " + log_in_again(context));
-    }
-  }
-  if (lives && inspection.renewal_rejected) {
-    out.notes.push_back(
-        "the server does not renew this login any more; it works until its access token runs out: " +
-        log_in_again(context));
-  }
-  // On a read-only mount (a Kubernetes Secret is 0644 by default) it is not for us to say.
-  if (lives && !inspection.read_only && (inspection.file_mode & 0007) != 0) {
-    out.notes.push_back(fmt::format("everyone on this machine can read the login (mode {:04o}): chmod 600 {}",
-                                    inspection.file_mode & 07777, credentials_of(inspection)));
-  }
-  if (lives && !context.exposed_to.empty()) {
-    out.notes.push_back(fmt::format(
-        "{}, whom the command runs as, can read the refresh token in {}, and whoever has that can log "
-        "everyone "
-        "out: where the command is not trusted mount a store that has only the access token, or let root own "
-        "the store's files",
-        printable(context.exposed_to), printable(inspection.path)));
-  }
+  out.notes = notes_on(inspection, context);
   return out;
 }
 
@@ -294,6 +289,10 @@ std::string as_text(const store::Inspection& inspection, const Context& context)
 
 bool is_healthy(State state) {
   return state == State::usable;
+}
+
+bool is_healthy(const store::Inspection& inspection, const Context& context) {
+  return is_healthy(inspection.state) && (!context.live || context.live->works);
 }
 
 bool can_be_used(State state, bool refresh_token_handed_on) {

@@ -17,7 +17,7 @@ std::string as_json(const store::Inspection& inspection, const Context& context)
   const Explanation words = explain(inspection, context);
   ordered_json out;
   out["state"] = login::name_of(inspection.state);
-  out["healthy"] = is_healthy(inspection.state);
+  out["healthy"] = is_healthy(inspection, context);
   out["store"] = inspection.path;
   if (!inspection.email.empty()) out["email"] = inspection.email;
   if (const auto& login = inspection.login) {
@@ -26,6 +26,12 @@ std::string as_json(const store::Inspection& inspection, const Context& context)
     if (login->has_access_token) out["access_token"] = deadline(login->expires_at, context.now);
     out["has_refresh_token"] = login->has_refresh_token;
     if (login->refresh_expires_at) out["login"] = deadline(*login->refresh_expires_at, context.now);
+  }
+  if (const auto& live = context.live) {
+    out["live"] = {{"works", live->works},
+                   {"at", format_iso8601(live->at)},
+                   {"age_seconds", (context.now - live->at) / 1000}};
+    if (!live->works) out["live"]["said"] = live->said;
   }
   out["headline"] = words.headline;
   out["meaning"] = words.meaning;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,12 +12,24 @@
 /// A store's state → words and JSON (metrics: prometheus.h). Pure.
 namespace claude_init::health {
 
+/// What came of running the CLI once with the login (--live).
+struct Live {
+  UnixMs at = 0;
+  bool works = false;     // the server has answered
+  bool rejected = false;  // it has, and does not accept the login
+  std::string said;       // where it does not work: the CLI's last words, or why it has none; no secret in it
+};
+
 struct Context {
   UnixMs now = 0;
   bool in_container = false;
   fs::Identity reader;                 // who looked: for what a permission error means
   std::string exposed_to;              // the workload's user, where it could read a refresh token; else ""
   std::vector<std::string> shadowing;  // variables that make the CLI ignore the stored login
+  std::string base_url;                // ANTHROPIC_BASE_URL; "" if unset
+  bool in_image = false;       // a container's store that is no mount, but its own layer or its image's
+  bool file_mounted = false;   // .credentials.json is a mount of its own
+  std::optional<Live> live{};  // where that was asked for
   std::string
       setup_command;  // what to type to log in, e.g. "docker run -it --rm -v …:/claude-auth claude-setup"
 };
@@ -41,6 +54,8 @@ struct Explanation {
 /// Whether a workload beside this store works now. A renewable login does not: a workload gets no refresh
 /// token.
 [[nodiscard]] bool is_healthy(login::State state);
+/// The same, and that it has been seen to, where it was tried.
+[[nodiscard]] bool is_healthy(const store::Inspection& inspection, const Context& context);
 
 /// Whether a workload can be started with it now: usable, or renewable where the refresh token is handed on.
 [[nodiscard]] bool can_be_used(login::State state, bool refresh_token_handed_on);

@@ -185,19 +185,25 @@ std::vector<std::string> split_words(std::string_view text) {
   return words;
 }
 
+void add_words(CLI::App& app, const std::string& name, std::vector<std::string>& target,
+               const std::string& instead, const std::string& help) {
+  add(app, name, help,
+      [&target, instead](const std::string& text) -> Result<void> {
+        target = split_words(text);
+        if (!target.empty()) return Done{};
+        return make_error(ErrorKind::usage, "there is no word in it", "write a command, or " + instead);
+      })
+      ->type_name("WORDS");
+}
+
 void add_renewal(CLI::App& app, Renewal& renewal) {
   add_choice<bool>(app, "--renew", renewal.never, {{"auto", false}, {"never", true}},
                    "auto: renew the store's login before it expires, if the store can be written; never "
                    "(default auto)");
   add_duration(app, "--renew-before", renewal.before,
                "how long before, or half the token's lifetime if that is less (default 45m)");
-  add(app, "--renew-command", "what renews the login in $CLAUDE_CONFIG_DIR (default claude auth status)",
-      [&](const std::string& text) -> Result<void> {
-        renewal.command = split_words(text);
-        if (!renewal.command.empty()) return Done{};
-        return make_error(ErrorKind::usage, "there is no word in it", "write a command, or --renew=never");
-      })
-      ->type_name("WORDS");
+  add_words(app, "--renew-command", renewal.command, "--renew=never",
+            "what renews the login in $CLAUDE_CONFIG_DIR (default claude auth status)");
 }
 
 void add_refresh_token(CLI::App& app, store::RefreshToken& target) {
@@ -300,6 +306,8 @@ void define(CLI::App& app, Setup& setup) {
   add_text(app, "--user", setup.user, kUserHelp)->type_name("USER");
   add_flag(app, "--allow-ephemeral", setup.allow_ephemeral,
            "go on although the store would be lost with the container");
+  add_wait_login(app, setup.wait_login,
+                 "end by itself when there is a login that can be used, or after TIME; for scripts");
   add_checkpoint(app, setup.checkpoint);
   add_renewal(app, setup.renewal);
   add_storing(app, setup.storing);
@@ -373,6 +381,25 @@ void define(CLI::App& app, Health& health) {
       {{"text", Format::text}, {"json", Format::json}, {"prometheus", Format::prometheus}},
       "text, json, or prometheus: metrics for a textfile collector (default text)");
   add_flag(app, "--json", health.json, "short for --format json");
+  add_flag(app, "--live", health.live,
+           "also run the CLI once, in a copy of its own, with one tiny request: whether the server answers");
+  add(app, "--max-age", "tell the result of an earlier --live again if it is no older (default 15m)",
+      [&](const std::string& text) -> Result<void> {
+        const auto parsed = parse_duration(text);
+        if (!parsed) return parsed.error();
+        health.max_age = *parsed;
+        return Done{};
+      })
+      ->type_name("TIME");
+  add_duration(app, "--live-timeout", health.live_timeout, "how long it may take (default 60s)");
+  add_words(app, "--live-command", health.live_command, "leave --live out",
+            "what to run instead of claude --print --model haiku ok; words separated by blanks");
+  using ExitCode = Health::ExitCode;
+  add_choice<ExitCode>(
+      app, "--exit-code", health.exit_code, {{"probe", ExitCode::probe}, {"state", ExitCode::state}},
+      "probe: 0 if a container that starts now can use the login, else 1; state: 0 usable, "
+      "10 renewable, 11 expired, 12 dead, 13 missing, 14 empty, 15 malformed, 16 unreadable, "
+      "17 no-store, 18 usable and without an answer to --live (default probe)");
 }
 
 void define(CLI::App& app, Capture& capture) {

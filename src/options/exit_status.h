@@ -33,6 +33,11 @@ enum ExitStatus : int {
 /// The status for a login that cannot be used; kExitOk for usable and renewable.
 [[nodiscard]] int exit_status_of(login::State state);
 
+/// The status of `health --exit-code=state`: each state has one of its own, and so has a usable login with
+/// which the CLI got no answer (kExitNoAnswer).
+[[nodiscard]] int exit_code_of(login::State state);
+inline constexpr int kExitNoAnswer = 18;
+
 /// The status for what became of a captured login: kExitOk where it is in the store now, else why it is not.
 [[nodiscard]] int exit_status_of(const login::Verdict& verdict);
 

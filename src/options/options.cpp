@@ -50,6 +50,11 @@ int exit_status_of(login::State state) {
   return kExitInternal;
 }
 
+int exit_code_of(login::State state) {
+  constexpr int kFirst = 10;  // of those that are not usable, in their order; `health --help` lists them
+  return state == login::State::usable ? kExitOk : kFirst - 1 + static_cast<int>(state);
+}
+
 int exit_status_of(const login::Verdict& verdict) {
   if (verdict.choice == login::Choice::take || verdict.choice == login::Choice::same) return kExitOk;
   const int status = exit_status_of(verdict.source_state);

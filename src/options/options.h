@@ -55,6 +55,7 @@ struct Setup {
   std::string store;  // "" = found as commands/store_path.h says
   std::string user;   // "" = node when root and it exists
   bool allow_ephemeral = false;
+  std::optional<Milliseconds> wait_login;  // end by itself when there is a login, or after so long
   Milliseconds checkpoint = kCheckpoint;
   Renewal renewal;
   Storing storing;
@@ -110,6 +111,12 @@ struct Health {
   std::string user;
   std::optional<Format> format;  // unset: what --json says
   bool json = false;
+  bool live = false;
+  std::vector<std::string> live_command{"claude", "--print", "--model", "haiku", "ok"};  // never empty
+  Milliseconds live_timeout{60'000};
+  std::optional<Milliseconds> max_age;  // of a result of --live that is told again; unset: kMaxAge
+  enum class ExitCode { probe, state } exit_code = ExitCode::probe;
+  static constexpr Milliseconds kMaxAge{15 * 60'000};
   [[nodiscard]] Format output() const { return format.value_or(json ? Format::json : Format::text); }
 };
 

@@ -215,9 +215,10 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
     return parse_as<Health>(
         {"health", "Says whether the login can be used, until when, and what to do if not.", false}, words,
         [](Health& health, std::vector<std::string>) -> std::string {
-          return health.json && health.output() != Health::Format::json
-                     ? "--json says one format and --format another; take away one of them"
-                     : "";
+          if (health.json && health.output() != Health::Format::json)
+            return "--json says one format and --format another; take away one of them";
+          if (health.max_age && !health.live) return "--max-age is the age of a result of --live; add that";
+          return "";
         });
   }
   if (name == "capture") {

@@ -91,6 +91,7 @@ void judge_login(const Tree& tree, UnixMs now, Inspection& found) {
   if (file.st) {
     found.file_owner = identity_of(*file.st);
     found.file_mode = file.st->st_mode & 07777;
+    found.file_modified = UnixMs{file.st->st_mtim.tv_sec} * 1000 + file.st->st_mtim.tv_nsec / 1'000'000;
   }
   if (file.problem) {
     found.state = file.problem->kind == ErrorKind::invalid || file.problem->kind == ErrorKind::limit

@@ -29,6 +29,7 @@ struct Inspection {
   fs::Identity owner;       // of the store's root
   fs::Identity file_owner;  // of .credentials.json, where that exists
   unsigned file_mode = 0;
+  UnixMs file_modified = 0;
   bool read_only = false;        // the mount is read-only
   bool is_directory = true;      // false: a file was mounted instead
   bool empty_directory = false;  // nothing in it at all: the engine creates such a one, owned by root, when a

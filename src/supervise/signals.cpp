@@ -93,6 +93,11 @@ std::optional<signalfd_siginfo> next_signal(int signal_fd) {
   return info;
 }
 
+// With sigqueue(3): what we send ourselves with kill(2) is not meant for us.
+void stop_ourselves() {
+  static_cast<void>(::sigqueue(::getpid(), SIGTERM, {}));
+}
+
 int pass_on(pid_t target, int number, const signalfd_siginfo& origin) {
   if (origin.ssi_code != SI_QUEUE) return ::kill(target, number) == 0 ? 0 : errno;
   sigval value{};

@@ -41,6 +41,9 @@ void give_back_signals(const Inherited& inherited);
 /// by one. 0 or errno.
 [[nodiscard]] int pass_on(pid_t target, int number, const signalfd_siginfo& origin);
 
+/// Ends a supervise() that runs on this thread's loop, as a TERM from outside would.
+void stop_ourselves();
+
 /// Number of a signal: "TERM", "SIGTERM", "15", "RTMIN+3", "RTMAX-1". Error: usage.
 [[nodiscard]] Result<int> parse_signal(std::string_view text);
 

@@ -152,7 +152,7 @@ void Supervisor::await_signals() {
 void Supervisor::on_signal(const signalfd_siginfo& info) {
   const auto number = static_cast<int>(info.ssi_signo);
   if (number == SIGCHLD) return reap();
-  // Our own: SIGPIPE of a log line that nobody reads.
+  // Our own: SIGPIPE of a log line that nobody reads. Not what stop_ourselves() sends.
   if (info.ssi_pid == static_cast<std::uint32_t>(::getpid()) && info.ssi_code == SI_USER) return;
   if (number == SIGCONT && child_stopped_) return on_continued();
 

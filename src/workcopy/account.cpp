@@ -15,6 +15,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "fs/advice.h"
 #include "fs/identity.h"
 #include "workcopy/privileges.h"
 
@@ -190,18 +191,13 @@ Result<Account> choose_account(std::string_view spec, std::string_view home_vari
         ErrorKind::usage,
         fmt::format("cannot run as {} ({}:{}): we are not root but {}:{}", printable(wanted->name),
                     wanted->uid, wanted->gid, ourselves.uid, ourselves.gid),
-        fmt::format("leave --user out, or let the engine start us as that user: docker run --user {}:{}",
-                    wanted->uid, wanted->gid));
+        "leave --user out, or " + fs::how_to_run_as({wanted->uid, wanted->gid}));
   }
   if (!can_change_user()) {
-    return make_error(
-        ErrorKind::permission,
-        fmt::format("cannot become {} ({}:{}): root may not change its user here", printable(wanted->name),
-                    wanted->uid, wanted->gid),
-        fmt::format(
-            "allow it with --cap-add SETUID --cap-add SETGID --cap-add KILL, or let the engine do it: "
-            "docker run --user {}:{}",
-            wanted->uid, wanted->gid));
+    return make_error(ErrorKind::permission,
+                      fmt::format("cannot become {} ({}:{}): root may not change its user here",
+                                  printable(wanted->name), wanted->uid, wanted->gid),
+                      fs::how_to_become({wanted->uid, wanted->gid}));
   }
   if (!is_mapped(*wanted)) {
     return make_error(ErrorKind::permission,

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import pty
 import select
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import time
 
 import pytest
-from harness import ALONE, HELPERS, NAMESPACE, PATIENCE, eventually, init_of
+from harness import ALONE, BINARY, HELPERS, NAMESPACE, PATIENCE, eventually, init_of
 from sessions import login
 from test_follow import BLANKED, Run, replace, switches
 
@@ -246,3 +247,111 @@ def test_runs_that_go_on_get_the_new_login_after_a_dead_one(host, tmp_path):
     status, err = keeping.end()
     assert status == 0 and err.count("the login is dead") == 1, err
     assert following.end()[0] == 0
+
+
+class Setup:
+    """A setup without a command and without a terminal."""
+
+    def __init__(self, host, *options):
+        self.host = host
+        self.process = subprocess.Popen(
+            [BINARY, "setup", "--user", str(os.geteuid()), "--store", host.store, *options], env=host.environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        host.started.append(self.process)
+
+    def waits(self):
+        said = ""
+        while "claude-init setup --store" not in said:
+            line = self.process.stderr.readline()
+            assert line, said
+            said += line
+        return said
+
+    def end(self):
+        _, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, err
+
+
+def test_setup_ends_by_itself_when_its_session_has_logged_in(host):
+    status, out, err = host.session("setup", 'put a; echo "$CLAUDE_CONFIG_DIR"; sleep 1000', "--wait-login", "10m")
+    assert status == 0, err
+    assert host.token() == "a" and "Saved the login" in err
+    assert not os.path.exists(out.strip()), "the session's copy is wiped as ever"
+
+
+def test_setup_lets_what_comes_with_a_login_be_written_before_it_ends(host):
+    status, _, err = host.session("setup", 'put a; sleep 1; echo "{\\"after\\":1}" > "$CLAUDE_CONFIG_DIR/.claude.json"; '
+                                  'sleep 1000', "--wait-login", "10m")
+    assert status == 0, err
+    assert json.loads((host.store / ".claude.json").read_text()) == {"after": 1}
+
+
+def test_setup_without_a_terminal_waits_for_somebody_elsewhere(host):
+    setup = Setup(host, "--wait-login", "10m")
+    assert "Waiting for somebody to log in within 10 min." in setup.waits()
+    assert setup.process.poll() is None
+    assert host.session("setup", "put b")[0] == 0
+    status, err = setup.end()
+    assert status == 0, err
+    assert host.token() == "b"
+
+
+@pytest.mark.parametrize("before, expected", [(None, 67), (BLANKED, 68), (login("old", left=-60, refresh=False), 68)])
+def test_setup_ends_when_the_time_is_over_with_the_status_of_what_it_lacks(host, before, expected):
+    if before:
+        host.put(before)
+    status, err = Setup(host, "--wait-login", "1s").end()
+    assert status == expected, err
+
+
+def test_setup_needs_no_wait_where_there_is_a_login(host, tmp_path):
+    command = f"--renew-command={sys.executable} -S {HELPERS}/renew_command.py {tmp_path}"
+    (tmp_path / "mode").write_text("renewed")
+    for before, after in ((login("a"), "a"), (login("old", left=-60), "old+")):
+        host.put(before)
+        status, out, err = host.session("setup", "echo started", "--wait-login", "10m", command)
+        assert (status, out) == (0, ""), err
+        assert host.token() == after
+
+
+def test_setup_that_waits_ends_with_a_signal_and_its_command_as_ever(host):
+    setup = Setup(host, "--wait-login", "10m")
+    setup.waits()
+    setup.process.send_signal(signal.SIGTERM)
+    assert setup.end()[0] == 143
+    assert host.session("setup", "exit 5", "--wait-login", "10m")[0] == 5
+    assert host.session("setup", "true", "--wait-login", "10m")[0] == 67
+
+
+def test_setup_ends_a_shell_on_a_terminal_when_somebody_has_logged_in_there(host):
+    pid, terminal = pty.fork()
+    if pid == 0:
+        line = [BINARY, "setup", "--user", str(os.geteuid()), "--store", str(host.store), "--wait-login", "10m"]
+        os.execve(BINARY, line, {**host.environment, "TERM": "dumb", "login_a": login("a")})
+    shown = b""
+    typed = False
+    while True:
+        assert select.select([terminal], [], [], PATIENCE)[0], shown
+        try:
+            data = os.read(terminal, 65536)
+        except OSError:
+            break
+        shown += data
+        if not data:
+            break
+        if not typed and b"ends by itself" in shown:
+            typed = True
+            os.write(terminal, b'printf %s "$login_a" > "$CLAUDE_CONFIG_DIR/.credentials.json"\n')
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, shown.decode()
+    assert host.token() == "a" and b"Saved the login" in shown
+
+
+def test_a_session_that_was_there_before_the_first_login_renews_it(host, tmp_path):
+    command = f"--renew-command={sys.executable} -S {HELPERS}/renew_command.py {tmp_path}"
+    (tmp_path / "mode").write_text("renewed")
+    setup = host.start("setup", "read forever", command)
+    eventually(host.copies, "the session")
+    replace(host, login("a", left=3))
+    eventually(lambda: host.token() == "a+", "the renewal")
+    setup.communicate("\n", timeout=PATIENCE)

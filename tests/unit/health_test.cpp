@@ -86,17 +86,6 @@ TEST_CASE("both deadlines are told, and the access token's is no alarm") {
   CHECK(contains(later.meaning, "in 27 d 3 h"));
 }
 
-TEST_CASE("a login that ends soon is announced, one that does not is not") {
-  auto ends = logged_in(State::usable, kNow + kHour);
-  ends.login->refresh_expires_at = kNow + 3 * kDay;
-  CHECK(explain(ends, context()).notes.empty());
-  ends.login->refresh_expires_at = kNow + 3 * kDay - 60'000;
-  REQUIRE(explain(ends, context()).notes.size() == 1);
-  CHECK(contains(explain(ends, context()).notes[0], "the login ends in 2 d 23 h: log in again: docker run"));
-  ends.login->refresh_expires_at = kNow - 1;
-  CHECK(contains(explain(ends, context()).notes[0], "the login has ended"));
-}
-
 TEST_CASE("a login that expired says which of its ends it was") {
   auto expired = logged_in(State::expired, kNow - kHour);
   expired.login->refresh_expires_at = kNow - kDay;
@@ -133,11 +122,12 @@ TEST_CASE("a file mounted in a store's place is told from no mount at all") {
 
 TEST_CASE("a permission error names owner, mode and us, and what of it to change") {
   auto foreign = inspection(State::unreadable);
-  foreign.file_owner = {1001, 1001};
+  foreign.owner = foreign.file_owner = {1001, 1001};
   foreign.file_mode = 0100600;
   const Explanation words = explain(foreign, context());
   CHECK(contains(words.meaning,
                  "/claude-auth/.credentials.json belongs to 1001:1001 with mode 0600, and we are 1000:1000"));
+  CHECK(contains(words.meaning, "uid 1001 would be right"));
   CHECK(contains(as_text(words), "docker run --user 1001:1001"));
   CHECK(contains(as_text(words), "chown -R 1000:1000 HOST_DIR"));
 
@@ -145,29 +135,41 @@ TEST_CASE("a permission error names owner, mode and us, and what of it to change
   root.reader = {0, 0};
   CHECK(contains(explain(foreign, root).remedies.front(), "--cap-add SETUID"));
 
+  // The directory is ours: it is the file that is wrong, and nobody is to become its owner.
+  foreign.owner = {1000, 1000};
+  CHECK(contains(as_text(foreign, context()), "should belong to its owner, uid 1000"));
+  CHECK_FALSE(contains(as_text(foreign, context()), "--user"));
+
   foreign.file_owner = {1000, 1000};
   CHECK(contains(as_text(foreign, context()), "SELinux"));
   foreign.file_mode = 0100000;
   CHECK_FALSE(contains(as_text(foreign, context()), "SELinux"));
 }
 
-TEST_CASE("what hides or exposes the login is noted") {
-  auto open = logged_in(State::usable, kNow + kHour);
-  open.file_mode = 0100644;
+TEST_CASE("what came of trying it is told, and one without an answer is not healthy") {
+  auto seen = logged_in(State::usable, kNow + kHour);
   Context with = context();
-  with.shadowing = {"ANTHROPIC_API_KEY"};
-  const auto notes = explain(open, with).notes;
-  REQUIRE(notes.size() == 2);
-  CHECK(contains(notes[0], "ANTHROPIC_API_KEY is set"));
-  CHECK(contains(notes[1], "mode 0644"));
+  CHECK(is_healthy(seen, with));
+  with.live = Live{kNow - 1000, true, false, ""};
+  CHECK(is_healthy(seen, with));
+  CHECK(contains(explain(seen, with).meaning, "The server answered the CLI just now."));
+  with.live = Live{kNow - 3 * 60'000, false, false, "it ended with status 1: no\x1b way"};
+  CHECK_FALSE(is_healthy(seen, with));
+  const Explanation words = explain(seen, with);
+  CHECK(words.headline == "usable: logged in, a@example.org (max); but the CLI got no answer");
+  CHECK(contains(words.meaning, "3 min ago: it ended with status 1: no"));
+  CHECK_FALSE(contains(as_text(words), "\x1b"));
+  CHECK(contains(words.remedies.front(), "claude-init run --store /claude-auth -- claude --print hi"));
+  const auto json = nlohmann::json::parse(as_json(seen, with), nullptr, false);
+  CHECK(json["live"]["works"] == false);
+  CHECK(json["live"]["age_seconds"] == 180);
+  CHECK(json["healthy"] == false);
 
-  Context exposing = context();
-  exposing.exposed_to = "node";
-  const auto closed = logged_in(State::usable, kNow + kHour);
-  CHECK(explain(closed, context()).notes.empty());
-  REQUIRE(explain(closed, exposing).notes.size() == 1);
-  CHECK(contains(explain(closed, exposing).notes[0],
-                 "node, whom the command runs as, can read the refresh token"));
+  with.live->rejected = true;
+  seen.state = State::dead;
+  CHECK(explain(seen, with).headline == "dead: the server no longer accepts this login");
+  CHECK(contains(explain(seen, with).meaning, "should still be valid, and the CLI was refused with it"));
+  CHECK(explain(seen, with).remedies.front().starts_with("log in again: "));
 }
 
 TEST_CASE("foreign text cannot take over the terminal") {

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "health/health.h"
+#include "options/environment.h"
+
+namespace claude_init::commands {
+
+/// Results of `health --live`, for probes that follow: kept in a directory of our own user's, in the first of
+/// $XDG_RUNTIME_DIR, /run and /tmp that can be written; never in a store, and nothing secret. A result is one
+/// login's: another access token has none yet.
+class LiveCache {
+ public:
+  LiveCache(const store::Inspection& inspection, const options::Environment& environment);
+
+  /// The last result, if it is no older than `max_age`; of a failure, which may be over, never more than a
+  /// minute.
+  [[nodiscard]] std::optional<health::Live> find(Milliseconds max_age, UnixMs now) const;
+  /// Error: there is no place for it.
+  [[nodiscard]] Result<void> keep(const health::Live& live) const;
+
+ private:
+  std::string store_;
+  UnixMs login_until_ = 0;  // tells one access token from another
+  std::string name_;
+  UniqueFd directory_;
+};
+
+}  // namespace claude_init::commands

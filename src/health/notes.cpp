@@ -1,0 +1,143 @@
+#include "health/notes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+
+namespace claude_init::health {
+namespace {
+
+using login::State;
+
+constexpr std::int64_t kMinute = 60'000;
+constexpr std::int64_t kDay = 24 * 60 * kMinute;
+constexpr std::int64_t kEndsSoon = 3 * kDay;
+constexpr std::int64_t kClockSlack = 10 * kMinute;  // file servers have clocks of their own
+constexpr std::int64_t kNoTokenLives = 400 * kDay;  // the longest are made for a year
+
+bool lives(const store::Inspection& inspection) {
+  return inspection.state == State::usable || inspection.state == State::renewable;
+}
+
+std::string log_in_again(const Context& context) {
+  return "log in again: " + context.setup_command;
+}
+
+/// The host of a URL that is http and leaves this machine; "" for any other. Neither its user nor its path,
+/// which may hold a secret.
+std::string plain_http_host(std::string_view url) {
+  constexpr std::string_view kScheme = "http://";
+  std::string start(url.substr(0, kScheme.size()));
+  std::transform(start.begin(), start.end(), start.begin(),
+                 [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); });
+  if (start != kScheme) return "";
+  std::string_view host = url.substr(kScheme.size());
+  host = host.substr(0, host.find_first_of("/?#"));
+  host.remove_prefix(std::min(host.rfind('@') + 1, host.size()));  // npos + 1 is 0
+  const bool bracketed = host.starts_with('[');
+  const std::string_view name = bracketed ? host.substr(0, std::min(host.find(']'), host.size() - 1) + 1)
+                                          : host.substr(0, host.find(':'));
+  const bool is_address = name.find_first_not_of("0123456789.") == std::string_view::npos;
+  const bool here = name == "localhost" || name == "[::1]" || (is_address && name.starts_with("127."));
+  return here ? "" : std::string(host);
+}
+
+void on_environment(const Context& context, std::vector<std::string>& notes) {
+  for (const std::string& variable : context.shadowing) {
+    notes.push_back(variable + " is set: the CLI uses it and ignores the stored login");
+  }
+  const std::string host = plain_http_host(context.base_url);
+  if (!host.empty()) {
+    notes.push_back(fmt::format(
+        "ANTHROPIC_BASE_URL is plain http ({}): everyone on the way can read the access token and "
+        "what is said; make it https, or unset it",
+        printable(host)));
+  }
+}
+
+/// Every deadline is judged by the clock, by the CLI too.
+void on_clock(const store::Inspection& inspection, const Context& context, std::vector<std::string>& notes) {
+  const std::string set =
+      "set it (on the host: timedatectl set-ntp true), since the CLI and we judge a login by it";
+  if (inspection.file_modified > context.now + kClockSlack) {
+    notes.push_back(fmt::format("the clock is wrong: it says {}, and the login was written {}; {}",
+                                format_utc(context.now), format_utc(inspection.file_modified), set));
+  } else if (inspection.login && inspection.login->expires_at > context.now + kNoTokenLives) {
+    notes.push_back(
+        fmt::format("the clock is wrong, or the login was made up: it says {}, and the access token ends "
+                    "{}; {}",
+                    format_utc(context.now), format_utc(inspection.login->expires_at), set));
+  }
+}
+
+void on_end(const store::Inspection& inspection, const Context& context, std::vector<std::string>& notes) {
+  if (!lives(inspection)) return;
+  if (inspection.login->refresh_expires_at) {
+    const std::int64_t left = *inspection.login->refresh_expires_at - context.now;
+    if (left < kEndsSoon) {
+      notes.push_back(
+          left > 0
+              ? fmt::format("the login ends in {}: {}", format_duration(left), log_in_again(context))
+              : "the login has ended and works until its access token runs out: " + log_in_again(context));
+    }
+  }
+  if (inspection.renewal_rejected) {
+    notes.push_back(
+        "the server does not renew this login any more; it works until its access token runs out: " +
+        log_in_again(context));
+  }
+}
+
+/// Whether what is there outlives this container, and can be replaced in it.
+void on_place(const store::Inspection& inspection, const Context& context, std::vector<std::string>& notes) {
+  const std::string path = printable(inspection.path);
+  if (context.in_image) {
+    notes.push_back(fmt::format(
+        "nothing is mounted at {0}: the store is part of the image or of this container's own layer, "
+        "where a login is in every copy of the image and is not renewed; mount the directory that you "
+        "logged in to: -v HOST_DIR:{0}",
+        path));
+  }
+  if (context.file_mounted) {
+    notes.push_back(fmt::format(
+        "{0}/.credentials.json is mounted by itself: it stays what it was when the login is renewed, "
+        "and a login that is renewed in it can be lost; mount the whole directory: -v HOST_DIR:{0}",
+        path));
+  }
+}
+
+void on_readers(const store::Inspection& inspection, const Context& context,
+                std::vector<std::string>& notes) {
+  if (!lives(inspection)) return;
+  // On a read-only mount (a Kubernetes Secret is 0644 by default) it is not for us to say.
+  if (!inspection.read_only && (inspection.file_mode & 0007) != 0) {
+    notes.push_back(fmt::format("everyone on this machine can read the login (mode {:04o}): chmod 600 {}",
+                                inspection.file_mode & 07777,
+                                printable(inspection.path) + "/.credentials.json"));
+  }
+  if (!context.exposed_to.empty()) {
+    notes.push_back(fmt::format(
+        "{}, whom the command runs as, can read the refresh token in {}, and whoever has that can log "
+        "everyone "
+        "out: where the command is not trusted mount a store that has only the access token, or let root own "
+        "the store's files",
+        printable(context.exposed_to), printable(inspection.path)));
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> notes_on(const store::Inspection& inspection, const Context& context) {
+  std::vector<std::string> notes;
+  on_environment(context, notes);
+  on_clock(inspection, context, notes);
+  on_end(inspection, context, notes);
+  on_place(inspection, context, notes);
+  on_readers(inspection, context, notes);
+  return notes;
+}
+
+}  // namespace claude_init::health
