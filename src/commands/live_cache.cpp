@@ -24,7 +24,7 @@ constexpr std::size_t kMaxSize = 4096;
 UniqueFd own_directory_in(const std::string& place) {
   const UniqueFd parent(::open(place.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (place.empty() || !parent.valid()) return {};
-  auto made = fs::make_directory(parent.get(), fmt::format("claude-init-health-{}", ::geteuid()), 0700);
+  auto made = fs::make_directory(parent.get(), fmt::format("claude-health-{}", ::geteuid()), 0700);
   struct stat st {};
   if (!made || ::fstat(made->get(), &st) != 0) return {};
   const bool ours = st.st_uid == ::geteuid() && (st.st_mode & 077) == 0;

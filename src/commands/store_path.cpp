@@ -57,8 +57,8 @@ std::string host_side_of(const std::string& store, const options::Environment& e
 
 std::string setup_command_line(const std::string& store, bool in_container,
                                const options::Environment& environment) {
-  const std::string_view hint = environment.get("CLAUDE_INIT_LOGIN_HINT");
-  if (!hint.empty()) return std::string(hint);
+  const std::string_view told = environment.get("CLAUDE_INIT_LOG_IN");
+  if (!told.empty()) return std::string(told);
   if (!in_container) return "claude-init setup --store " + shell_quote(store);
   return "docker run -it --rm -v " + host_side_of(store, environment) + ":" + shell_quote(store) +
          " claude-setup";

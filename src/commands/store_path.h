@@ -21,7 +21,7 @@ inline constexpr std::string_view kDefaultStore = "/claude-auth";
 /// be seen from inside.
 [[nodiscard]] std::string host_side_of(const std::string& store, const options::Environment& environment);
 
-/// What a person types to log in into `store`: $CLAUDE_INIT_LOGIN_HINT if that is set, since only whoever
+/// What a person types to log in into `store`: $CLAUDE_INIT_LOG_IN if that is set, since only whoever
 /// composes the containers knows how another one of them is started.
 [[nodiscard]] std::string setup_command_line(const std::string& store, bool in_container,
                                              const options::Environment& environment);

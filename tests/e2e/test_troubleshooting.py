@@ -4,7 +4,7 @@ import json
 
 import pytest
 from harness import (ANSWER, EXIT_EXPIRED, EXIT_MALFORMED, EXIT_NO_STORE, EXIT_NOT_LOGGED_IN, EXIT_PERMISSION, Store,
-                     wait_until)
+                     network, wait_until)
 
 
 @pytest.fixture
@@ -96,6 +96,81 @@ def test_engine_learns_the_health(docker, endpoint, store, container, healthy):
 
     wait_until(lambda: health()["Status"] != "starting", "the engine has asked", timeout=20)
     assert health()["Status"] == ("healthy" if healthy else "unhealthy"), health()
+
+
+class TestHealth:
+    """What `claude-init health` says of it, in the container that has it."""
+
+    @pytest.mark.parametrize("mounts, told", [
+        (["{}/.credentials.json:/claude-auth:ro"], "no-store: /claude-auth is not a directory"),
+        (["{}:/claude-auth:ro", "{}/.credentials.json:/claude-auth/.credentials.json:ro"], "is mounted by itself")])
+    def test_a_file_that_is_mounted(self, docker, endpoint, store, mounts, told):
+        store.put(endpoint.login())
+        volumes = [f"--volume={mount.format(store.path)}" for mount in mounts]
+        result = docker.run(endpoint, *volumes, "--entrypoint=claude-init", "claude-runtime:latest", "health")
+        assert told in result.stdout, result.stderr
+        assert "-v HOST_DIR:/claude-auth\n" in result.stdout
+
+    def test_a_store_inside_the_image(self, docker, endpoint):
+        script = 'mkdir -m 700 /claude-auth && echo "$LOGIN" > /claude-auth/.credentials.json && claude-init health'
+        result = docker.run(endpoint, "-e", f"LOGIN={json.dumps(endpoint.login().credentials)}", "--entrypoint=bash",
+                            "claude-runtime:latest", "-c", script)
+        assert result.stdout.startswith("usable: "), result.stderr
+        assert "note: nothing is mounted at /claude-auth: the store is part of the image" in result.stdout
+
+    def test_live_asks_the_server_with_the_real_cli_and_spends_one_request(self, docker, endpoint, store, container):
+        login = endpoint.login()
+        store.put(login)
+        docker.run(endpoint, "--detach", "--name", container, "-v", f"{store.path}:/claude-auth:ro",
+                   "claude-runtime:latest", "sleep", "infinity")
+
+        def live(*options):
+            result = docker("exec", container, "claude-init", "health", "--live", "--exit-code=state", *options,
+                            check=False)
+            assert "FAKE" not in result.stdout + result.stderr
+            return result.returncode, result.stdout
+
+        before = endpoint.stats()["msg_ok"]
+        status, told = live()
+        assert status == 0 and "The server answered the CLI just now." in told, told
+        assert endpoint.stats()["msg_ok"] == before + 1
+        endpoint.revoke(login)
+        status, told = live()
+        assert status == 0 and "The server answered the CLI" in told, "an earlier answer"
+        status, told = live("--max-age=0")
+        assert status == 12 and told.startswith("dead: the server no longer accepts this login\n"), told
+        store.put(endpoint.login())
+        with endpoint.down():
+            status, told = live("--live-timeout=5s")
+            assert status == 18 and "the CLI got no answer" in told, told
+        assert live("--max-age=0")[0] == 0
+
+
+class TestWaiting:
+    """Containers that are there before the login."""
+
+    def test_run_starts_by_itself_when_somebody_has_logged_in(self, docker, endpoint, store, container):
+        docker.run(endpoint, "--detach", "--name", container, "-v", f"{store.path}:/claude-auth:ro",
+                   "-e", "CLAUDE_INIT_WAIT_LOGIN=1", "claude-runtime:latest", "--print", "hi")
+        wait_until(lambda: "waiting for a login: missing" in docker("logs", container).stderr, "it says so")
+        store.put(endpoint.login())
+        wait_until(lambda: docker("logs", container).stdout == f"{ANSWER}\n", "the CLI's answer", timeout=60)
+
+    def test_setup_in_a_script_waits_for_a_login_from_elsewhere(self, docker, endpoint, store, container):
+        login = endpoint.login()
+        setup = docker.start("run", "--rm", "--name", container, *network(endpoint), "-v", f"{store.path}:/claude-auth",
+                             "-e", "CLAUDE_INIT_WAIT_LOGIN=5m", "claude-setup:latest")
+        said = ""
+        while "docker exec -it --user node" not in said:
+            line = setup.stderr.readline()
+            assert line, said
+            said += line
+        assert "Waiting for somebody to log in within 5 min." in said
+        variables = [f"--env={name}={value}" for name, value in login.variables.items()]
+        docker("exec", "--user", "node", *variables, container, "claude", "auth", "login")
+        _, err = setup.communicate(timeout=60)
+        assert setup.returncode == 0, said + err
+        assert "Saved the login" in err and store.oauth["refreshToken"]
 
 
 class TestSetup:

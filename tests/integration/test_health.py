@@ -55,7 +55,7 @@ class Health:
         return done.returncode, done.stdout
 
     def kept(self):
-        return list(self.host.place.glob("claude-init-health-*/*"))
+        return list(self.host.place.glob("claude-health-*/*"))
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_live_runs_the_cli_once_with_a_login_that_cannot_renew(health):
     assert (health.here / "files").read_text().split() == [".credentials.json"]
     assert "ANTHROPIC_API_KEY" not in (health.here / "environment").read_text()
     assert (health.here / "directory").read_text().startswith(str(health.host.place))
-    assert health.host.copies() == [f"claude-init-health-{os.geteuid()}"]
+    assert health.host.copies() == [f"claude-health-{os.geteuid()}"]
 
 
 def test_a_result_is_told_again_until_it_is_too_old_or_the_login_another_one(health):
@@ -128,6 +128,7 @@ def test_a_result_is_told_again_until_it_is_too_old_or_the_login_another_one(hea
         assert health("--live")[0] == 0
     assert health.runs() == 1
     assert json.loads(health("--live", "--json")[1])["live"]["works"] is True
+    assert health.host.session("run", "true")[0] == 0, "which clears dead working copies away"
     assert 'claude_init_login_answered{store="' in health("--live", "--format=prometheus")[1]
     assert health.runs() == 1
     assert health("--live", "--max-age=0")[0] == 0
@@ -151,7 +152,7 @@ def test_a_result_is_no_secret_and_not_in_the_store(health):
 def test_where_nothing_can_be_kept_it_is_said_and_tried_each_time(health):
     health.host.put(login("a"))
     place = health.host.place
-    other = place / f"claude-init-health-{os.geteuid()}"
+    other = place / f"claude-health-{os.geteuid()}"
     other.mkdir()
     other.chmod(0o777)  # as somebody else may have made it in /tmp
     script = (f"for d in /run /tmp; do mount --bind -o ro $d $d; done; mount --bind {place} {place} && "
@@ -208,7 +209,7 @@ def test_a_cli_that_hangs_is_ended_with_all_it_started(health):
     assert status == 1 and "it had not ended after" in text and "thinking" in text
     assert time.monotonic() - start < 20
     assert not os.path.exists(f"/proc/{(health.here / 'left').read_text().strip()}")
-    assert health.host.copies() == [f"claude-init-health-{os.geteuid()}"]
+    assert health.host.copies() == [f"claude-health-{os.geteuid()}"]
 
 
 @pytest.mark.parametrize("wrapper", [(), NAMESPACE], ids=["child", "pid1"])
@@ -222,7 +223,7 @@ def test_a_signal_ends_it_and_leaves_nothing_behind(health, wrapper):
     os.kill(init_of(process.pid) if wrapper else process.pid, signal.SIGTERM)
     out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (143, ""), err
-    assert health.host.copies() in ([], [f"claude-init-health-{os.geteuid()}"])
+    assert health.host.copies() in ([], [f"claude-health-{os.geteuid()}"])
     assert health.kept() == []
 
 

@@ -125,7 +125,7 @@ def test_the_variable_says_the_same(host):
 
 
 def test_what_to_type_can_be_given_by_who_composes_the_containers(host):
-    host.environment["CLAUDE_INIT_LOGIN_HINT"] = "docker compose run --rm setup"
+    host.environment["CLAUDE_INIT_LOG_IN"] = "docker compose run --rm setup"
     waiting = Waiting(host)
     assert "→ log in: docker compose run --rm setup\n" in waiting.said
 
