@@ -2,12 +2,15 @@
 # Measure claude-init beside its peers, on this machine.
 #
 # usage: scripts/bench.sh init|run|capture [--quick] [--check]
+#        scripts/bench.sh coherence [--expiries N]
 #
 #   init       start-up, signal latency, reaping, memory and idle cost as PID 1, beside tini, tini-static, dumb-init
 #              and catatonit, in interleaved rounds: a Markdown table (root needed)
 #   run        what a working copy costs on a store of 10 000 files, beside `init` and `cp -a`
 #   capture    capturing 10 000 files and 270 MB, first and again, beside cp and rsync, and how long a login takes to be
 #              durable: Markdown tables. The disk is that of CLAUDE_INIT_BENCH_DIR, else of build/bench
+#   coherence  5, 10 and 20 containers with the real CLI on one login over 20 expiries of 40 s, killed at random, beside
+#              `cp -r` copies and one shared directory: a Markdown table (root needed; an hour and a half)
 #   --quick    fewer rounds
 #   --check    fail unless the limits of docs/supervision.md, docs/working-copies.md and docs/durability.md are kept
 #   --help
@@ -46,11 +49,22 @@ bench_capture() {
   /usr/bin/python3 "$top/tests/bench/capture.py" "$top/build/release/claude-init" "$directory" "$@"
 }
 
+bench_coherence() {
+  local cli=$top/build/bench/cli
+  [[ $(id -u) == 0 ]] || die "$exit_unavailable" "This makes namespaces and needs root."
+  install_build_packages
+  install_packages "to measure" iproute2 openssl python3 python3-pexpect python3-pytest util-linux
+  quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."
+  install_cli "$cli"
+  /usr/bin/python3 -B "$top/tests/bench/coherence.py" "$top/build/release/claude-init" "$(realpath "$cli/bin/claude")" "$@"
+}
+
 case ${1:-} in
   init) shift; bench_init "$@" ;;
   run) shift; bench_run "$@" ;;
   capture) shift; bench_capture "$@" ;;
+  coherence) shift; bench_coherence "$@" ;;
   --help | -h) print_help ;;
-  '') refuse_usage "What is to be measured? There are: init, run, capture." ;;
-  *) refuse_usage "There is no benchmark '$1'; there are: init, run, capture." ;;
+  '') refuse_usage "What is to be measured? There are: init, run, capture, coherence." ;;
+  *) refuse_usage "There is no benchmark '$1'; there are: init, run, capture, coherence." ;;
 esac

@@ -48,4 +48,5 @@ cmake --preset dev >&2
 cmake --build --preset dev >&2
 
 step "Testing"
-exec ctest --preset dev --parallel "$(nproc)" "${selection[@]}" "$@"
+# In thirds of a processor, and one more for what mostly waits (tests/CMakeLists.txt).
+exec ctest --preset dev --parallel "$((4 * $(nproc)))" "${selection[@]}" "$@"

@@ -125,7 +125,6 @@ run_in_container() {
 # --- on this machine ---
 
 prepare_native() {
-  local version
   command -v dpkg-query >/dev/null ||
     die "$exit_unavailable" "Neither docker nor podman answers, and without them this needs Debian 12." \
       "Start one of the two and run this again."
@@ -134,15 +133,8 @@ prepare_native() {
     step "Building claude-init; the first time takes a few minutes."
     quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."
   fi
-  version=$(pinned_cli_version)
-  if [[ $rebuild == 1 || $(cat "$native_cli/version" 2>/dev/null) != "$version" ]]; then
-    install_npm
-    step "Installing Claude Code $version from npm into $native_cli"
-    quietly npm install --global --prefix "$native_cli" --no-fund --no-audit --no-update-notifier \
-      "@anthropic-ai/claude-code@$version" ||
-      die "$exit_unavailable" "npm could not install the CLI; the reason is above."
-    echo "$version" > "$native_cli/version"
-  fi
+  if [[ $rebuild == 1 ]]; then rm -f "$native_cli/version"; fi
+  install_cli "$native_cli"
 }
 
 sources_changed() {

@@ -78,6 +78,19 @@ install_build_packages() {
 # Debian's npm, unless there is another one: its dependencies and a foreign Node.js exclude each other.
 install_npm() { command -v npm >/dev/null || install_packages "to fetch the CLI" npm ca-certificates; }
 
+# install_cli DIRECTORY: the CLI in its pinned version, from npm; DIRECTORY/bin/claude is its binary.
+install_cli() {
+  local version
+  version=$(pinned_cli_version)
+  [[ $(cat "$1/version" 2>/dev/null) != "$version" ]] || return 0
+  install_npm
+  step "Installing Claude Code $version from npm into $1"
+  quietly npm install --global --prefix "$1" --no-fund --no-audit --no-update-notifier \
+    "@anthropic-ai/claude-code@$version" ||
+    die "$exit_unavailable" "npm could not install the CLI; the reason is above."
+  echo "$version" > "$1/version"
+}
+
 # build/release/claude-init: the static binary, by the same preset as in the images.
 build_release() {
   (cd "$top" && cmake --preset release && cmake --build --preset release)

@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 from harness import Docker, Endpoint, Podman, Project, Store
+from production import ProductionContainer
 
 pytest.register_assert_rewrite("shell_tests")
 
@@ -69,6 +70,20 @@ def container(docker):
     yield name
     subprocess.run(["docker", "rm", "--force", "--volumes", name], env=docker.environment, capture_output=True,
                    check=False)
+
+
+@pytest.fixture
+def production(docker, endpoint):
+    """Makes production containers; they are gone afterwards whatever happens."""
+    made = []
+
+    def make(*arguments):
+        made.append(ProductionContainer(docker, endpoint, *arguments))
+        return made[-1]
+
+    yield make
+    for container in made:
+        container.remove()
 
 
 @pytest.fixture

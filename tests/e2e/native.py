@@ -212,6 +212,34 @@ def is_renewing(init):
     return any(b"auth\0status" in command_line(pid) for pid in descendants(init))
 
 
+class Host:
+    """Another machine: a host name, mounts and a network of its own, with a wire to this one and memory for its copies."""
+
+    def __init__(self, place, number):
+        here, there = f"10.77.{number}.1", f"10.77.{number}.2"
+        self.process = subprocess.Popen(["unshare", "--mount", "--net", "--uts", "sh", "-c", "echo made; exec cat"],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdout.readline() == b"made\n"
+        pid = str(self.process.pid)
+        self.enter = ["nsenter", f"--target={pid}", "--mount", "--net", "--uts", "--"]
+        hosts = place.directory / f"hosts-{number}"
+        hosts.write_text(f"127.0.0.1 localhost host-{number}\n{here} {' '.join(HOST_NAMES)}\n", encoding="ascii")
+        hosts.chmod(0o644)
+        wire = f"wire-{number}"
+        for command in (["ip", "link", "add", wire, "type", "veth", "peer", "name", "wire", "netns", pid],
+                        ["ip", "address", "add", f"{here}/24", "dev", wire], ["ip", "link", "set", wire, "up"],
+                        [*self.enter, "ip", "address", "add", f"{there}/24", "dev", "wire"],
+                        [*self.enter, "ip", "link", "set", "wire", "up"], [*self.enter, "ip", "link", "set", "lo", "up"],
+                        [*self.enter, "hostname", f"host-{number}"],
+                        [*self.enter, "mount", "--bind", hosts, "/etc/hosts"],
+                        [*self.enter, "mount", "-t", "tmpfs", "-o", "mode=1777", "copies", place.copies]):
+            subprocess.run(command, check=True)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
 class Chaos:
     """Kills one container every few seconds and starts it anew, the renewing one if there is one.
 

@@ -3,7 +3,7 @@
 
 usage: endpoint.py DIRECTORY [PORT]
 
-Serves https on 127.0.0.1:PORT (443) with a certificate authority of its own and prints `ready`. In DIRECTORY:
+Serves https on ADDRESS:PORT (127.0.0.1:443) with a certificate authority of its own and prints `ready`. In DIRECTORY:
   ca.pem           the authority, for NODE_EXTRA_CA_CERTS
   requests.jsonl   one line per request
 
@@ -13,6 +13,7 @@ Knobs, from the environment:
   GRACE=0               seconds during which the previous refresh token still works
   DELAY=0, MSG_DELAY=0  seconds before the token endpoint, or the model, answers
   ABANDONED=spend|drop  a refresh whose client hangs up during DELAY is done all the same, or is not
+  ADDRESS=127.0.0.1     where it listens
   PLAIN_PORT=0          the same again in plain http on 127.0.0.1:PLAIN_PORT, for many light clients
 
 For the test itself:
@@ -304,7 +305,7 @@ def main():
     if plain_port := int(os.environ.get("PLAIN_PORT", "0")):
         plain = Server(("127.0.0.1", plain_port), Handler)
         threading.Thread(target=plain.serve_forever, daemon=True).start()
-    server = Server(("127.0.0.1", port), Handler)
+    server = Server((os.environ.get("ADDRESS", "127.0.0.1"), port), Handler)
     server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     print("ready", flush=True)
     server.serve_forever()
