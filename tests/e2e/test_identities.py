@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,8 +113,9 @@ def make_store(directory):
     def make(case_owner, modes):
         store = Store(tempfile.mkdtemp(dir=directory, prefix="store-"))
         made.append(store.path)
+        in_8_hours = int((time.time() + 8 * 3600) * 1000)
         store.write(".credentials.json", '{"claudeAiOauth":{"accessToken":"FAKE-access","refreshToken":"FAKE-refresh",'
-                    '"expiresAt":4102444800000,"scopes":["user:inference"]}}')
+                    f'"expiresAt":{in_8_hours},"scopes":["user:inference"]}}}}')
         for path, mode in ((store.path, modes[0]), (store.path / ".credentials.json", modes[1])):
             os.chown(path, *case_owner)
             path.chmod(mode)
