@@ -74,9 +74,11 @@ class Bench:
     def first(self, source):
         targets = {"ours": self.path("first-ours"), CP: self.path("first-cp"), RSYNC: self.path("first-rsync")}
 
-        def prepare(_):
+        def prepare(number):
+            # Moved away: after a removal a disk is busy discarding for longer than `sync` waits.
             for target in targets.values():
-                shutil.rmtree(target, ignore_errors=True)
+                if os.path.exists(target):
+                    os.rename(target, f"{target}-before-{number}")
             os.makedirs(targets["ours"], mode=0o700)
             subprocess.run(["sync", "-f", self.root], check=True)
 
