@@ -14,6 +14,10 @@
 
 namespace claude_init::commands {
 
+std::vector<std::string> shadowing_variables(const options::Environment& environment) {
+  return login::shadowing_variables([&](std::string_view name) { return environment.get(name); });
+}
+
 health::Context health_context(const store::Inspection& inspection, const options::Environment& environment) {
   health::Context context;
   context.now = unix_now();
@@ -22,8 +26,7 @@ health::Context health_context(const store::Inspection& inspection, const option
   const fs::ActAs as(inspection.owner);
   const bool exists = inspection.state != login::State::no_store;
   context.reader = exists && as.effective() ? inspection.owner : fs::current_identity();
-  context.shadowing =
-      login::shadowing_variables([&](std::string_view name) { return environment.get(name); });
+  context.shadowing = shadowing_variables(environment);
   context.base_url = environment.get("ANTHROPIC_BASE_URL");
   if (const auto mounts = fs::read_mounts(); mounts && exists) {
     boost::system::error_code ec;

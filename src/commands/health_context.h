@@ -1,6 +1,8 @@
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "health/health.h"
 #include "log/log.h"
@@ -11,6 +13,9 @@ namespace claude_init::commands {
 /// What the words about an inspected store depend on, as it is now and here.
 [[nodiscard]] health::Context health_context(const store::Inspection& inspection,
                                              const options::Environment& environment);
+
+/// The variables that make the CLI use another login than the stored one.
+[[nodiscard]] std::vector<std::string> shadowing_variables(const options::Environment& environment);
 
 /// Says a store's state and what to do, as `health` does, with `before` put before the headline; one line
 /// with --log-format json. `level` is error or warn.

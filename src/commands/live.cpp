@@ -16,10 +16,10 @@
 
 #include "base/unique_fd.h"
 #include "commands/copy_command.h"
+#include "commands/health_context.h"
 #include "commands/live_cache.h"
 #include "log/log.h"
 #include "log/redact.h"
-#include "login/login.h"
 #include "store/restore.h"
 #include "store/store.h"
 #include "supervise/supervisor.h"
@@ -96,9 +96,7 @@ health::Live judged(const supervise::Outcome& outcome, bool timed_out, const opt
 supervise::Command live_command(const options::Health& options, options::Environment environment,
                                 const workcopy::Account& account, const workcopy::WorkingCopy& copy,
                                 const Streams& streams) {
-  const auto shadowing =
-      login::shadowing_variables([&](std::string_view name) { return environment.get(name); });
-  for (const std::string& name : shadowing) environment.unset(name);
+  for (const std::string& name : shadowing_variables(environment)) environment.unset(name);
   supervise::Command command = command_in(copy, account, std::move(environment), options.live_command,
                                           workcopy::NewPrivileges::forbid);
   command.directory = copy.state().config_dir;

@@ -27,8 +27,8 @@ int await_login(const supervise::Loop& loop, const LoginWait& wait, const option
   bool changed = false;
   const auto look = [&] {
     changed = false;
-    wait.on_change();
     seen = store::inspect(wait.store, unix_now());
+    wait.on_change(seen);
     return wait.can_be_used(seen);
   };
   // 1.

@@ -258,9 +258,9 @@ int run_command(const options::Run& options, const options::Environment& environ
   LoginSource source;
   if (const int status = obtain_login(loop, options, environment, path, source); status != kExitOk)
     return status;
+  const store::Inspection& inspection = source.inspection;
   auto& right_to_renew = source.right_to_renew;
   auto& renewer = source.renewer;
-  const store::Inspection inspection = store::inspect(path, unix_now());
   if (const int status = check_login(options, environment, inspection); status != kExitOk) return status;
 
   std::optional<KeptSessions> sessions;

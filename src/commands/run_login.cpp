@@ -47,36 +47,40 @@ int obtain_login(const supervise::Loop& loop, const options::Run& options,
   const auto can_be_used = [&](const store::Inspection& seen) {
     return health::can_be_used(seen.state, handed_on);
   };
+  store::Inspection& seen = source.inspection;
   auto& renewer = source.renewer;
-  const auto renew_where_we_may = [&] {
+  const auto renew_where_we_may = [&](const store::Inspection& now) {
     if (handed_on || options.renewal.never) return;
-    if (!renewer && why_not_writable(inspect()).empty()) {
+    if (!renewer && why_not_writable(now).empty()) {
       renewer.emplace(loop,
                       renewer_options(options.renewal, path, environment, "run", options.storing.options));
     }
     if (renewer) renewer->look();
   };
   // 1.
-  renew_where_we_may();
-  if (renewer && inspect().state == login::State::renewable) {
+  seen = inspect();
+  renew_where_we_may(seen);
+  if (renewer && seen.state == login::State::renewable) {
     const int stopped = await_renewal(loop, options.supervision.stop_signals, path, *renewer);
     if (stopped != 0) return 128 + stopped;
+    seen = inspect();
   }
   // 2.
-  const store::Inspection inspection = inspect();
-  const bool stand_in = !health_context(inspection, environment).shadowing.empty();
-  if (options.wait_login && !stand_in && !can_be_used(inspection)) {
+  if (options.wait_login && !can_be_used(seen) && shadowing_variables(environment).empty()) {
     const int stopped = await_login(loop,
                                     {path, *options.wait_login, can_be_used, renew_where_we_may,
                                      [&renewer] { return renewer ? &*renewer : nullptr; }},
                                     environment);
     if (stopped != 0) return 128 + stopped;
+    seen = inspect();
   }
   // 3.
   if (!handed_on) return kExitOk;
-  auto taken = take_right_to_renew(inspect(), options.storing);
+  auto taken = take_right_to_renew(seen, options.storing);
   if (!taken) return refuse(taken.error());
   source.right_to_renew = std::move(*taken);
+  // Whoever had the right before may have renewed.
+  seen = inspect();
   return kExitOk;
 }
 

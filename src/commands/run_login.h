@@ -12,8 +12,9 @@
 
 namespace claude_init::commands {
 
-/// The login of a run before its command starts: who may renew it, and what renews it.
+/// The login of a run before its command starts: what it is, who may renew it, and what renews it.
 struct LoginSource {
+  store::Inspection inspection;               // of the store, as it was last looked at
   std::optional<store::Lock> right_to_renew;  // where the command gets the refresh token
   std::optional<renew::Renewer> renewer;
 };

@@ -130,7 +130,9 @@ Persistence persistence_of(const std::vector<Mount>& mounts, std::string_view pa
   return Persistence::mounted;
 }
 
-bool in_container() {
+namespace {
+
+bool look_whether_in_container() {
   if (std::getenv("KUBERNETES_SERVICE_HOST") != nullptr || std::getenv("container") != nullptr) return true;
   // A virtual machine made from an image keeps that image's marker files, but its root is a whole disk; a
   // container's is an overlay, or a directory of somebody else's disk.
@@ -139,6 +141,13 @@ bool in_container() {
   if (root != nullptr && root->root == "/" && root->source.starts_with("/dev/")) return false;
   if (::access("/.dockerenv", F_OK) == 0 || ::access("/run/.containerenv", F_OK) == 0) return true;
   return ::getpid() == 1 && root != nullptr && root->fs_type == "overlay";
+}
+
+}  // namespace
+
+bool in_container() {
+  static const bool found = look_whether_in_container();
+  return found;
 }
 
 }  // namespace claude_init::fs

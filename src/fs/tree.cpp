@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cerrno>
-#include <limits>
 
 #include "base/text.h"
 #include "base/unique_fd.h"
@@ -59,10 +58,10 @@ class Remover {
   explicit Remover(int top) : top_(top) {}
 
   Result<void> empty(int directory, unsigned depth) {
-    const auto entries = list_directory(directory, std::numeric_limits<std::size_t>::max());
-    if (!entries) return entries.error();
-    for (const Entry& entry : *entries) {
-      if (auto removed = remove(directory, entry.name, depth); !removed) return removed;
+    const auto names = list_names(directory);
+    if (!names) return names.error();
+    for (const std::string& name : *names) {
+      if (auto removed = remove(directory, name, depth); !removed) return removed;
     }
     return Done{};
   }

@@ -15,7 +15,9 @@
 #include <optional>
 
 #include "base/text.h"
+#include "base/unique_fd.h"
 #include "fs/advice.h"
+#include "fs/file.h"
 #include "fs/identity.h"
 #include "workcopy/privileges.h"
 
@@ -27,17 +29,32 @@ constexpr std::string_view kUsualUser = "node";  // of the official Node.js imag
 struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
-using File = std::unique_ptr<std::FILE, CloseFile>;
 
-File open_database(const std::string& path) {
-  return File(std::fopen(path.c_str(), "re"));
-}
+/// A passwd or group file as a stream over its content: of a file itself fgetpwent asks for the position
+/// twice an entry. Null: there is none.
+class Database {
+ public:
+  explicit Database(const std::string& path) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOCTTY | O_CLOEXEC));
+    if (!fd.valid()) return;
+    auto content = fs::read_all(fd.get(), kMaxSize, path);
+    if (!content || content->empty()) return;
+    content_ = std::move(*content);
+    file_.reset(::fmemopen(content_.data(), content_.size(), "r"));
+  }
+  [[nodiscard]] std::FILE* get() const { return file_.get(); }
+
+ private:
+  static constexpr std::size_t kMaxSize = 64UL << 20;
+  std::string content_;
+  std::unique_ptr<std::FILE, CloseFile> file_;
+};
 
 /// The first entry that `matches`, as an Account without groups.
 std::optional<Account> find_passwd(const AccountFiles& files,
                                    const std::function<bool(const passwd&)>& matches) {
-  const File file = open_database(files.passwd);
-  if (!file) return std::nullopt;
+  const Database file(files.passwd);
+  if (file.get() == nullptr) return std::nullopt;
   while (const passwd* entry = ::fgetpwent(file.get())) {
     if (!matches(*entry)) continue;
     Account account;
@@ -52,8 +69,8 @@ std::optional<Account> find_passwd(const AccountFiles& files,
 }
 
 std::optional<gid_t> find_group(const AccountFiles& files, std::string_view name) {
-  const File file = open_database(files.group);
-  if (!file) return std::nullopt;
+  const Database file(files.group);
+  if (file.get() == nullptr) return std::nullopt;
   while (const group* entry = ::fgetgrent(file.get())) {
     if (name == entry->gr_name) return entry->gr_gid;
   }
@@ -62,8 +79,8 @@ std::optional<gid_t> find_group(const AccountFiles& files, std::string_view name
 
 std::vector<gid_t> groups_of(const AccountFiles& files, std::string_view user) {
   std::vector<gid_t> gids;
-  const File file = open_database(files.group);
-  if (!file) return gids;
+  const Database file(files.group);
+  if (file.get() == nullptr) return gids;
   while (const group* entry = ::fgetgrent(file.get())) {
     for (char** member = entry->gr_mem; *member != nullptr; ++member) {
       if (user == *member) {

@@ -17,11 +17,12 @@ import json
 import math
 import os
 import random
+import time
 import uuid
 
 EPOCH = 1_790_000_000        # mtimes are seconds before this
 MONTHS = 120 * 86_400
-LOGIN_EXPIRES = 4_102_444_800_000
+LOGIN_LIFETIME = 8 * 3600
 
 # Shares of the files. What is left over after rounding are to-do lists.
 SHARES = {"conversation": 0.34, "todo": 0.42, "history": 0.12, "plugin": 0.09, "snapshot": 0.03}
@@ -31,11 +32,12 @@ POOL = 1 << 20               # contents are cut out of this much text
 LARGEST = 8 << 20
 
 
-def login(number=1, expires=LOGIN_EXPIRES):
+def login(number=1):
     """The text of a .credentials.json; a higher number is a later login."""
+    expires = int(time.time() + LOGIN_LIFETIME + number)
     return json.dumps({"claudeAiOauth": {
         "accessToken": f"FAKE-access-{number:08d}", "refreshToken": f"FAKE-refresh-{number:08d}",
-        "expiresAt": expires + number * 1000, "scopes": ["user:inference", "user:profile"],
+        "expiresAt": expires * 1000, "scopes": ["user:inference", "user:profile"],
         "subscriptionType": "max"}})
 
 
