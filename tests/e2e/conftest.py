@@ -90,4 +90,4 @@ def production(docker, endpoint):
 def project(docker, endpoint, tmp_path):
     project = Project(docker, endpoint, tmp_path)
     yield project
-    project("down", "--timeout", "1", "--remove-orphans")
+    project.down()

@@ -1,6 +1,7 @@
 """What the end-to-end tests are written in."""
 
 import contextlib
+import http.client
 import io
 import json
 import os
@@ -35,6 +36,12 @@ def clean_environment(home, **more):
             "LANG": "C.UTF-8", "TERM": "xterm-256color", **{key: str(value) for key, value in more.items()}}
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def wait_until(condition, what, timeout=30):
     """Polls for what has no event to wait for."""
     deadline = time.monotonic() + timeout
@@ -63,10 +70,11 @@ class Login:
 
 
 class Endpoint:
-    """rig/endpoint.py on 127.0.0.1:443 of the host's network."""
+    """rig/endpoint.py on port 443 of the host's loopback: 127.0.0.1, or the knob ADDRESS."""
 
     def __init__(self, directory, **knobs):
         self.directory = Path(directory)
+        self.address = knobs.get("ADDRESS", "127.0.0.1")
         self.certificate = self.directory / "ca.pem"
         self.process = subprocess.Popen(
             [sys.executable, "-B", RIG / "endpoint.py", self.directory],
@@ -113,7 +121,7 @@ class Endpoint:
     def _admin(self, method, path):
         context = ssl.create_default_context(cafile=self.certificate)
         context.check_hostname = False
-        request = urllib.request.Request(f"https://127.0.0.1/_admin/{path}", method=method)
+        request = urllib.request.Request(f"https://{self.address}/_admin/{path}", method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
                                              urllib.request.HTTPSHandler(context=context))
         with opener.open(request) as answer:
@@ -264,7 +272,8 @@ class Podman(Engine):
 
 def network(endpoint):
     """Arguments of `docker run` that lead the CLI to the stand-in; no other name can be resolved."""
-    return [*(f"--add-host={name}:127.0.0.1" for name in [*HOST_NAMES, socket.gethostname()]), "--network=host",
+    return [*(f"--add-host={name}:{endpoint.address}" for name in HOST_NAMES),
+            f"--add-host={socket.gethostname()}:127.0.0.1", "--network=host",
             "--dns=0.0.0.0",
             f"--volume={endpoint.certificate}:/run/stand-in-ca.pem:ro",
             "--env=NODE_EXTRA_CA_CERTS=/run/stand-in-ca.pem"]
@@ -319,19 +328,45 @@ class Terminal(pexpect.spawn):
 class Project:
     """A Compose project of its own on a store of its own, led to the stand-in by an override file."""
 
-    def __init__(self, docker, endpoint, directory):
+    def __init__(self, docker, endpoint, directory, owner=0):
         self.docker = docker
+        self.directory = directory
         self.store = Store(directory / "claude-hub")
-        self.override = directory / "override.yaml"
-        network = {"network_mode": "host", "dns": ["0.0.0.0"], "extra_hosts": [f"{n}:127.0.0.1" for n in HOST_NAMES],
-                   "environment": {"NODE_EXTRA_CA_CERTS": "/run/stand-in-ca.pem"},
+        self.port = free_port()  # the keeper's: all are on the host's network
+        network = {"network_mode": "host", "dns": ["0.0.0.0"],
+                   "extra_hosts": [f"{n}:{endpoint.address}" for n in HOST_NAMES],
+                   "environment": {"NODE_EXTRA_CA_CERTS": "/run/stand-in-ca.pem",
+                                   "CLAUDE_INIT_LISTEN": f"127.0.0.1:{self.port}"},
                    "volumes": [f"{endpoint.certificate}:/run/stand-in-ca.pem:ro"]}
-        # JSON is YAML.
-        self.override.write_text(json.dumps({"services": {"setup": network, "claude": network, "worker": network}}),
-                                 encoding="utf-8")
         self.environment = {**docker.environment, "CLAUDE_HUB_DIR": str(self.store.path), "CLAUDE_INTERVAL": "1d",
+                            "CLAUDE_HUB_USER": f"{owner}:{owner}",
                             "COMPOSE_PROJECT_NAME": f"e2e-{uuid.uuid4().hex[:8]}"}
-        self.arguments = ["compose", "-f", str(TOP / "compose.yaml"), "-f", str(self.override)]
+        self.arguments = ["compose", "-f", str(TOP / "compose.yaml")]
+        for service in ("setup", "keeper", "claude", "worker"):
+            self.override(service, network)
+
+    def override(self, service, settings):
+        """By a file of its own: JSON is YAML."""
+        path = self.directory / f"override-{len(self.arguments)}.yaml"
+        path.write_text(json.dumps({"services": {service: settings}}), encoding="utf-8")
+        self.arguments += ["-f", str(path)]
+
+    def command(self, service, words):
+        """What it runs, word for word."""
+        self.override(service, {"command": [word.replace("$", "$$") for word in words]})
+
+    def ask(self, target):
+        """The keeper: status and text."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", target)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def down(self):
+        self("down", "--timeout", "1", "--remove-orphans", "--volumes")
 
     def __call__(self, *arguments, **options):
         environment, self.docker.environment = self.docker.environment, self.environment

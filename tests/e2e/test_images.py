@@ -56,6 +56,12 @@ def test_user_node_is_there_and_only_setup_has_sudo(docker, image):
     assert in_image(docker, image, "command -v git") == "/usr/bin/git"
 
 
+def test_a_keeper_of_any_user_can_publish_and_post_in_the_runtime_image(docker):
+    script = "stat -c %a /claude-published; claude-webhook 2>&1 || echo $?; curl --version | head -c 4"
+    assert in_image(docker, "claude-runtime", script).splitlines() == [
+        "1777", "webhook: set CLAUDE_INIT_WEBHOOK_URL or CLAUDE_INIT_WEBHOOK_URL_FILE", "64", "curl"]
+
+
 def test_images_share_the_stages_that_cost_time():
     def shared(name):
         text = (TOP / name).read_text()

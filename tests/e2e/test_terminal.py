@@ -219,10 +219,7 @@ def test_stop_ends_a_shell_at_its_prompt_at_once(shell, docker, container):
 def serve(project, endpoint, script):
     """The example service with another command."""
     project.store.create().put(endpoint.login())
-    extra = project.override.with_name("command.yaml")
-    command = {"command": ["bash", "-c", script.replace("$", "$$")]}
-    extra.write_text(json.dumps({"services": {"worker": command}}), encoding="utf-8")
-    project.arguments += ["-f", str(extra)]
+    project.command("worker", ["bash", "-c", script])
 
 
 @pytest.mark.parametrize("script, status, limit", [
