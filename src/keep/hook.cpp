@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <nlohmann/json.hpp>
@@ -19,6 +20,12 @@ constexpr std::size_t kMostWaiting = 64;
 constexpr Milliseconds kTimeLimit{30'000};
 constexpr std::array<Milliseconds, 3> kPauses{Milliseconds(1000), Milliseconds(10'000), Milliseconds(60'000)};
 constexpr int kDropped = -1;
+
+/// What sysexits.h has for what may be another time, and claude-init with it: from "unavailable" to "no
+/// permission".
+bool may_work_later(int status) {
+  return status >= 69 && status <= 77;
+}
 
 std::string as_json(const Hook::Call& call) {
   using nlohmann::ordered_json;
@@ -124,16 +131,26 @@ void Hook::ended(int status) {
   if (status == 0) return next();
   counts_.failures[status] += 1;
   if (stopped_) return;
-  const bool again = attempts_ < kPauses.size();
-  log::warn(again ? "the hook failed and is called again" : "the hook failed and is given up for this change",
-            {{"status", status},
-             {"change", name_of(waiting_.front().event.change)},
-             {"store", waiting_.front().store}});
-  if (!again) return next();
-  timer_.expires_after(kPauses[attempts_++]);
+  const Call& call = waiting_.front();
+  const bool later = may_work_later(status) && !is_overtaken(call);
+  const bool again = attempts_ < kPauses.size() || (later && waiting_.size() == 1);
+  log::warn(again || later ? "the hook failed and is called again"
+                           : "the hook failed and is given up for this change",
+            {{"status", status}, {"change", name_of(call.event.change)}, {"store", call.store}});
+  if (!again) {
+    if (later) waiting_.push_back(call);  // when the others have had their turn
+    return next();
+  }
+  timer_.expires_after(kPauses[std::min(attempts_, kPauses.size() - 1)]);
+  attempts_ += 1;
   timer_.async_wait([this](const boost::system::error_code& failure) {
     if (!failure) start();
   });
+}
+
+bool Hook::is_overtaken(const Call& call) const {
+  return std::any_of(waiting_.begin() + 1, waiting_.end(),
+                     [&](const Call& one) { return one.store == call.store; });
 }
 
 void Hook::next() {

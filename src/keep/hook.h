@@ -18,8 +18,10 @@ namespace claude_init::keep {
 
 /// Calls a command of the user's for each change, one at a time and in order. It gets what happened as
 /// variables (CLAUDE_INIT_CHANGE, _STORE (where it is), _STORE_NAME, _STATE, _TEXT, _REMEDY, _PUBLISHED) and
-/// as one JSON object on standard input; never a secret. It has 30 s; one that fails is called again after 1, 10 and
-/// 60 s, then given up. Of more than 64 that wait the oldest is dropped. All of that is counted.
+/// as one JSON object on standard input; never a secret. It has 30 s; one that fails is called again after 1,
+/// 10 and 60 s, then given up; with a status from 69 to 77, which say that it may work later, it is called
+/// until it works or something newer of that store waits. Of more than 64 that wait the oldest is dropped.
+/// All of that is counted.
 class Hook {
  public:
   struct Call {
@@ -48,6 +50,7 @@ class Hook {
  private:
   void start();
   void ended(int status);
+  [[nodiscard]] bool is_overtaken(const Call& call) const;  // by a newer one of that store
   void next();
 
   boost::asio::steady_timer timer_;

@@ -152,6 +152,36 @@ def test_a_volume_of_kubernetes_is_accepted_and_followed_when_it_is_swapped(host
     assert status_ == 0 and "cannot be renewed from here: the store is read-only" in err
 
 
+def project(host, name, **files):
+    """As the kubelet fills a volume: a new directory, and `..data` swapped to it."""
+    for path, text in files.items():
+        path = host.store / f"..{name}" / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (host.store / "..data_tmp").symlink_to(f"..{name}")
+    os.rename(host.store / "..data_tmp", host.store / "..data")
+    for entry in {path.split("/")[0] for path in files}:
+        if not (host.store / entry).is_symlink():
+            (host.store / entry).symlink_to(f"..data/{entry}")
+
+
+def test_a_projected_volume_of_a_secret_and_of_settings_is_a_store(host):
+    settings = {".claude.json": '{"hasCompletedOnboarding": true}', "settings.json": '{"model": "haiku"}',
+                "commands/hello.md": "Say hello."}
+    project(host, "one", **{".credentials.json": login("one", refresh=False)}, **settings)
+    host.make_read_only()
+    run = Run(host)
+    assert run.token() == "one"
+    for path, text in settings.items():
+        with open(os.path.join(os.path.dirname(run.path), path)) as f:
+            assert f.read() == text
+    subprocess.run(["umount", host.store], check=True)  # the kubelet writes on its side of the mount
+    host.mounted.clear()
+    project(host, "two", **{".credentials.json": login("two", left=7200, refresh=False)}, **settings)
+    run.gets("two")
+    assert run.end()[0] == 0
+
+
 def test_a_store_that_is_replaced_is_followed(host):
     host.put(login("first"))
     run = Run(host)
