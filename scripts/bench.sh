@@ -2,7 +2,7 @@
 # Measure claude-init beside its peers, on this machine.
 #
 # usage: scripts/bench.sh init|run|capture [--quick] [--check]
-#        scripts/bench.sh coherence [--expiries N]
+#        scripts/bench.sh coherence|keeper [--expiries N]
 #
 #   init       start-up, signal latency, reaping, memory and idle cost as PID 1, beside tini, tini-static, dumb-init
 #              and catatonit, in interleaved rounds: a Markdown table (root needed)
@@ -11,6 +11,9 @@
 #              durable: Markdown tables. The disk is that of CLAUDE_INIT_BENCH_DIR, else of build/bench
 #   coherence  5, 10 and 20 containers with the real CLI on one login over 20 expiries of 40 s, killed at random, beside
 #              `cp -r` copies and one shared directory: a Markdown table (root needed; an hour and a half)
+#   keeper     compose.yaml with the real CLI over 60 expiries of 40 s: a keeper that is killed at random, three services, an
+#              outage of half a lifetime every sixth: a Markdown table (root needed; three quarters of an hour). The engine
+#              is kept in CLAUDE_INIT_BENCH_DIR, else in build/bench
 #   --quick    fewer rounds
 #   --check    fail unless the limits of docs/supervision.md, docs/working-copies.md and docs/durability.md are kept
 #   --help
@@ -59,12 +62,30 @@ bench_coherence() {
   /usr/bin/python3 -B "$top/tests/bench/coherence.py" "$top/build/release/claude-init" "$(realpath "$cli/bin/claude")" "$@"
 }
 
+bench_keeper() {
+  local directory=${CLAUDE_INIT_BENCH_DIR:-$top/build/bench}/engine engine=$top/tests/e2e/engine
+  [[ $(id -u) == 0 ]] || die "$exit_unavailable" "This starts a container engine and needs root."
+  install_build_packages
+  install_packages "to measure" ca-certificates curl mmdebstrap openssl python3 python3-pexpect python3-pytest
+  install_npm
+  quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."
+  quietly "$engine/engine.sh" start "$directory" "${CLAUDE_INIT_E2E_CACHE:-$directory/cache}" ||
+    die "$exit_unavailable" "The engine could not be started; the reason is above."
+  # shellcheck disable=SC2064 # as they are now
+  trap "'$engine/engine.sh' stop '$directory'" EXIT
+  CLAUDE_INIT_E2E_BINARY=$top/build/release/claude-init quietly "$engine/project-images.sh" "$directory" \
+    "${CLAUDE_INIT_E2E_CACHE:-$directory/cache}" ||
+    die "$exit_unavailable" "The images could not be built; the reason is above."
+  /usr/bin/python3 -B "$top/tests/bench/keeper.py" "$directory" "$@"
+}
+
 case ${1:-} in
   init) shift; bench_init "$@" ;;
   run) shift; bench_run "$@" ;;
   capture) shift; bench_capture "$@" ;;
   coherence) shift; bench_coherence "$@" ;;
+  keeper) shift; bench_keeper "$@" ;;
   --help | -h) print_help ;;
-  '') refuse_usage "What is to be measured? There are: init, run, capture, coherence." ;;
-  *) refuse_usage "There is no benchmark '$1'; there are: init, run, capture, coherence." ;;
+  '') refuse_usage "What is to be measured? There are: init, run, capture, coherence, keeper." ;;
+  *) refuse_usage "There is no benchmark '$1'; there are: init, run, capture, coherence, keeper." ;;
 esac

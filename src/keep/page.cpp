@@ -14,6 +14,7 @@ using login::State;
 
 constexpr std::int64_t kHour = 3'600'000;
 constexpr std::int64_t kDay = 24 * kHour;
+constexpr std::int64_t kSoon = 7 * kDay;  // as the keeper's first notice of a login's end
 constexpr std::size_t kEventsShown = 6;
 
 // Colours by prefers-color-scheme; a column of cards that becomes two where there is room.
@@ -41,8 +42,10 @@ overflow-wrap:anywhere}
 .track{height:.5rem;border-radius:.25rem;background:var(--track);overflow:hidden;margin-top:.25rem}
 .track i{display:block;height:100%;border-radius:.25rem}
 i.ok{background:var(--ok)}i.warn{background:var(--warn)}i.bad{background:var(--bad)}
-.todo{border-left:.25rem solid var(--bad);padding:.1rem 0 .1rem .8rem;margin:1rem 0}
+.todo{border-left:.25rem solid var(--bad);color:var(--ink);padding:.1rem 0 .1rem .8rem;margin:1rem 0}
+.todo.warn{border-color:var(--warn)}
 .todo p{margin:0 0 .4rem}
+.next{color:var(--dim);font-size:.9rem;margin:.7rem 0 0}
 code{display:block;background:var(--bg);border:1px solid var(--line);border-radius:.4rem;padding:.5rem .6rem;
 font:.85rem/1.45 ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere;user-select:all}
 ol{list-style:none;margin:1rem 0 0;padding:.8rem 0 0;border-top:1px solid var(--line);font-size:.9rem}
@@ -75,11 +78,18 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
+/// A login that lives, and whose own end nears: nobody but a person can do anything about that.
+bool ends_soon(const Record& record, UnixMs now) {
+  const auto& login = record.seen().login;
+  return record.remedy(now).empty() && login && login->refresh_expires_at &&
+         *login->refresh_expires_at - now < kSoon;
+}
+
 /// The class of a store's state: what a glance should tell.
-std::string_view tone_of(const Record& record) {
+std::string_view tone_of(const Record& record, UnixMs now) {
   if (!record.ready()) return record.seen().state == State::renewable ? "warn" : "bad";
   if (record.seen().renewal_rejected) return "bad";
-  return record.failing_since() ? "warn" : "ok";
+  return record.failing_since() || ends_soon(record, now) ? "warn" : "ok";
 }
 
 std::string who(const Record& record) {
@@ -107,18 +117,18 @@ std::string deadlines(const Shown& shown, UnixMs now) {
   const auto& login = shown.record->seen().login;
   const State state = shown.record->seen().state;
   if (!login || (state != State::usable && state != State::renewable && state != State::expired)) return "";
-  std::string out = bar("Access token, renewed by itself", login->expires_at, now, 8 * kHour, 0);
-  if (login->refresh_expires_at) out += bar("Login", *login->refresh_expires_at, now, 30 * kDay, 7 * kDay);
+  std::string out = bar("Access token", login->expires_at, now, 8 * kHour, 0);
+  if (login->refresh_expires_at) out += bar("Login", *login->refresh_expires_at, now, 30 * kDay, kSoon);
   if (shown.next_renewal && *shown.next_renewal > now) {
-    out +=
-        fmt::format("<p class=\"who\">Next renewal in {}.</p>\n", format_duration(*shown.next_renewal - now));
+    out += fmt::format("<p class=\"next\">Renewed by itself in {}.</p>\n",
+                       format_duration(*shown.next_renewal - now));
   }
   return out;
 }
 
-/// What is to be done, and what can be typed for it.
-std::string todo(std::string_view what, std::string_view command) {
-  return fmt::format("<div class=\"todo\"><p>{}</p>{}</div>\n", what,
+/// What is to be done, and what can be typed for it. `tone`: "bad", or "warn" while it still works.
+std::string todo(std::string_view tone, std::string_view what, std::string_view command) {
+  return fmt::format("<div class=\"todo {}\"><p>{}</p>{}</div>\n", tone, what,
                      command.empty() ? "" : fmt::format("<code>{}</code>", escaped(command)));
 }
 
@@ -140,14 +150,23 @@ std::string next_step(const Shown& shown, UnixMs now) {
   const Record& record = *shown.record;
   std::string out;
   const std::string remedy = record.remedy(now);
-  if (!remedy.empty()) out += todo(what_to_do(record), remedy);
+  if (!remedy.empty()) out += todo("bad", what_to_do(record), remedy);
+  if (ends_soon(record, now)) {
+    const std::int64_t left = *record.seen().login->refresh_expires_at - now;
+    out += todo("warn",
+                left > 0 ? fmt::format("The login itself ends in {}. To log in again before that:",
+                                       format_duration(left))
+                         : "The login itself has ended. To log in again:",
+                record.log_in());
+  }
   if (record.failing_since()) {
-    out += todo(fmt::format("Not renewed for {}. It is tried again; the log says why.",
+    out += todo("warn",
+                fmt::format("Not renewed for {}. It is tried again; the log says why.",
                             format_duration(now - *record.failing_since())),
                 "");
   }
   if (shown.publishing != nullptr && !shown.publishing->problem.empty())
-    out += todo("Not published: " + escaped(shown.publishing->problem), "");
+    out += todo("bad", "Not published: " + escaped(shown.publishing->problem), "");
   return out;
 }
 
@@ -170,7 +189,7 @@ std::string card(const Shown& shown, UnixMs now) {
   return fmt::format(
       "<section>\n<h2><span>{}</span><span class=\"state {}\">{}</span></h2>\n<p class=\"who\">{}</p>\n{}{}{}"
       "</section>\n",
-      escaped(record.name()), tone_of(record), login::name_of(record.seen().state), who(record),
+      escaped(record.name()), tone_of(record, now), login::name_of(record.seen().state), who(record),
       deadlines(shown, now), next_step(shown, now), events(record, now));
 }
 

@@ -54,6 +54,8 @@ class Record {
   [[nodiscard]] const std::string& name() const { return name_; }
   /// What to do or to type, so that the login works (again); "" where nothing is to be done.
   [[nodiscard]] std::string remedy(UnixMs now) const;
+  /// What a person types to log in to this store.
+  [[nodiscard]] const std::string& log_in() const { return context_.setup_command; }
   [[nodiscard]] const store::Inspection& seen() const { return seen_; }
   /// Whether a workload can use the login now.
   [[nodiscard]] bool ready() const { return seen_.state == login::State::usable; }

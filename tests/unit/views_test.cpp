@@ -139,6 +139,26 @@ TEST_CASE("the page shows every store and lets nothing in it become markup", "[k
   CHECK_FALSE(contains(page, "https://"));
 }
 
+TEST_CASE("the page says what to type before a login that lives ends by itself", "[keep]") {
+  const auto page_with = [](UnixMs left) {
+    Record record{"dev", typed("docker compose run --rm setup")};
+    store::Inspection seen = usable();
+    seen.login->refresh_expires_at = kNow + left;
+    (void)record.observe(seen, kNow);
+    View view;
+    view.now = kNow;
+    view.stores.push_back({&record, {}, nullptr, 0, 0});
+    return as_page(view);
+  };
+  constexpr UnixMs kDay = 24 * kHour;
+  CHECK_FALSE(contains(page_with(8 * kDay), "docker compose"));
+  const std::string soon = page_with(60 * kHour);
+  CHECK(contains(soon, "The login itself ends in 2 d 12 h. To log in again before that:"));
+  CHECK(contains(soon, "<code>docker compose run --rm setup</code>"));
+  CHECK(contains(soon, "<span class=\"state warn\">usable</span>"));
+  CHECK(contains(page_with(-kHour), "The login itself has ended."));
+}
+
 TEST_CASE("routes: readiness of one login is that one's only", "[keep]") {
   const Two two;
   const auto get = [&](std::string_view target) { return answer("GET", target, [&] { return two.view; }); };
