@@ -63,10 +63,11 @@ class Login:
 
 
 class Endpoint:
-    """rig/endpoint.py on 127.0.0.1:443 of the host's network."""
+    """rig/endpoint.py on port 443 of the host's loopback: 127.0.0.1, or the knob ADDRESS."""
 
     def __init__(self, directory, **knobs):
         self.directory = Path(directory)
+        self.address = knobs.get("ADDRESS", "127.0.0.1")
         self.certificate = self.directory / "ca.pem"
         self.process = subprocess.Popen(
             [sys.executable, "-B", RIG / "endpoint.py", self.directory],
@@ -113,7 +114,7 @@ class Endpoint:
     def _admin(self, method, path):
         context = ssl.create_default_context(cafile=self.certificate)
         context.check_hostname = False
-        request = urllib.request.Request(f"https://127.0.0.1/_admin/{path}", method=method)
+        request = urllib.request.Request(f"https://{self.address}/_admin/{path}", method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
                                              urllib.request.HTTPSHandler(context=context))
         with opener.open(request) as answer:
