@@ -4,17 +4,17 @@
 # usage: scripts/test.sh [--quick] [CTEST-ARGUMENT]...
 #
 # Installs what is missing on a bare Debian 12, builds the preset `dev`, and runs ctest, whose summary and exit status
-# are the last word. The labels are unit, integration, fault, fuzz, model and e2e. The preset `release` is compiled once,
-# in the images.
+# are the last word. The labels are unit, integration, fault, fuzz, model, e2e and kubernetes. The preset `release` is
+# compiled once, in the images.
 #
-#   --quick     leave out e2e: no container engine, no CLI; fuzz for seconds
+#   --quick     leave out e2e and kubernetes: no container engine, no CLI; fuzz for seconds
 #   --help
 #
 # Other arguments go to ctest, such as `-R login` or `-L unit`.
 #
 # Variables:
 #   CLAUDE_INIT_TEST_NO_SKIP=1  a test that skips itself fails
-#   CLAUDE_INIT_E2E_CACHE       a directory where the engine and the base images are kept between runs
+#   CLAUDE_INIT_E2E_CACHE       a directory where the engine, the base images and Kubernetes are kept between runs
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"

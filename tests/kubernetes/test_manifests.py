@@ -1,0 +1,97 @@
+"""The manifests: what Pod Security calls "restricted", the least of rights, and that a cluster accepts them."""
+
+import json
+
+import pytest
+from cluster import EXAMPLES, aged, objects, pod_spec, rendered
+
+OVERLAYS = ["dev", "staging", "test"]
+VOLUMES = {"configMap", "emptyDir", "projected", "secret", "persistentVolumeClaim"}
+
+
+def everything(cluster):
+    """Of every manifest here, (where it is, the object)."""
+    texts = {f"overlays/{name}": rendered(cluster, f"overlays/{name}") for name in OVERLAYS}
+    texts["setup"] = rendered(cluster, "setup")
+    for path in sorted(EXAMPLES.glob("*.yaml")):
+        if path.name != "podmonitor.yaml":  # of the operator's kind, which this cluster has not
+            texts[path.name] = aged(path.read_text(encoding="utf-8"))
+    return [(where, one) for where, text in texts.items() for one in objects(cluster, text)]
+
+
+@pytest.fixture(scope="module", name="manifests")
+def fixture_manifests(cluster):
+    return everything(cluster)
+
+
+def test_every_pod_keeps_to_restricted_and_more(manifests):
+    seen = []
+    for where, one in manifests:
+        spec = pod_spec(one)
+        if spec is None:
+            continue
+        seen.append(where)
+        assert not [key for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key)], where
+        assert spec["securityContext"]["runAsNonRoot"] is True and spec["securityContext"]["runAsUser"] > 0, where
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, where
+        assert all(set(volume) - {"name"} <= VOLUMES for volume in spec["volumes"]), where
+        assert spec["terminationGracePeriodSeconds"] == 12, where  # --stop-timeout is 10 s
+        assert all("sizeLimit" in volume["emptyDir"] for volume in spec["volumes"] if "emptyDir" in volume), where
+        for container in spec.get("initContainers", []) + spec["containers"]:
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False and context["readOnlyRootFilesystem"] is True, where
+            assert context["capabilities"] == {"drop": ["ALL"]}, where
+            assert "memory" in container["resources"]["limits"], where
+            assert "exec" not in container.get("livenessProbe", {}), f"{where}: a dead login kills nothing"
+    assert len(set(seen)) == len(OVERLAYS) + 1 + len(list(EXAMPLES.glob("*.yaml"))) - 1
+
+
+def test_only_the_keeper_has_a_token_of_a_service_account_and_the_login_with_its_refresh_token(manifests):
+    for where, one in manifests:
+        if (spec := pod_spec(one)) is None:
+            continue
+        is_keeper = one["metadata"]["name"] == "keeper"
+        assert spec.get("automountServiceAccountToken", True) is is_keeper, where
+        claims = {volume["persistentVolumeClaim"]["claimName"] for volume in spec["volumes"]
+                  if "persistentVolumeClaim" in volume}
+        assert ("claude-login" in claims) == (is_keeper or where == "setup"), where
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_cluster_accepts_an_overlay_and_the_keeper_may_no_more_than_it_needs(cluster, overlay):
+    space = f"check-{overlay}"  # another test may have the real one
+    text = rendered(cluster, f"overlays/{overlay}").replace(f"claude-{overlay}", space)
+    cluster("create", "namespace", space)
+    try:
+        cluster("apply", "--dry-run=server", "-f", "-", input=text)
+        roles = [one for one in objects(cluster, text) if one["kind"] in ("Role", "RoleBinding", "ServiceAccount")]
+        cluster("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": roles}))
+        account = f"system:serviceaccount:{space}:keeper"
+        may = cluster("-n", space, "auth", "can-i", "--list", "--no-headers", f"--as={account}").stdout.splitlines()
+        # What everybody may is about who they are, and what the server is.
+        may = [" ".join(line.split()) for line in may if line[0] != " " and not line.startswith("selfsubject")]
+        assert sorted(may) == ["secrets [] [] [create]", "secrets [] [claude-login] [get patch]"]
+    finally:
+        cluster("delete", "namespace", space, "--wait=false")
+
+
+def test_each_environment_is_by_itself(manifests):
+    for name in OVERLAYS:
+        spaces = {one["metadata"].get("namespace", one["metadata"]["name"]) for where, one in manifests
+                  if where == f"overlays/{name}"}
+        assert spaces == {f"claude-{name}"}
+        labels = next(one["metadata"]["labels"] for where, one in manifests
+                      if where == f"overlays/{name}" and one["kind"] == "Namespace")
+        assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_what_the_keeper_serves_is_for_whom_it_is_meant(manifests):
+    policy = next(one for _, one in manifests if one["kind"] == "NetworkPolicy")
+    service = next(one for _, one in manifests if one["kind"] == "Service")
+    keeper = next(one for _, one in manifests
+                  if one["kind"] == "Deployment" and one["metadata"]["name"] == "keeper")
+    labels = keeper["spec"]["template"]["metadata"]["labels"]
+    assert policy["spec"]["podSelector"]["matchLabels"] == service["spec"]["selector"] == labels
+    port = keeper["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"]
+    assert policy["spec"]["ingress"][0]["ports"] == [{"protocol": "TCP", "port": port}]
+    assert service["spec"]["ports"][0]["targetPort"] == "http"
