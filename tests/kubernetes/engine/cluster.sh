@@ -219,13 +219,14 @@ purge() {
   for each in $(containers containers ls -q); do containers containers rm "$each" || :; done >/dev/null 2>&1
 }
 
-# For ever: the names of Services, where dnsmasq sees them.
+# For ever: the names of Services, where dnsmasq sees them. By curl, since kubectl takes a fifth of a second to start.
 write_hosts() {
-  local new old='' items='{range .items[?(@.spec.clusterIP!="None")]}{.spec.clusterIP} '
-  items+='{.metadata.name}.{.metadata.namespace}.svc.cluster.local{"\n"}{end}'
+  local new old='' names='.items[] | select(.spec.clusterIP != "None")
+    | "\(.spec.clusterIP) \(.metadata.name).\(.metadata.namespace).svc.cluster.local"'
   while sleep 1; do
-    new=$(timeout 10 kubectl get services -A -o "jsonpath=$items" 2>/dev/null) || continue
-    [[ $new != "$old" ]] || continue
+    new=$(curl --silent --fail --noproxy '*' --max-time 10 --cacert "$pki/ca.crt" --cert "$pki/admin.crt" \
+      --key "$pki/admin.key" "https://$address:6443/api/v1/services" | jq --raw-output "$names") || continue
+    [[ -n $new && $new != "$old" ]] || continue
     echo "$new" > "$run/hosts/services"
     old=$new
   done
