@@ -1,7 +1,7 @@
 #!/bin/sh
-# One fuzzer for CLAUDE_INIT_FUZZ_SECONDS (60), from its seeds; or, as `run.sh build`, the building of them all.
+# One fuzzer for CLAUDE_INIT_FUZZ_SECONDS, else SECONDS (60), from its seeds; or, as `run.sh build`, the building of them all.
 #
-# usage: run.sh build | run.sh FUZZER
+# usage: run.sh build | run.sh FUZZER [SECONDS]
 #
 # Exits with 77, a skip, where there is no clang.
 set -eu
@@ -24,7 +24,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/corpus"
 status=0
 # What it finds is printed in base64 too.
-"build/fuzz/tests/fuzz/$1" -max_total_time="${CLAUDE_INIT_FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=1024 -max_len=4096 \
+"build/fuzz/tests/fuzz/$1" -max_total_time="${CLAUDE_INIT_FUZZ_SECONDS:-${2:-60}}" -timeout=10 -rss_limit_mb=1024 -max_len=4096 \
   -print_final_stats=1 -artifact_prefix="$work/" "$work/corpus" "tests/fuzz/seeds/$1" >"$work/output" 2>&1 || status=$?
 tail -n 40 "$work/output"
 exit "$status"
