@@ -35,7 +35,7 @@ def merge(into, patch):
 
 class ApiServer(http.server.ThreadingHTTPServer):
     """`secrets` by "NAMESPACE/NAME"; `asked` has what was, as (method, name, body). `failing`: the statuses that the
-    next requests with a method get; `meanwhile`: called before the next write; `held`: where set, answers wait for it."""
+    next requests with a method get; `meanwhile`: called before the next write; `held`: answers wait for it."""
 
     def __init__(self, path):
         path.mkdir()

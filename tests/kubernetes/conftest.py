@@ -24,6 +24,8 @@ def cluster(tmp_path_factory):
     run, cache = os.environ.get("CLAUDE_INIT_KUBERNETES_RUN"), os.environ.get("CLAUDE_INIT_KUBERNETES_CACHE")
     if not run or not cache:
         pytest.skip("no cluster: CLAUDE_INIT_KUBERNETES_RUN and _CACHE (tests/kubernetes/README.md)")
+    if not os.path.exists(f"{run}/admin.conf"):
+        pytest.skip(f"no cluster was started in {run}")
     cluster = Cluster(run, cache, tmp_path_factory.mktemp("home"))
     if not cluster.answers():
         pytest.skip(f"no cluster answers in {run}")

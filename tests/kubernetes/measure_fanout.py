@@ -71,16 +71,15 @@ async def measure(run, cache, tls, watchers):
     idle = (api.cpu() - idle) / 5
     for number in range(10):
         before, began = api.cpu(), time.monotonic()
-        kubectl_task = asyncio.create_task(patch(tls, number))
+        await patch(tls, number)
         while len(seen.get(number, [])) < watchers:
             await asyncio.sleep(0.002)
-        await kubectl_task
         first.append((min(seen[number]) - began) * 1000)
         last.append((max(seen[number]) - began) * 1000)
         await asyncio.sleep(2)
         spent.append((api.cpu() - before - idle * (time.monotonic() - began)) * 1000)
     print(f"| {watchers} | {statistics.median(first):.0f} | {statistics.median(last):.0f} | "
-          f"{statistics.median(spent):.0f} | {api.memory()} |", flush=True)
+          f"{max(0, statistics.median(spent)):.0f} | {api.memory()} |", flush=True)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -90,7 +89,7 @@ async def patch(tls, number):
     """As the hook does; the login is as long as a real one."""
     reader, writer = await asyncio.open_connection(HOST, PORT, ssl=tls)
     body = json.dumps({"metadata": {"annotations": {"number": str(number)}},
-                       "data": {".credentials.json": "RkFLRQ==" * 80}})
+                       "data": {".credentials.json": "RkFLRUZB" * 80}})
     writer.write((f"PATCH {SECRET}/fanout HTTP/1.1\r\nHost: k\r\nConnection: close\r\n"
                   f"Content-Type: application/merge-patch+json\r\nContent-Length: {len(body)}\r\n\r\n{body}").encode())
     assert b" 200 " in await reader.readline()
