@@ -162,7 +162,7 @@ def assert_no_failure(story):
     stats = story.endpoint.stats()
     assert (stats["refresh_reuse"], stats["refresh_unknown"]) == (0, 0), stats
     lines = story.lines()
-    assert len(lines) > 3 * PODS and set(lines) == {f"0 {ANSWER}"}, lines
+    assert len(lines) >= 2 * PODS and set(lines) == {f"0 {ANSWER}"}, lines
     assert sum(pod.restarts() for pod in story.workers()) == 0
 
 
