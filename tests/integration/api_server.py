@@ -113,7 +113,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             status, body = what(f"{namespace}/{name or ''}", json.loads(text or "null"))
         if status >= 300:
-            body = {"kind": "Status", "message": f'secrets "x" is what \\"{status}\\" means', "code": status}
+            body = {"kind": "Status", "message": f'secrets "x" is what "{status}" means', "code": status}
         data = json.dumps(body, separators=(",", ":")).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
