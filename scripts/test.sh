@@ -4,8 +4,8 @@
 # usage: scripts/test.sh [--quick] [CTEST-ARGUMENT]...
 #
 # Installs what is missing on a bare Debian 12, builds the preset `dev`, and runs ctest, whose summary and exit status
-# are the last word. The labels are unit, integration, fault, fuzz, model, e2e and kubernetes. The preset `release` is
-# compiled once, in the images.
+# are the last word. The labels are unit, integration, fault, fuzz, model, e2e and, with CLAUDE_INIT_TEST_LONG=1,
+# kubernetes. The preset `release` is compiled once, in the images.
 #
 #   --quick     leave out e2e and kubernetes: no container engine, no CLI; fuzz for seconds
 #   --help
@@ -14,6 +14,7 @@
 #
 # Variables:
 #   CLAUDE_INIT_TEST_NO_SKIP=1  a test that skips itself fails
+#   CLAUDE_INIT_TEST_LONG=1     what takes much longer too: docs/development.md
 #   CLAUDE_INIT_E2E_CACHE       a directory where the engine, the base images and Kubernetes are kept between runs
 set -euo pipefail
 # shellcheck source=lib/common.sh

@@ -38,7 +38,7 @@ def fixture_search(tmp_path):
         compile_with, run_with = what
 
         def run(*command):
-            return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=True).stdout
+            return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500, check=True).stdout
 
         run("spin", "-a", *(f"-D{definition}" for definition in definitions), MODEL)
         run("cc", "-O2", "-w", "-DCOLLAPSE", *compile_with, "-o", "pan", "pan.c")
