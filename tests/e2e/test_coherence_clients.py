@@ -32,7 +32,7 @@ def test_hundred_clients_live_through_fifty_expiries(place):
     for container in containers:
         container.start()
     wait_until(lambda: all(container.lines() for container in containers), "an answer from everybody", 2 * TO_START)
-    chaos = Chaos(place, containers, login, pause=(0.5, 2), renewers=1, renewal=0.8)
+    chaos = Chaos(place, containers, login, pause=(1, 4), renewers=1, renewal=0.8)
     chaos.run(LIFETIME * EXPIRIES)
 
     stopped = [container.stop() for container in containers]
