@@ -15,8 +15,8 @@ struct LoginWait {
   std::string store;  // absolute; it need not be there yet
   Milliseconds limit = Milliseconds::max();
   std::function<bool(const store::Inspection&)> can_be_used;
-  std::function<void(const store::Inspection&)>
-      on_change;                             // the store may have another login; before `can_be_used`
+  // The store may have another login; before `can_be_used`.
+  std::function<void(const store::Inspection&)> on_change;
   std::function<renew::Renewer*()> renewer;  // as in Wait
 };
 
