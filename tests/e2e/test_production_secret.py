@@ -1,6 +1,7 @@
 """In a production container with a published store there is no refresh token: in no file, no system call, no environment
 and no memory of any process, PID 1 included."""
 
+import contextlib
 import mmap
 import os
 import re
@@ -43,12 +44,16 @@ class Traced:
             found.add("trace")
         if self.is_in_files(token):
             found.add("files")
+        searched = set()
         for pid in [self.container.pid, *descendants(self.container.pid)]:
-            with open(f"/proc/{pid}/environ", "rb") as environment:
-                if token in environment.read():
-                    found.add("environment")
-            if is_in_memory(pid, token):
-                found.add("memory")
+            with contextlib.suppress(ProcessLookupError):  # ended and not yet reaped: it has no memory any more
+                with open(f"/proc/{pid}/environ", "rb") as environment:
+                    if token in environment.read():
+                        found.add("environment")
+                if is_in_memory(pid, token):
+                    found.add("memory")
+                searched.add(pid)
+        assert self.container.pid in searched and len(searched) > 1, "PID 1 or the CLI has ended"
         return found
 
     def is_in_files(self, token):
