@@ -62,11 +62,12 @@ Result<std::optional<store::Store>> open_store(const store::Inspection& inspecti
 }
 
 Result<void> fill(const workcopy::WorkingCopy& copy, const store::Store& store,
-                  const workcopy::Account& account, store::RestoreOptions what, bool plain) {
+                  const workcopy::Account& account, store::RestoreOptions what,
+                  std::optional<store::Measured>&& measured, bool plain) {
   const SteadyTime start = std::chrono::steady_clock::now();
   ProgressLine progress("filling the working copy", plain);
   what.progress = progress.callback();
-  const auto restored = store::restore(store, copy.state(), {account.uid, account.gid}, what);
+  const auto restored = store::restore(store, copy.state(), {account.uid, account.gid}, what, std::move(measured));
   if (!restored) return restored.error();
   for (const auto& skipped : restored->skipped) {
     log::info("not in the working copy", {{"path", skipped.path}, {"reason", skipped.reason}});
@@ -108,10 +109,12 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
   what.filter = options.filter;
   what.limits = options.limits;
   store::Size size;
+  std::optional<store::Measured> found;
   if (*store) {
-    const auto measured = store::measure(**store, what);
+    auto measured = store::measure(**store, what);
     if (!measured) return refuse(measured.error());
-    size = *measured;
+    found = std::move(*measured);
+    size = found->size;
   }
   if (sessions) {
     const auto measured = sessions->measure();
@@ -130,7 +133,7 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
   where.demand = {bytes, size.has_executables};
   auto copy = workcopy::WorkingCopy::create(account, where);
   if (!copy) return refuse(copy.error(), kExitNoPlace);
-  auto filled = *store ? fill(*copy, **store, account, what, is_plain(environment)) : Result<void>();
+  auto filled = *store ? fill(*copy, **store, account, what, std::move(found), is_plain(environment)) : Result<void>();
   if (filled && sessions) filled = sessions->give(*copy, account);
   if (!filled) {
     wipe(*copy);

@@ -69,7 +69,10 @@ void KeptSessions::save_leftovers(const workcopy::Account& account, const workco
 }
 
 Result<store::Size> KeptSessions::measure() const {
-  return already_given_ ? store::Size{} : store::measure(place_, what_);
+  if (already_given_) return store::Size{};
+  const auto measured = store::measure(place_, what_);
+  if (!measured) return measured.error();
+  return measured->size;
 }
 
 Result<void> KeptSessions::give(const workcopy::WorkingCopy& copy, const workcopy::Account& account) {

@@ -85,11 +85,11 @@ Result<void> choose_place(const options::Setup& options, const options::Environm
   store::RestoreOptions what;
   what.filter = options.filter;
   what.limits = options.limits;
-  const auto size = store::measure(found.store, what);
-  if (!size) return size.error();
+  const auto measured = store::measure(found.store, what);
+  if (!measured) return measured.error();
   workcopy::WorkingCopy::Options place;
   place.places.runtime_dir = environment.get("XDG_RUNTIME_DIR");
-  place.demand = {size->bytes, size->has_executables};
+  place.demand = {measured->size.bytes, measured->size.has_executables};
   place.kind = kind_of_copy(found);
   auto copy = workcopy::WorkingCopy::create(account, place);
   if (!copy) return copy.error();

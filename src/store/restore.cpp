@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "fs/file.h"
 #include "fs/open.h"
+#include "fs/tree.h"
 #include "log/log.h"
 #include "login/login.h"
 #include "store/lock.h"
@@ -41,27 +42,40 @@ std::optional<Lock> hold_still(const Store& store) {
   return std::move(*lock);
 }
 
+/// What the store notes of itself goes to `stored`.
+ScanOptions scan_options(const RestoreOptions& options, Baseline& stored) {
+  ScanOptions scan{options.filter, options.extent, options.limits};
+  scan.noted = &stored;
+  scan.source_is_store = true;
+  return scan;
+}
+
 class Restore {
  public:
   explicit Restore(const RestoreOptions& options) : options_(options) {}
 
   /// A pass that begins. What an earlier one has done stays done, but what it reports is not doubled.
-  void read_from(const Tree& from) {
-    from_ = from;
-    report_.skipped.clear();
+  Result<void> begin_pass(const Store& from) {
+    auto snapshot = Snapshot::take(from.tree());
+    if (!snapshot) return snapshot.error();
+    begin_pass(std::move(*snapshot));
+    return Done{};
   }
+  /// One of what was found when the store was measured, into an empty place.
+  void begin_pass(Measured&& measured) {
+    begin_pass(std::move(measured.snapshot));
+    stored_ = std::move(measured.stored);
+    plan_ = std::move(measured.plan);
+  }
+  /// Whether the store has stayed as it was since the pass began, or was measured.
+  [[nodiscard]] bool pass_holds() const { return snapshot_->holds(); }
 
   [[nodiscard]] bool sessions_only() const { return options_.extent == Extent::sessions; }
 
   // What an earlier pass has put there and the store no longer has goes again.
   Result<void> tree(const Tree& to) {
     const auto start = std::chrono::steady_clock::now();
-    ScanOptions scan{options_.filter, options_.extent, options_.limits};
-    scan.noted = &stored_;
-    scan.source_is_store = true;
-    scan.baseline = &restored_;
-    if (restored_.size() > 0) scan.deletions = Deletions::proven;
-    auto plan = make_plan(from_, &to, scan);
+    auto plan = take_plan(to);
     if (!plan) return plan.error();
     report_.skipped = std::move(plan->skipped);
     if (plan->directories.empty() && plan->deletions.empty()) return Done{};
@@ -70,7 +84,7 @@ class Restore {
       if (!transaction) return transaction.error();
       const StageOptions how{SteadyTime::max(), options_.limits.max_bytes, &stored_, &restored_,
                              options_.progress};
-      auto staged = stage(*plan, from_, *transaction, how);
+      auto staged = stage(*plan, snapshot_->tree(), *transaction, how);
       if (!staged) return staged.error();
       transaction->remove(std::move(plan->deletions), std::move(plan->empty_directories));
       if (auto committed = transaction->commit(); !committed) return committed;
@@ -131,10 +145,23 @@ class Restore {
   }
 
  private:
+  void begin_pass(Snapshot&& snapshot) {
+    snapshot_ = std::move(snapshot);
+    report_.skipped.clear();
+  }
+
+  Result<Plan> take_plan(const Tree& to) {
+    if (plan_) return std::move(*std::exchange(plan_, std::nullopt));
+    ScanOptions scan = scan_options(options_, stored_);
+    scan.baseline = &restored_;
+    if (restored_.size() > 0) scan.deletions = Deletions::proven;
+    return make_plan(snapshot_->tree(), &to, scan);
+  }
+
   /// A file of the store's, where it is there and asked for.
   StateFile wanted(std::string_view name) {
     if (!options_.filter.captures(name)) return {};
-    StateFile file = read_state_file(from_, name);
+    StateFile file = read_state_file(snapshot_->tree(), name);
     if (file.problem) report_.skipped.push_back({std::string(name), file.problem->message()});
     return file;
   }
@@ -152,10 +179,11 @@ class Restore {
     return Done{};
   }
 
-  Tree from_;
   const RestoreOptions& options_;
-  Baseline stored_;    // the store's copies
-  Baseline restored_;  // ours of them
+  std::optional<Snapshot> snapshot_;
+  std::optional<Plan> plan_;  // of an empty place
+  Baseline stored_;           // the store's copies
+  Baseline restored_;         // ours of them
   RestoreReport report_;
 };
 
@@ -176,24 +204,31 @@ Result<void> restore_once(Restore& restore, const StatePaths& to, const Tree& tr
   return restore.login(tree);
 }
 
+bool is_empty(const Tree& tree) {
+  const fs::ActAs as(tree.who);
+  const auto names = fs::list_names(tree.root);
+  return names && names->empty();
+}
+
 }  // namespace
 
-Result<Size> measure(const Store& from, const RestoreOptions& options) {
-  const auto snapshot = Snapshot::take(from.tree());
+Result<Measured> measure(const Store& from, const RestoreOptions& options) {
+  auto snapshot = Snapshot::take(from.tree());
   if (!snapshot) return snapshot.error();
   const Tree tree = snapshot->tree();
-  const auto plan = make_plan(tree, nullptr, {options.filter, options.extent, options.limits});
+  Baseline stored;
+  auto plan = make_plan(tree, nullptr, scan_options(options, stored));
   if (!plan) return plan.error();
   Size size{plan->bytes, plan->files, plan->has_executables};
-  if (options.extent == Extent::sessions) return size;
   for (const std::string_view name : {kCredentials, kClaudeJson}) {
+    if (options.extent == Extent::sessions || !options.filter.captures(name)) continue;
     const fs::ActAs as(tree.who);
     const auto file = fs::open_regular(tree.root, name, fs::Links::beneath);
-    if (!file || !options.filter.captures(name)) continue;
+    if (!file) continue;
     size.files += 1;
     size.bytes += static_cast<std::uint64_t>(file->st.st_size);
   }
-  return size;
+  return Measured{size, std::move(*snapshot), std::move(*plan), std::move(stored)};
 }
 
 // 1. The place.
@@ -201,7 +236,7 @@ Result<Size> measure(const Store& from, const RestoreOptions& options) {
 //    have little to do: only what was changed meanwhile is copied again.
 // 3. A store that is never still for that long is held still, if we may.
 Result<RestoreReport> restore(const Store& from, const StatePaths& to, fs::Identity target,
-                              const RestoreOptions& options) {
+                              const RestoreOptions& options, std::optional<Measured> measured) {
   constexpr int kLockFree = 5;
   constexpr int kPasses = 50;
   Restore restore(options);
@@ -215,11 +250,13 @@ Result<RestoreReport> restore(const Store& from, const StatePaths& to, fs::Ident
     // 3.
     if (pass == kLockFree + 1) lock = hold_still(from);
     // 2.
-    const auto snapshot = Snapshot::take(from.tree());
-    if (!snapshot) return snapshot.error_with("restore");
-    restore.read_from(snapshot->tree());
+    if (pass == 1 && measured && is_empty(tree)) {
+      restore.begin_pass(std::move(*measured));
+    } else if (const auto begun = restore.begin_pass(from); !begun) {
+      return begun.error_with("restore");
+    }
     const auto done = restore_once(restore, to, tree, target);
-    if (snapshot->holds()) {
+    if (restore.pass_holds()) {
       if (!done) return done.error_with("restore");
       return restore.take_report();
     }

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -9,6 +11,7 @@
 #include "store/layout.h"
 #include "store/plan.h"
 #include "store/progress.h"
+#include "store/snapshot.h"
 #include "store/store.h"
 
 namespace claude_init::store {
@@ -37,16 +40,27 @@ struct Size {
   std::uint64_t files = 0;
   bool has_executables = false;
 };
-[[nodiscard]] Result<Size> measure(const Store& from, const RestoreOptions& options);
+
+/// A store that has been looked through: how much a restore would write, and what, so that it need not look again.
+struct Measured {
+  Size size;
+  Snapshot snapshot;
+  Plan plan;
+  Baseline stored;  // the store's copies
+};
+/// The store has to outlive what is returned. Errors: permission, io, limit.
+[[nodiscard]] Result<Measured> measure(const Store& from, const RestoreOptions& options);
 
 /// Copies the store's state to `to`: the way both a working copy and a setup session get theirs. The
 /// configuration directory is made if its parent is there. Files are created as `target` (0700 directories,
 /// 0600 files, executables 0700), whole or not at all; an existing file is replaced unless it is the same.
 /// Links as make_plan() says, so a Secret's `..data` is followed; nothing outside `to` is written. Login
 /// files that do not parse are not restored, and a login that is there already and that a capture into this
-/// store would take is kept; both are named. Not durable: a working copy is not worth an fsync. Errors:
-/// permission, no_space, limit, not_found, invalid (`to` is the store itself).
+/// store would take is kept; both are named. Not durable: a working copy is not worth an fsync. `measured` is
+/// of this store with these options; what was found then is used if the store is still the same and the place is
+/// empty. Errors: permission, no_space, limit, not_found, invalid (`to` is the store itself).
 [[nodiscard]] Result<RestoreReport> restore(const Store& from, const StatePaths& to, fs::Identity target,
-                                            const RestoreOptions& options);
+                                            const RestoreOptions& options,
+                                            std::optional<Measured> measured = std::nullopt);
 
 }  // namespace claude_init::store

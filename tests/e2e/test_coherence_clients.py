@@ -9,6 +9,7 @@ from native import Chaos, Container, failures, machine, run_command
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="namespaces need root")
 BINARY = os.environ.get("CLAUDE_INIT_BINARY", "")
 CONTAINERS, LIFETIME, EXPIRIES = 100, 5, int(os.environ.get("CLAUDE_INIT_E2E_CLIENT_EXPIRIES", "50"))
+PAUSE = 2  # seconds between the requests of each
 TO_START = 30  # seconds that the first token lives: two cores start a hundred containers in a few
 PLAIN_PORT = 8080
 SERVER = {"REUSE": "family", "DELAY": 0.5, "ABANDONED": "drop", "PLAIN_PORT": PLAIN_PORT}
@@ -27,7 +28,7 @@ def fixture_place(tmp_path):
 
 def test_hundred_clients_live_through_fifty_expiries(place):
     login = place.log_in(LIFETIME, access_left=TO_START)
-    containers = [Container(f"run-{number}", place, run_command(BINARY, place, "claude", "work", "1"))
+    containers = [Container(f"run-{number}", place, run_command(BINARY, place, "claude", "work", str(PAUSE)))
                   for number in range(CONTAINERS)]
     for container in containers:
         container.start()
@@ -41,7 +42,7 @@ def test_hundred_clients_live_through_fifty_expiries(place):
     print(chaos.report())
     told = "\n".join(container.errors() for container in containers)[-10_000:]
     assert not failures(lines), told
-    assert len(lines) > CONTAINERS * LIFETIME * EXPIRIES / 4
+    assert len(lines) > CONTAINERS * LIFETIME * EXPIRIES / PAUSE / 4
     assert (stats["refresh_reuse"], stats["refresh_unknown"]) == (0, 0), told
     # On a machine that is busy for longer than a token is renewed ahead, a client asks with one that has just ended;
     # it asks again, as the CLI does, and is answered.

@@ -73,10 +73,10 @@ TEST_CASE("only the login, its settings and .claude.json are restored where only
   const TempDir work;
   fill(store);
   const RestoreOptions options{.extent = Extent::login};
-  const auto size = measure(test::open_store(store.path()), options);
-  REQUIRE(size.ok());
-  CHECK(size->files == 3);
-  CHECK_FALSE(size->has_executables);
+  const auto measured = measure(test::open_store(store.path()), options);
+  REQUIRE(measured.ok());
+  CHECK(measured->size.files == 3);
+  CHECK_FALSE(measured->size.has_executables);
   CHECK(restored(store, state_in_config_dir(work.path("claude")), options).files == 3);
   CHECK(work.exists("claude/settings.json"));
   CHECK_FALSE(work.exists("claude/projects"));
@@ -85,11 +85,48 @@ TEST_CASE("only the login, its settings and .claude.json are restored where only
 TEST_CASE("what a restore would write is measured") {
   const TempDir store;
   fill(store);
-  const auto size = measure(test::open_store(store.path()), {});
-  REQUIRE(size.ok());
-  CHECK(size->files == 5);
-  CHECK(size->has_executables);
-  CHECK(size->bytes == 7 + 2 + 7 + 9 + store.read(".credentials.json").size());
+  const auto measured = measure(test::open_store(store.path()), {});
+  REQUIRE(measured.ok());
+  CHECK(measured->size.files == 5);
+  CHECK(measured->size.has_executables);
+  CHECK(measured->size.bytes == 7 + 2 + 7 + 9 + store.read(".credentials.json").size());
+}
+
+TEST_CASE("what was found when a store was measured is copied without looking through it again") {
+  const TempDir from;
+  const TempDir work;
+  fill(from);
+  const Store store = test::open_store(from.path());
+  auto measured = measure(store, {});
+  REQUIRE(measured.ok());
+  const StatePaths to = state_in_config_dir(work.path("claude"));
+  const auto copy = [&] {
+    const auto report = restore(store, to, fs::current_identity(), {}, std::move(*measured));
+    REQUIRE(report.ok());
+    return report->files;
+  };
+  // Without a transaction, by which alone a snapshot sees that a store has changed.
+  from.file("later", "x");
+
+  SECTION("an empty place") {
+    work.dir("claude");
+    CHECK(copy() == 5);
+    CHECK_FALSE(work.exists("claude/later"));
+    CHECK(work.read("claude/projects/s.jsonl") == "history");
+    CHECK(work.mode("claude/hook.sh") == 0700);
+  }
+  SECTION("a place that is not empty is compared") {
+    work.dir("claude");
+    work.file("claude/settings.json", "another one's");
+    CHECK(copy() == 6);
+    CHECK(work.read("claude/settings.json") == "{}");
+  }
+  SECTION("a store that has changed since is looked through again") {
+    from.file(".credentials.json", FakeLogin{.access = "FAKE-access-2"}.text());
+    copy();
+    CHECK(work.read("claude/later") == "x");
+    CHECK(work.read("claude/.credentials.json").find("FAKE-access-2") != std::string::npos);
+  }
 }
 
 TEST_CASE("a Kubernetes Secret mount is read through its links, without its own entries") {

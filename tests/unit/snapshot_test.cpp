@@ -76,9 +76,9 @@ TEST_CASE(
   const TempDir home;
   const Store opened = test::open_store(store.dir.path());
   RestoreOptions options;
-  const auto size = measure(opened, options);
-  REQUIRE(size.ok());
-  CHECK(size->files == 6);
+  const auto measured = measure(opened, options);
+  REQUIRE(measured.ok());
+  CHECK(measured->size.files == 6);
   const auto report = restore(opened, state_in_config_dir(home.path("c")), fs::current_identity(), options);
   REQUIRE(report.ok());
   CHECK(report->files == 6);
