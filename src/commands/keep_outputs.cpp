@@ -46,7 +46,7 @@ keep::Hook::Call call_for(const keep::Keeper& keeper, const keep::Event& event) 
   call.store = keeper.record().name();
   call.path = keeper.options().store;
   call.published_path = keeper.options().publish;
-  call.state = login::name_of(seen.state);
+  call.state = login::name_of(keeper.record().outcome());
   call.event = event;
   if (seen.login && seen.login->has_access_token) call.expires_at = seen.login->expires_at;
   if (seen.login) call.login_expires_at = seen.login->refresh_expires_at;

@@ -28,7 +28,7 @@ class Hook {
     std::string store;           // its name
     std::string path;            // where it is
     std::string published_path;  // where it is published, "" if it is not
-    std::string state;           // of the login
+    std::string state;           // Record::outcome()
     Event event;
     std::optional<UnixMs> expires_at;
     std::optional<UnixMs> login_expires_at;

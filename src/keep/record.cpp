@@ -20,10 +20,22 @@ constexpr std::size_t kEventsKept = 20;
 /// What a person cares about.
 enum class Condition { works, waits, dead, none };
 
+State outcome_of(const store::Inspection& seen) {
+  return seen.state == State::usable && seen.renewal_rejected ? State::dead : seen.state;
+}
+
 Condition condition_of(const store::Inspection& seen) {
-  if (seen.state == State::dead || seen.state == State::expired) return Condition::dead;
-  if (seen.state == State::usable) return seen.renewal_rejected ? Condition::dead : Condition::works;
-  return seen.state == State::renewable ? Condition::waits : Condition::none;
+  switch (outcome_of(seen)) {
+    case State::usable:
+      return Condition::works;
+    case State::renewable:
+      return Condition::waits;
+    case State::dead:
+    case State::expired:
+      return Condition::dead;
+    default:
+      return Condition::none;
+  }
 }
 
 std::string whose(const store::Inspection& seen) {
@@ -112,6 +124,10 @@ void Record::compare(const store::Inspection& before, std::vector<Event>& news, 
     add(news, now, was_failing ? Change::recovered : Change::renewed,
         fmt::format("the login has been renewed; {}", validity(seen_, now)));
   }
+}
+
+login::State Record::outcome() const {
+  return outcome_of(seen_);
 }
 
 std::string Record::remedy(UnixMs now) const {

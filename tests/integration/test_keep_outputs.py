@@ -307,6 +307,17 @@ def test_the_metrics_file_is_replaced_whole_and_follows(keeping):
     assert keeping.stop()[0] == 0
 
 
+def test_the_hook_is_told_that_a_rejected_login_is_dead_though_its_access_token_works_for_a_while(keeping):
+    hook = Hook(keeping.path / "hook")
+    keeping.mode("blanked")
+    keeping.store("dev", login("a", left=16))
+    served = Served(keeping, "--on-change", hook.path)
+    hook.gets("usable", "dead")
+    assert served.store()["state"] == "usable", "until its end it can be used"
+    assert hook.calls()[1]["state"] == "dead", "there is no other call when it ends"
+    assert "CLAUDE_INIT_STATE=dead|" in hook.path.with_suffix(".calls").read_text()
+
+
 def test_the_ready_made_webhook_posts_the_change_and_keeps_its_url_to_itself(keeping):
     script = os.path.join(os.path.dirname(__file__), "../../deploy/hooks/webhook")
     if subprocess.run(["which", "curl"], capture_output=True, check=False).returncode != 0:

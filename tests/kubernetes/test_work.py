@@ -25,7 +25,10 @@ def fixture_space(namespace, endpoint):
 @pytest.fixture(autouse=True)
 def fixture_nothing_is_left(space):
     yield
-    space("delete", "cronjobs,jobs,deployments,pods", "--all", "--grace-period=1", "--timeout=40s", check=False)
+    kinds = "cronjobs,jobs,deployments,replicasets,pods"
+    space("delete", kinds, "--all", "--grace-period=1", "--wait=false", check=False)
+    # Going, not gone: the kubelet takes up to a minute to forget a pod whose processes have ended.
+    wait_until(lambda: not space.pods(""), "no pod stays")
 
 
 def ended(space, selector, timeout=90):
@@ -61,9 +64,11 @@ def test_a_job_is_stopped_within_the_grace(space):
     space.example("job.yaml", command("sh", "-c", STAYS))
     pod = started(space, "claude-job")
     assert "one=claude-init run" in pod.logs() and "uid=1000" in pod.logs()
+    wait_until(lambda: pod.again().is_running(), "the kubelet says that it runs")
     with Follow(pod) as follow:
         space("delete", "job", "claude-job", "--wait=false")
-        space("wait", "--for=delete", "--timeout=13s", f"pod/{pod.name}")
+        wait_until(lambda: "deletionTimestamp" in (space.ask(f"pods/{pod.name}") or "deletionTimestamp"), "its pod goes too")
+        wait_until(lambda: not pod.is_on_node(), "its processes are gone before the grace of 12 s is over", 10)
         assert "got TERM" in follow.text()
 
 

@@ -61,8 +61,8 @@ class Journal:
         self.path = path
         self.lock = threading.Lock()
         self.counters = dict.fromkeys(
-            ["refresh_begun", "refresh_ok", "refresh_reuse", "refresh_unknown", "refresh_abandoned", "msg_ok", "msg_401",
-             "revoke"], 0)
+            ["refresh_begun", "refresh_ok", "refresh_reuse", "refresh_revoked", "refresh_unknown", "refresh_abandoned",
+             "msg_ok", "msg_401", "revoke"], 0)
 
     def count(self, what):
         with self.lock:
@@ -184,7 +184,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     return
                 access_token, refresh_token, lifetime = LOGINS.refresh(request.get("refresh_token"))
         except RefreshRefused as refusal:
-            self.journal.count("refresh_unknown" if str(refusal) == "unknown" else "refresh_reuse")
+            self.journal.count(f"refresh_{refusal}")
             self.record["refused"] = str(refusal)
             self.reply(400, {"error": "invalid_grant",
                              "error_description": "Refresh token not found or invalid"})

@@ -59,11 +59,11 @@ class Logins:
             if name is None:
                 raise RefreshRefused("unknown")
             family = self.families[name]
-            if family.revoked:
-                raise RefreshRefused("family revoked")
             if refresh_token != family.refresh_token and not self._within_grace(family, refresh_token):
-                family.revoked = self.reuse_revokes_family
+                family.revoked = family.revoked or self.reuse_revokes_family
                 raise RefreshRefused("reuse")
+            if family.revoked:
+                raise RefreshRefused("revoked")
             return *self._issue(name, family.access_lifetime), family.access_lifetime
 
     def accepts(self, access_token):
