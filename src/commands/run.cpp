@@ -190,8 +190,14 @@ Coherence::Session coherent_session(const options::Run& options, const store::In
   session.refresh_token = options.refresh_token;
   session.checkpoint = options.checkpoint;
   session.why_not = why_not_writable(inspection);
-  if (const auto store = store::Store::open(inspection.path); store && store::is_published(*store)) {
+  const auto store = store::Store::open(inspection.path);
+  if (store && store::is_published(*store)) {
     session.why_not = "the store is a published one, which has no refresh tokens";
+    session.renewed = Coherence::Session::Renewed::elsewhere;
+  }
+  // A keeper's hook puts new access tokens into a Secret.
+  const bool can_renew = inspection.login && inspection.login->has_refresh_token;
+  if (store && !can_renew && store::is_kubernetes_volume(*store)) {
     session.renewed = Coherence::Session::Renewed::elsewhere;
   }
   if (!session.why_not.empty()) return session;

@@ -13,6 +13,8 @@ inline constexpr std::string_view kCredentials = ".credentials.json";
 inline constexpr std::string_view kClaudeJson = ".claude.json";
 inline constexpr std::string_view kPrivateDir = ".claude-init";  // ours, in the store's root; never captured
 
+inline constexpr const char* kAtomicWriterData = "..data";  // the link in a Kubernetes volume that is swapped
+
 /// What a generation keeps.
 inline constexpr std::array<std::string_view, 4> kLoginFiles{kCredentials, kClaudeJson, "settings.json",
                                                              "settings.local.json"};

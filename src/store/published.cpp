@@ -87,6 +87,12 @@ bool is_published(const Store& store) {
   return fs::open_beneath(store.fd(), fs::join(kPrivateDir, kMark), O_PATH, fs::Links::refuse).ok();
 }
 
+bool is_kubernetes_volume(const Store& store) {
+  const fs::ActAs as(store.owner());
+  struct stat st {};
+  return ::fstatat(store.fd(), kAtomicWriterData, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+}
+
 /// 1. The directory, which is not the store.
 /// 2. Not one that somebody keeps a login of their own in.
 /// 3. Refresh tokens out of it, the login's last: a directory whose login has none was cleared completely.

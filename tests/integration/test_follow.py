@@ -149,7 +149,7 @@ def test_a_volume_of_kubernetes_is_accepted_and_followed_when_it_is_swapped(host
     os.rename(host.store / "..data_tmp", host.store / "..data")
     run.gets("two")
     status_, err = run.end()
-    assert status_ == 0 and "cannot be renewed from here: the store is read-only" in err
+    assert status_ == 0 and "can be used until" not in err, "somebody else renews what is in a Secret"
 
 
 def project(host, name, **files):
@@ -277,6 +277,12 @@ def test_a_login_made_on_a_read_only_store_is_said(host):
     assert status_ == 0
     assert re.search(r"can be used until \d{4}-\d\d-\d\d \d\d:\d\d UTC, which is in 59 min", err), err
     assert "was not saved" in err and err.count("store is read-only") == 2, err
+
+
+def test_a_secret_with_a_refresh_token_is_nobodys_to_renew_and_that_is_said(host):
+    project(host, "one", **{".credentials.json": login("one")})
+    host.make_read_only()
+    assert "cannot be renewed from here: the store is read-only" in Run(host).end()[1]
 
 
 def test_until_when_is_said_again_before_the_end(host):

@@ -45,7 +45,7 @@ case $1 in
     exec "$here/build.sh" packages ;;
   build)
     [[ -z $reason ]] || skip "$reason"
-    exec nice "$here/build.sh" "$2" ;;
+    exec "$here/build.sh" "$2" ;;
   start)
     [[ -z $reason ]] || skip "$reason"
     mkdir -p "$2"
