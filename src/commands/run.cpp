@@ -41,6 +41,7 @@ namespace claude_init::commands {
 namespace {
 
 constexpr std::uint64_t kBlock = 4096;
+constexpr std::uint64_t kMany = 256;  // files
 
 /// Root that may not change its user stays root, and the CLI does not let root skip permission prompts.
 void warn_if_stuck_as_root(const workcopy::Account& account) {
@@ -141,7 +142,8 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
     return refuse(filled.error_with("fill the working copy"),
                   full ? kExitNoPlace : exit_status_of(filled.error()));
   }
-  ::malloc_trim(0);  // from here on we wait, for days perhaps, and need little of what that took
+  // From here on we wait, for days perhaps, and need little of what that took. Giving little back takes a millisecond.
+  if (size.files > kMany) ::malloc_trim(0);
   return std::move(*copy);
 }
 

@@ -131,7 +131,7 @@ class Fleet:
         """Half a lifetime, around the time at which a renewal is due."""
         before = self.newest()
         wait_until(lambda: self.newest() != before, "a renewal", 2 * LIFETIME)
-        time.sleep(LIFETIME / 8)
+        time.sleep(LIFETIME / 4)
         with self.endpoint.down():
             time.sleep(LIFETIME / 2)
         self.outages += 1
