@@ -142,7 +142,7 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
     return refuse(filled.error_with("fill the working copy"),
                   full ? kExitNoPlace : exit_status_of(filled.error()));
   }
-  // From here on we wait, for days perhaps, and need little of what that took. Giving little back takes a millisecond.
+  // From here on we wait, for days perhaps, and need little of what filling a large copy took.
   if (size.files > kMany) ::malloc_trim(0);
   return std::move(*copy);
 }

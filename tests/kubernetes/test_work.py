@@ -67,7 +67,8 @@ def test_a_job_is_stopped_within_the_grace(space):
     wait_until(lambda: pod.again().is_running(), "the kubelet says that it runs")
     with Follow(pod) as follow:
         space("delete", "job", "claude-job", "--wait=false")
-        wait_until(lambda: "deletionTimestamp" in (space.ask(f"pods/{pod.name}") or "deletionTimestamp"), "its pod goes too")
+        going = "deletionTimestamp"
+        wait_until(lambda: going in (space.ask(f"pods/{pod.name}") or going), "its pod goes too")
         wait_until(lambda: not pod.is_on_node(), "its processes are gone before the grace of 12 s is over", 10)
         assert "got TERM" in follow.text()
 
