@@ -68,7 +68,8 @@ Result<void> fill(const workcopy::WorkingCopy& copy, const store::Store& store,
   const SteadyTime start = std::chrono::steady_clock::now();
   ProgressLine progress("filling the working copy", plain);
   what.progress = progress.callback();
-  const auto restored = store::restore(store, copy.state(), {account.uid, account.gid}, what, std::move(measured));
+  const auto restored =
+      store::restore(store, copy.state(), {account.uid, account.gid}, what, std::move(measured));
   if (!restored) return restored.error();
   for (const auto& skipped : restored->skipped) {
     log::info("not in the working copy", {{"path", skipped.path}, {"reason", skipped.reason}});
@@ -134,7 +135,8 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
   where.demand = {bytes, size.has_executables};
   auto copy = workcopy::WorkingCopy::create(account, where);
   if (!copy) return refuse(copy.error(), kExitNoPlace);
-  auto filled = *store ? fill(*copy, **store, account, what, std::move(found), is_plain(environment)) : Result<void>();
+  auto filled =
+      *store ? fill(*copy, **store, account, what, std::move(found), is_plain(environment)) : Result<void>();
   if (filled && sessions) filled = sessions->give(*copy, account);
   if (!filled) {
     wipe(*copy);

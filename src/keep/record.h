@@ -57,7 +57,8 @@ class Record {
   /// What a person types to log in to this store.
   [[nodiscard]] const std::string& log_in() const { return context_.setup_command; }
   [[nodiscard]] const store::Inspection& seen() const { return seen_; }
-  /// What the login comes to: dead as soon as the server has rejected it, though its access token works for a while.
+  /// What the login comes to: dead as soon as the server has rejected it, though its access token works for a
+  /// while.
   [[nodiscard]] login::State outcome() const;
   /// Whether a workload can use the login now.
   [[nodiscard]] bool ready() const { return seen_.state == login::State::usable; }

@@ -11,8 +11,8 @@ namespace claude_init::store {
 
 [[nodiscard]] bool is_published(const Store& store);
 
-/// Whether it is a volume of Kubernetes' (a Secret, a ConfigMap, or several projected into one), in which the kubelet
-/// puts what is new.
+/// Whether it is a volume of Kubernetes' (a Secret, a ConfigMap, or several projected into one), in which the
+/// kubelet puts what is new.
 [[nodiscard]] bool is_kubernetes_volume(const Store& store);
 
 /// The directory that `from` is published into, made if it is missing, as something to capture into with the

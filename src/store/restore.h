@@ -41,7 +41,8 @@ struct Size {
   bool has_executables = false;
 };
 
-/// A store that has been looked through: how much a restore would write, and what, so that it need not look again.
+/// A store that has been looked through: how much a restore would write, and what, so that it need not look
+/// again.
 struct Measured {
   Size size;
   Snapshot snapshot;
@@ -57,8 +58,8 @@ struct Measured {
 /// Links as make_plan() says, so a Secret's `..data` is followed; nothing outside `to` is written. Login
 /// files that do not parse are not restored, and a login that is there already and that a capture into this
 /// store would take is kept; both are named. Not durable: a working copy is not worth an fsync. `measured` is
-/// of this store with these options; what was found then is used if the store is still the same and the place is
-/// empty. Errors: permission, no_space, limit, not_found, invalid (`to` is the store itself).
+/// of this store with these options; what was found then is used if the store is still the same and the place
+/// is empty. Errors: permission, no_space, limit, not_found, invalid (`to` is the store itself).
 [[nodiscard]] Result<RestoreReport> restore(const Store& from, const StatePaths& to, fs::Identity target,
                                             const RestoreOptions& options,
                                             std::optional<Measured> measured = std::nullopt);

@@ -16,7 +16,6 @@
 namespace claude_init::store {
 namespace {
 
-
 std::string in_private_dir(const char* name) {
   return fs::join(kPrivateDir, name);
 }
