@@ -183,9 +183,8 @@ Coherence::Session coherent_session(const options::Run& options, const store::In
                                     std::optional<renew::Renewer>& renewer) {
   Coherence::Session session;
   // A published store has nothing to renew with, whether or not it can be written.
-  if (renewer && inspection.login && inspection.login->has_refresh_token) {
-    session.renewed = Coherence::Session::Renewed::here;
-  }
+  const bool can_renew = inspection.login && inspection.login->has_refresh_token;
+  if (renewer && can_renew) session.renewed = Coherence::Session::Renewed::here;
   if (renewer) session.on_store_change = [&renewer] { renewer->look(); };
   session.store = inspection.path;
   session.state = copy.state();
@@ -200,7 +199,6 @@ Coherence::Session coherent_session(const options::Run& options, const store::In
     session.renewed = Coherence::Session::Renewed::elsewhere;
   }
   // A keeper's hook puts new access tokens into a Secret.
-  const bool can_renew = inspection.login && inspection.login->has_refresh_token;
   if (store && !can_renew && store::is_kubernetes_volume(*store)) {
     session.renewed = Coherence::Session::Renewed::elsewhere;
   }

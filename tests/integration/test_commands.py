@@ -5,11 +5,12 @@ import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import time
 
 import pytest
-from harness import BINARY, PATIENCE
+from harness import BINARY, PATIENCE, STRACE
 from test_sessions import login
 
 
@@ -233,12 +234,13 @@ def test_each_option_has_a_variable(place):
 
 
 # Each file of a copy takes 8 ms and more, whatever the machine does besides.
-SLOWLY = ["strace", "--follow-forks", "--quiet=all", "--output=/dev/null", "--trace=utimensat",
-          "--inject=utimensat:delay_enter=8000"]
+SLOWLY = [*STRACE, "-f", "-e", "trace=utimensat", "-e", "inject=utimensat:delay_enter=8000"]
 
 
 def on_a_terminal(place, *words):
     """What the command, copying slowly, shows on a terminal."""
+    if not shutil.which(SLOWLY[0]):
+        pytest.skip("strace is not installed")
     pid, terminal = pty.fork()
     if pid == 0:
         os.execvpe(SLOWLY[0], [*SLOWLY, BINARY, *map(str, words)], place.environment)
