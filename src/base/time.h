@@ -10,6 +10,9 @@ namespace claude_init {
 
 /// Milliseconds since 1970-01-01 UTC, as the CLI writes its deadlines (`expiresAt`).
 using UnixMs = std::int64_t;
+inline constexpr std::int64_t kMinute = 60'000;
+inline constexpr std::int64_t kHour = 60 * kMinute;
+inline constexpr std::int64_t kDay = 24 * kHour;
 using Milliseconds = std::chrono::milliseconds;
 using SteadyTime = std::chrono::steady_clock::time_point;
 

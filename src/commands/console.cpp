@@ -17,10 +17,10 @@ constexpr std::string_view kDim = "\x1b[2m";
 constexpr std::string_view kReset = "\x1b[0m";
 
 // What is said at the end is worth a moment, and no more: the engine's kill may be near.
-constexpr Milliseconds kPatience{500};
+constexpr Milliseconds kLastMoment{500};
 
 void put(std::string_view text) {
-  write_to_reader(STDERR_FILENO, log::redact(text) + '\n', kPatience);
+  write_to_reader(STDERR_FILENO, log::redact(text) + '\n', kLastMoment);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ using nlohmann::ordered_json;
 using store::Generation;
 
 // Who reads it may be slow (a pager); who does not read it has the exit status.
-constexpr Milliseconds kPatience{60'000};
+constexpr Milliseconds kSlowReader{60'000};
 
 ordered_json deadline(std::optional<UnixMs> time) {
   return time ? ordered_json(format_iso8601(*time)) : ordered_json();
@@ -86,7 +86,7 @@ int history_command(const options::History& options, const options::Environment&
   const auto generations = store::list_generations(*store, unix_now());
   if (!generations) return refuse(console, generations.error());
   write_to_reader(STDOUT_FILENO, options.json ? as_json(path, *generations) : as_text(path, *generations),
-                  kPatience);
+                  kSlowReader);
   return kExitOk;
 }
 

@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 constexpr Milliseconds kShowAfter{1000};
 constexpr Milliseconds kBetween{200};
 // A terminal that takes nothing must not hold up the copying.
-constexpr Milliseconds kPatience{0};
+constexpr Milliseconds kNotAtAll{0};
 constexpr std::string_view kClear = "\r\x1b[K";
 constexpr std::size_t kUsualWidth = 80;
 
@@ -67,7 +67,7 @@ void ProgressLine::show(const store::Progress& progress) {
   std::string line = describe(progress, what_, std::chrono::duration_cast<Milliseconds>(now - start_));
   // A line that wraps could not be taken back.
   line.resize(std::min(line.size(), terminal_width() - 1));
-  write_to_reader(STDERR_FILENO, std::string(kClear) + line, kPatience);
+  write_to_reader(STDERR_FILENO, std::string(kClear) + line, kNotAtAll);
   shown_ = true;
 }
 

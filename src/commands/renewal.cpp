@@ -12,7 +12,7 @@ namespace claude_init::commands {
 namespace {
 
 // Somebody else's renewal takes as long as its command may: the limit, and the grace.
-constexpr Milliseconds kPatience{70'000};
+constexpr Milliseconds kOthersRenewal{70'000};
 
 bool is_settled(const std::optional<renew::Outcome>& outcome) {
   return outcome && outcome->kind != renew::Outcome::Kind::busy &&
@@ -40,7 +40,7 @@ int await_renewal(const supervise::Loop& loop, const std::vector<int>& stop_sign
   log::info("the access token has expired: waiting for a new one", {{"store", store}});
   Wait wait;
   wait.stop_signals = stop_signals;
-  wait.limit = kPatience;
+  wait.limit = kOthersRenewal;
   wait.renewer = [&renewer] { return &renewer; };
   wait.over = [&] {
     if (is_settled(renewer.last()) && !renewer.is_renewing()) return true;

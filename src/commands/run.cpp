@@ -315,6 +315,7 @@ int run_command(const options::Run& options, const options::Environment& environ
     wipe(copy);
     return refuse(started.error());
   }
+  if (renewer) renewer->look();  // every later change is told; one that came while the copy was made is not
   int unsaved = kExitOk;
   supervise::Hooks hooks;
   if (renewer) hooks.ending = [&renewer] { renewer->stop(); };

@@ -16,10 +16,6 @@
 namespace claude_init::commands {
 namespace {
 
-fs::Identity identity_of(const workcopy::Account& account) {
-  return {account.uid, account.gid};
-}
-
 /// Where the store itself cannot be written there is another way.
 Error with_other_way(Error error, bool in_store) {
   if (in_store) {
@@ -77,7 +73,7 @@ Result<store::Size> KeptSessions::measure() const {
 
 Result<void> KeptSessions::give(const workcopy::WorkingCopy& copy, const workcopy::Account& account) {
   if (!already_given_) {
-    const auto restored = store::restore(place_, copy.state(), identity_of(account), what_);
+    const auto restored = store::restore(place_, copy.state(), account.identity(), what_);
     if (!restored) return restored.error();
     for (const auto& skipped : restored->skipped) {
       log::info("not in the working copy", {{"path", skipped.path}, {"reason", skipped.reason}});
@@ -85,8 +81,7 @@ Result<void> KeptSessions::give(const workcopy::WorkingCopy& copy, const workcop
   }
   const auto config = copy.open_config_dir();
   if (!config) return config.error();
-  auto given =
-      store::Given::look({config->get(), copy.state().config_dir, identity_of(account)}, what_.limits);
+  auto given = store::Given::look({config->get(), copy.state().config_dir, account.identity()}, what_.limits);
   if (!given) return given.error();
   given_ = std::move(*given);
   return copy.write_note(given_.text());
@@ -109,7 +104,7 @@ Result<void> KeptSessions::merge(const workcopy::WorkingCopy& copy, const workco
   store::MergeOptions options;
   options.filter = what_.filter;
   options.deadline = deadline;
-  const store::Tree tree{config->get(), copy.state().config_dir, identity_of(account)};
+  const store::Tree tree{config->get(), copy.state().config_dir, account.identity()};
   const auto report = store::merge_sessions(tree, given, place_, *lock, options);
   if (!report) return report.error();
   for (const auto& skipped : report->skipped) {

@@ -131,7 +131,6 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
     renewer.emplace(loop, renewer_options(options.renewal, found.store.path(), environment, "setup",
                                           options.storing.options));
     hooks.ending = [&renewer] { renewer->stop(); };
-    renewer->look();
   }
   std::optional<SetupWait> wait;
   if (options.wait_login) wait.emplace(io, found.store.path(), *options.wait_login);
@@ -142,6 +141,7 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
     coherence.publish_into(std::move(*published));
   }
   if (const auto started = coherence.start(); !started) return started.error();
+  if (renewer) renewer->look();  // by now every later change is told
   // 2.
   const auto state = [&] { return store::inspect(found.store.path(), unix_now()); };
   Ended ended;

@@ -23,10 +23,6 @@ namespace {
 // Not 0: then a lease whose holder was killed is found out about.
 constexpr Milliseconds kBriefly{50};
 
-fs::Identity identity_of(const workcopy::Account& account) {
-  return {account.uid, account.gid};
-}
-
 bool is_writable_directory(const std::string& path, fs::Identity who) {
   const fs::ActAs as(who);
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -52,7 +48,7 @@ std::string kind_of_copy(const SetupStore& found) {
 Result<void> save_leftover(const options::Setup& options, const SetupStore& found,
                            const workcopy::Account& account, const store::StatePaths& state,
                            const Console& console) {
-  const store::StateFile left = read_login(state, identity_of(account));
+  const store::StateFile left = read_login(state, account.identity());
   const store::StateFile stored = store::read_state_file(found.store.tree(), store::kCredentials);
   store::CaptureOptions capture;
   capture.filter = options.filter;
@@ -76,7 +72,7 @@ Result<void> save_leftover(const options::Setup& options, const SetupStore& foun
 Result<void> choose_place(const options::Setup& options, const options::Environment& environment,
                           const SetupStore& found, const workcopy::Account& account, Session& session) {
   const std::string_view config_dir = environment.get("CLAUDE_CONFIG_DIR");
-  const bool home = account.home != "/" && is_writable_directory(account.home, identity_of(account));
+  const bool home = account.home != "/" && is_writable_directory(account.home, account.identity());
   if (found.in_container && !found.at_home && home) {
     session.state =
         config_dir.empty() ? store::state_in_home(account.home) : store::state_in_config_dir(config_dir);
@@ -132,7 +128,7 @@ Result<void> fill(const options::Setup& options, const SetupStore& found, const 
   restore.limits = options.limits;
   ProgressLine progress("restoring", plain);
   restore.progress = progress.callback();
-  const auto restored = store::restore(found.store, session.state, identity_of(account), restore);
+  const auto restored = store::restore(found.store, session.state, account.identity(), restore);
   if (!restored) return restored.error_with("restore the store's state");
   log::info("restored", {{"from", found.store.path()},
                          {"to", session.state.config_dir},
@@ -141,7 +137,7 @@ Result<void> fill(const options::Setup& options, const SetupStore& found, const 
   for (const auto& skipped : restored->skipped) {
     log::warn("not restored", {{"path", skipped.path}, {"reason", skipped.reason}});
   }
-  const store::StateFile given = read_login(session.state, identity_of(account));
+  const store::StateFile given = read_login(session.state, account.identity());
   if (given.text) session.given_access_token = login::access_token(given.text->reveal());
   return Done{};
 }
@@ -180,7 +176,7 @@ Result<store::CaptureReport> save_session(const SetupStore& found, const workcop
   const SteadyTime start = std::chrono::steady_clock::now();
   auto lock = lock_store(found.store, "capture", wait, capture.deadline);
   if (!lock) return lock.error();
-  auto report = store::capture(session.state, identity_of(account), found.store, *lock, capture);
+  auto report = store::capture(session.state, account.identity(), found.store, *lock, capture);
   if (!report) return report.error();
   log::info("captured", {{"store", found.store.path()},
                          {"added", report->added},

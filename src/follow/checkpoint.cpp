@@ -9,7 +9,7 @@
 namespace claude_init::follow {
 namespace {
 
-constexpr Milliseconds kLatest{600};
+constexpr Milliseconds kLatestLogin{600};
 constexpr Milliseconds kSoon{200};    // until the next slice of a large capture, or a lock's next try
 constexpr Milliseconds kLater{5000};  // until a store that could not be written is tried again
 constexpr Milliseconds kWithoutWatches{400};
@@ -34,7 +34,7 @@ Checkpoint::Checkpoint(boost::asio::io_context& io, Inotify& inotify, Options op
                           login_due_.poke();
                         })),
       settings_(io, inotify, file(options_, options_.state.claude_json, [this] { login_due_.poke(); })),
-      login_due_(io, options_.settle, std::max(kLatest, options_.settle), [this] { save_login(); }),
+      login_due_(io, options_.settle, std::max(kLatestLogin, options_.settle), [this] { save_login(); }),
       login_again_(io, kLater, kLater, [this] { save_login(); }),
       rest_again_(io, kSoon, kSoon, [this] { save_rest(); }),
       slice_(kSlice) {

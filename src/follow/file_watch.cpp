@@ -19,8 +19,8 @@ namespace claude_init::follow {
 namespace {
 
 // Long enough for the several events of one change, short enough for whoever waits for it.
-constexpr Milliseconds kSettle{15};
-constexpr Milliseconds kLatest{75};
+constexpr Milliseconds kSettleLook{15};
+constexpr Milliseconds kLatestLook{75};
 constexpr int kMaxLinks = 16;
 
 constexpr std::uint32_t kEntry = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE;
@@ -65,8 +65,8 @@ FileWatch::FileWatch(boost::asio::io_context& io, Inotify& inotify, Options opti
     : options_(std::move(options)),
       inotify_(inotify),
       mounts_(io, [this] { mounted_.poke(); }),
-      mounted_(io, kSettle, kLatest, [this] { look_at_mounts(); }),
-      told_(io, kSettle, kLatest, [this] { look_again(); }),
+      mounted_(io, kSettleLook, kLatestLook, [this] { look_at_mounts(); }),
+      told_(io, kSettleLook, kLatestLook, [this] { look_again(); }),
       poll_(io, options_.interval, options_.interval, [this] { look_again(); }) {}
 
 FileWatch::~FileWatch() {

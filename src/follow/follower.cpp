@@ -26,11 +26,6 @@ Result<std::optional<Secret>> read_login(const store::Tree& tree) {
   return std::move(file.text);
 }
 
-fs::Identity owner_of(const std::string& store) {
-  const auto opened = store::Store::open(store);
-  return opened ? opened->owner() : fs::current_identity();
-}
-
 std::optional<std::string_view> view(const std::optional<Secret>& text) {
   return text ? std::optional<std::string_view>(text->reveal()) : std::nullopt;
 }
@@ -40,8 +35,8 @@ std::optional<std::string_view> view(const std::optional<Secret>& text) {
 Follower::Follower(boost::asio::io_context& io, Inotify& inotify, Options options)
     : options_(std::move(options)),
       watch_(io, inotify,
-             {options_.store, std::string(store::kCredentials), owner_of(options_.store), false, kInterval,
-              [this] { static_cast<void>(look()); }}),
+             {options_.store, std::string(store::kCredentials), store::owner_of(options_.store), false,
+              kInterval, [this] { static_cast<void>(look()); }}),
       again_(io, kAgain, kAgain, [this] { static_cast<void>(look()); }),
       timer_(io) {}
 

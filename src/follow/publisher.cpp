@@ -5,15 +5,6 @@
 #include "log/log.h"
 
 namespace claude_init::follow {
-namespace {
-
-fs::Identity owner_of(const std::string& path) {
-  const auto store = store::Store::open(path);
-  return store ? store->owner() : fs::current_identity();
-}
-
-}  // namespace
-
 Result<store::CaptureReport> publish(const std::string& path, const store::Store& into,
                                      const Publication& publication) {
   const std::string context = "publish into " + into.path();
@@ -29,7 +20,7 @@ Result<store::CaptureReport> publish(const std::string& path, const store::Store
       publication.baseline != nullptr ? store::Deletions::proven : store::Deletions::none;
   capture.baseline = publication.baseline;
   capture.reason = "published";
-  auto report = store::capture(store::state_in_config_dir(path), owner_of(path), into, *lock, capture);
+  auto report = store::capture(store::state_in_config_dir(path), store::owner_of(path), into, *lock, capture);
   if (!report) return report.error_with(context);
   if (report->login.choice == login::Choice::take) {
     log::info("published a login", {{"store", path}, {"into", into.path()}});
@@ -40,7 +31,7 @@ Result<store::CaptureReport> publish(const std::string& path, const store::Store
 Publisher::Publisher(boost::asio::io_context& io, Inotify& inotify, Options options)
     : options_(std::move(options)),
       changes_(io, inotify,
-               {store::state_in_config_dir(options_.store), owner_of(options_.store), options_.filter,
+               {store::state_in_config_dir(options_.store), store::owner_of(options_.store), options_.filter,
                 Milliseconds(0), false, [this] { return publish_change(store::Extent::login, {}); },
                 [this](SteadyTime deadline) { return publish_change(store::Extent::all, deadline); }}) {}
 

@@ -15,6 +15,9 @@
 /// that a call starts from is ever reached. All descriptors are O_CLOEXEC.
 namespace claude_init::fs {
 
+/// How a directory is opened for reading that must not be a link.
+inline constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
 /// What to do with symbolic links on the way and at the end.
 enum class Links {
   refuse,   // ELOOP

@@ -46,9 +46,6 @@ std::string login_deadline(const login::Login& login, UnixMs now) {
 std::string log_in(const Context& context) {
   return "log in: " + context.setup_command;
 }
-std::string log_in_again(const Context& context) {
-  return "log in again: " + context.setup_command;
-}
 
 Explanation usable(const store::Inspection& inspection, const Context& context) {
   const login::Login& login = *inspection.login;

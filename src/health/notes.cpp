@@ -12,18 +12,12 @@ namespace {
 
 using login::State;
 
-constexpr std::int64_t kMinute = 60'000;
-constexpr std::int64_t kDay = 24 * 60 * kMinute;
 constexpr std::int64_t kEndsSoon = 3 * kDay;
 constexpr std::int64_t kClockSlack = 10 * kMinute;  // file servers have clocks of their own
 constexpr std::int64_t kNoTokenLives = 400 * kDay;  // the longest are made for a year
 
 bool lives(const store::Inspection& inspection) {
   return inspection.state == State::usable || inspection.state == State::renewable;
-}
-
-std::string log_in_again(const Context& context) {
-  return "log in again: " + context.setup_command;
 }
 
 /// The host of a URL that is http and leaves this machine; "" for any other. Neither its user nor its path,
@@ -129,6 +123,10 @@ void on_readers(const store::Inspection& inspection, const Context& context,
 }
 
 }  // namespace
+
+std::string log_in_again(const Context& context) {
+  return "log in again: " + context.setup_command;
+}
 
 std::vector<std::string> notes_on(const store::Inspection& inspection, const Context& context) {
   std::vector<std::string> notes;

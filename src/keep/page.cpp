@@ -12,8 +12,6 @@ namespace {
 
 using login::State;
 
-constexpr std::int64_t kHour = 3'600'000;
-constexpr std::int64_t kDay = 24 * kHour;
 constexpr std::int64_t kSoon = 7 * kDay;  // as the keeper's first notice of a login's end
 constexpr std::size_t kEventsShown = 6;
 

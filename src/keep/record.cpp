@@ -13,7 +13,6 @@ namespace {
 
 using login::State;
 
-constexpr std::int64_t kDay = 86'400'000;
 constexpr std::array<std::int64_t, 3> kNotices{7 * kDay, 3 * kDay, 1 * kDay};
 constexpr std::size_t kEventsKept = 20;
 

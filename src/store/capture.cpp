@@ -17,10 +17,6 @@
 namespace claude_init::store {
 namespace {
 
-// Files and directories that are synced one by one. syncfs also waits for what everybody else has written to
-// the file system: only where there is so much that it costs less all the same.
-constexpr std::uint64_t kFew = 32;
-
 /// A directory of the source, or nothing where it is missing: nobody has used the CLI yet.
 Result<std::optional<UniqueFd>> open_source(const std::string& path, fs::Identity who, int flags) {
   auto opened = fs::open_root(path, who, flags);
@@ -133,7 +129,8 @@ class Capture {
     if (changes_settings(*plan)) {
       if (auto kept = generations_.before_change(); !kept) return kept;
     }
-    auto transaction = Transaction::begin(to_, modes_, durability_for(*plan));
+    auto transaction =
+        Transaction::begin(to_, modes_, durability_for(plan->files + plan->directories.size()));
     if (!transaction) return transaction.error();
     StageOptions how{options_.deadline, options_.limits.max_bytes, nullptr, nullptr, options_.progress};
     if (options_.baseline != nullptr) how.noted_copies = &noted_;
@@ -187,10 +184,6 @@ class Capture {
   [[nodiscard]] bool is_left_alone(const struct stat& source, const struct stat& stored) const {
     if (options_.keep_newer && is_newer(stored, source)) return true;
     return options_.baseline != nullptr && options_.baseline->is_same_content(kClaudeJson, source);
-  }
-
-  static Durability durability_for(const Plan& plan) {
-    return plan.files + plan.directories.size() > kFew ? Durability::bulk : Durability::each;
   }
 
   /// The source's, without its refresh token where that is withheld. One that cannot be parsed is not taken.

@@ -61,9 +61,14 @@ Result<void> CliLocks::take_one(int directory, const std::string& name, const Tr
       if (errno == ENOENT) continue;
       return system_error(errno, "look at the CLI's lock " + printable(name));
     }
-    if (is_abandoned(st) &&
-        ::unlinkat(directory, name.c_str(), S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) == 0) {
-      log::info("took over a lock of the CLI's that was left behind", {{"lock", name}, {"path", tree.path}});
+    if (is_abandoned(st)) {
+      if (::unlinkat(directory, name.c_str(), S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) == 0) {
+        log::info("took over a lock of the CLI's that was left behind",
+                  {{"lock", name}, {"path", tree.path}});
+      } else if (errno != ENOENT) {
+        // Nobody holds it, so waiting does not help; the file system may have turned read-only.
+        return system_error(errno, "take over the CLI's lock " + printable(name));
+      }
       continue;
     }
     if (std::chrono::steady_clock::now() >= until) {

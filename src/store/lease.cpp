@@ -25,7 +25,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kMaxHolder = 4096;
 constexpr std::size_t kMaxEntries = 1000;
 // What somebody prepared and never moved into place. By the file system's own clock: both times are its.
 constexpr time_t kDebrisAge = 3600;

@@ -14,6 +14,8 @@
 
 namespace claude_init::store {
 
+inline constexpr std::size_t kMaxHolder = 4096;  // bytes of what a lock's holder tells of itself
+
 /// How long a lease lives: `beat` is the time between two heartbeats, `stale` how long the heartbeat must
 /// have stood still before somebody else may take over. Tests use shorter ones.
 struct LeaseTimes {

@@ -27,8 +27,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kMaxHolder = 4096;
-
 /// Four lines: host, pid, purpose, since.
 std::string write_holder(std::string_view purpose) {
   std::array<char, HOST_NAME_MAX + 1> host{};

@@ -24,7 +24,6 @@ namespace {
 
 // Of lines that only one side has: they are compared in memory.
 constexpr std::size_t kMaxTail = std::size_t{64} << 20;
-constexpr std::uint64_t kFew = 32;  // files that are synced one by one
 
 /// Everything behind `offset`.
 Result<std::string> read_from(int fd, off_t offset, const std::string& path) {
@@ -73,8 +72,7 @@ class Merger {
     drop_untouched(*plan);
     if (plan->files == 0) return std::move(report_);
     // 2.
-    auto transaction =
-        Transaction::begin(to_, modes_, plan->files > kFew ? Durability::bulk : Durability::each);
+    auto transaction = Transaction::begin(to_, modes_, durability_for(plan->files));
     if (!transaction) return transaction.error();
     for (PlannedDirectory& directory : plan->directories) {
       if (auto judged = judge(directory, *transaction); !judged) return judged.error();

@@ -21,8 +21,6 @@
 namespace claude_init::store {
 namespace {
 
-constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-
 bool same_content(const struct stat& a, const struct stat& b) {
   return S_ISREG(b.st_mode) && a.st_size == b.st_size && a.st_mtim.tv_sec == b.st_mtim.tv_sec &&
          a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
@@ -189,7 +187,7 @@ class Scanner {
     UniqueFd to_fd;
     if (entry.replaces) {
       const fs::ActAs as(to_->who);
-      to_fd.reset(::openat(to, entry.name.c_str(), kDirectory));
+      to_fd.reset(::openat(to, entry.name.c_str(), fs::kDirectory));
       if (!to_fd.valid()) {
         part.skip(below.path, system_error(errno, "the directory in its place cannot be read").message());
         return Done{};

@@ -37,8 +37,8 @@ Result<UniqueFd> make_root(const std::string& path, fs::Identity who) {
 
 /// The store's lock, where it can be taken; without it we try again.
 std::optional<Lock> hold_still(const Store& store) {
-  constexpr Milliseconds kWait{4000};
-  auto lock = Lock::acquire(store, "store", "restore", kWait);
+  constexpr Milliseconds kStandStill{4000};
+  auto lock = Lock::acquire(store, "store", "restore", kStandStill);
   if (!lock) return std::nullopt;
   return std::move(*lock);
 }

@@ -13,8 +13,6 @@
 namespace claude_init::store {
 namespace {
 
-constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-
 std::uint64_t data_bytes(const struct stat& st) {
   return static_cast<std::uint64_t>(
       std::max<std::int64_t>(0, std::min<std::int64_t>(st.st_size, st.st_blocks * 512)));
@@ -34,7 +32,7 @@ Source::Source(const Tree& from, const ScanOptions& options, const struct stat* 
     : from_(from), options_(options), not_entered_(not_entered) {
   if (from_.pending == nullptr) return;
   const fs::ActAs as(from_.who);
-  auto stage = fs::open_beneath(from_.root, fs::join(kPrivateDir, kStage), kDirectory, fs::Links::refuse);
+  auto stage = fs::open_beneath(from_.root, fs::join(kPrivateDir, kStage), fs::kDirectory, fs::Links::refuse);
   if (stage) stage_ = std::move(*stage);  // else everything has been moved
 }
 
@@ -151,10 +149,10 @@ bool Source::judge_link(Judging& judging, const std::string& full, Candidate& ca
 Result<UniqueFd> Source::open(const Place& above, const std::string& path, const PlannedEntry& entry) const {
   const fs::ActAs as(from_.who);
   if (entry.through_link)
-    return fs::open_beneath(from_.root, path, kDirectory & ~O_NOFOLLOW, fs::Links::beneath);
+    return fs::open_beneath(from_.root, path, fs::kDirectory & ~O_NOFOLLOW, fs::Links::beneath);
   UniqueFd fd;
-  if (!entry.staged.empty()) fd.reset(::openat(stage_.get(), entry.staged.c_str(), kDirectory));
-  if (!fd.valid()) fd.reset(::openat(above.fd, entry.name.c_str(), kDirectory));
+  if (!entry.staged.empty()) fd.reset(::openat(stage_.get(), entry.staged.c_str(), fs::kDirectory));
+  if (!fd.valid()) fd.reset(::openat(above.fd, entry.name.c_str(), fs::kDirectory));
   if (!fd.valid()) return system_error(errno, "open");
   return fd;
 }

@@ -204,4 +204,9 @@ Result<void> Store::prepare(std::uint64_t needed) {
   return Done{};
 }
 
+fs::Identity owner_of(const std::string& path) {
+  const auto store = Store::open(path);
+  return store ? store->owner() : fs::current_identity();
+}
+
 }  // namespace claude_init::store

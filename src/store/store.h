@@ -89,4 +89,7 @@ class Store {
   bool group_readable_ = false;
 };
 
+/// Whose rights the store at `path` is used with; ourselves where it cannot be opened (yet).
+[[nodiscard]] fs::Identity owner_of(const std::string& path);
+
 }  // namespace claude_init::store

@@ -23,6 +23,9 @@ namespace {
 
 constexpr const char* kUnfinishedJournal = "journal.new";
 constexpr const char* kDamagedJournal = "journal.damaged";
+// Files and directories that are synced one by one. syncfs also waits for what everybody else has written to
+// the file system: only where there is so much that it costs less all the same.
+constexpr std::uint64_t kFew = 32;
 
 Result<void> rename_in(int directory, const char* from, const char* to) {
   if (::renameat(directory, from, directory, to) != 0)
@@ -108,6 +111,10 @@ Result<void> set_aside(const Tree& tree, int own, const Error& why) {
 }
 
 }  // namespace
+
+Durability durability_for(std::uint64_t entries) {
+  return entries > kFew ? Durability::bulk : Durability::each;
+}
 
 // 1. A committed journal is rolled forward.
 // 2. What is left in the stage is of a transaction that never was.

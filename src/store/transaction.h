@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,9 @@ namespace claude_init::store {
 /// When new content has to have reached the disk: never, file by file, or all at once before the commit (one
 /// syncfs(2); cheaper from a handful of files on).
 enum class Durability { none, each, bulk };
+
+/// `each` or `bulk`, for so many files and directories.
+[[nodiscard]] Durability durability_for(std::uint64_t entries);
 
 /// Content is built in ROOT/.claude-init/stage, on the same file system as its place. commit() writes down
 /// what goes where in ROOT/.claude-init/journal; from then on it is done, whatever happens: readers look

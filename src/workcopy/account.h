@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "fs/identity.h"
 
 namespace claude_init::workcopy {
 
@@ -19,6 +20,8 @@ struct Account {
   std::string name;           // the number, where there is no passwd entry
   std::string home;           // "/" or $HOME where there is no passwd entry
   std::string shell;          // "/bin/sh" where there is none
+
+  [[nodiscard]] fs::Identity identity() const { return {uid, gid}; }
 };
 
 /// Where accounts are looked up. A file that is not there is an empty one (images without users).

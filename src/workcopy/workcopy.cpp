@@ -31,10 +31,6 @@ constexpr const char* kNote = "note";
 constexpr std::size_t kMaxNote = std::size_t{64} << 20;
 constexpr unsigned kAttempts = 16;
 
-fs::Identity identity_of(const Account& account) {
-  return {account.uid, account.gid};
-}
-
 std::string prefix_of(std::string_view kind) {
   return "claude-" + std::string(kind) + '-';
 }
@@ -145,7 +141,7 @@ Result<WorkingCopy> WorkingCopy::create_in(const std::string& place, const Accou
 }
 
 Result<WorkingCopy> WorkingCopy::create(const Account& target, const Options& options) {
-  const fs::ActAs as_target(identity_of(target));
+  const fs::ActAs as_target(target.identity());
   Error failure = make_error(ErrorKind::not_found, "no directory to try");
   std::string tried;
   for (const std::string& place : candidates(options.places, target)) {
@@ -169,24 +165,24 @@ store::StatePaths WorkingCopy::state() const {
 }
 
 Result<UniqueFd> WorkingCopy::open_config_dir() const {
-  const fs::ActAs as_target(identity_of(target_));
+  const fs::ActAs as_target(target_.identity());
   return fs::open_beneath(lock_.get(), kInner, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
 }
 
 Result<void> WorkingCopy::write_note(std::string_view text) const {
-  const fs::ActAs as_target(identity_of(target_));
+  const fs::ActAs as_target(target_.identity());
   return fs::replace_file(lock_.get(), kNote, text, 0600, fs::Sync::no);
 }
 
 std::string WorkingCopy::read_note() const {
-  const fs::ActAs as_target(identity_of(target_));
+  const fs::ActAs as_target(target_.identity());
   const auto file = fs::open_regular(lock_.get(), kNote, fs::Links::refuse);
   auto text = file ? fs::read_all(file->fd.get(), kMaxNote, kNote) : Result<std::string>(file.error());
   return text ? std::move(*text) : std::string();
 }
 
 void WorkingCopy::link_home(const std::string& home) {
-  const fs::ActAs as_target(identity_of(target_));
+  const fs::ActAs as_target(target_.identity());
   const store::StatePaths there = store::state_in_home(home);
   if (!is_free(there.config_dir) || !is_free(there.claude_json)) {
     log::debug("the home directory has a state of its own: not linked", {{"home", home}});
@@ -205,7 +201,7 @@ void WorkingCopy::keep_lock_over_exec() {
 }
 
 Result<void> WorkingCopy::wipe() {
-  const fs::ActAs as_target(identity_of(target_));
+  const fs::ActAs as_target(target_.identity());
   if (!linked_home_.empty()) {
     const store::StatePaths there = store::state_in_home(linked_home_);
     const store::StatePaths here = state();
@@ -222,7 +218,7 @@ Result<void> WorkingCopy::wipe() {
 
 std::vector<WorkingCopy> take_dead_copies(const Account& target, const Places& places,
                                           std::string_view kind) {
-  const fs::ActAs as_target(identity_of(target));
+  const fs::ActAs as_target(target.identity());
   std::vector<WorkingCopy> taken;
   for (const std::string& path : candidates(places, target)) {
     const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(path.c_str()), ::closedir);

@@ -181,7 +181,7 @@ class Engine:
         self.command = command
         self.environment = environment
 
-    def __call__(self, *arguments, check=True, timeout=120, **options):
+    def __call__(self, *arguments, check=True, timeout=300, **options):
         result = subprocess.run([*self.command, *map(str, arguments)], env=self.environment, capture_output=True,
                                 text=True, timeout=timeout, cwd=TOP, stdin=options.pop("stdin", subprocess.DEVNULL),
                                 **options)

@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from harness import ALONE, BINARY, HELPERS, NAMESPACE, PATIENCE, eventually, init_of
+from harness import ALONE, BINARY, HELPERS, NAMESPACE, PATIENCE, STRACE, eventually, init_of
 from sessions import login
 from test_follow import BLANKED, Run, replace, switches
 
@@ -355,3 +355,19 @@ def test_a_session_that_was_there_before_the_first_login_renews_it(host, tmp_pat
     replace(host, login("a", left=3))
     eventually(lambda: host.token() == "a+", "the renewal")
     setup.communicate("\n", timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("subcommand", ["setup", "run"])
+def test_a_login_that_comes_just_as_the_session_begins_is_renewed(host, tmp_path, subcommand):
+    """After the store was looked at, and before its changes are told."""
+    command = f"--renew-command={sys.executable} -S {HELPERS}/renew_command.py {tmp_path}"
+    (tmp_path / "mode").write_text("renewed")
+    if subcommand == "run":
+        replace(host, login("before"))
+    late = [*STRACE, "-e", "trace=inotify_init1", "-e", "inject=inotify_init1:delay_enter=1500000"]
+    session = host.start(subcommand, "read forever", command, wrapper=late)
+    eventually(host.copies, "the session")
+    time.sleep(0.5)  # the store is looked at in the next milliseconds
+    replace(host, login("a", left=3))
+    eventually(lambda: host.token() == "a+", "the renewal")
+    session.communicate("\n", timeout=PATIENCE)

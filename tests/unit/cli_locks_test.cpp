@@ -72,6 +72,20 @@ TEST_CASE("a lock that is older than the CLI itself waits, or ours that was left
   CHECK_FALSE(take(dir, What::login).ok());
 }
 
+TEST_CASE("a lock that nobody holds and that cannot be removed is told as that, at once") {
+  const TempDir dir;
+  dir.dir("s");
+  dir.dir("s/.oauth_refresh.lock");
+  dir.file("s/.oauth_refresh.lock/in-the-way", "");
+  REQUIRE(::chmod(dir.path("s/.oauth_refresh.lock").c_str(), 01700) == 0);
+  const auto start = Clock::now();
+  const auto refused = take(dir, What::login, Milliseconds{5'000});
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().kind != ErrorKind::busy);
+  CHECK(refused.error().number == ENOTEMPTY);
+  CHECK(Clock::now() - start < Milliseconds{4'000});
+}
+
 TEST_CASE("a lock that a CLI has taken over from us is not given back by us") {
   const TempDir dir;
   dir.dir("s");

@@ -10,7 +10,6 @@ using namespace claude_init::login;
 namespace {
 
 constexpr UnixMs kNow = 1'795'468'330'000;
-constexpr UnixMs kHour = 3'600'000;
 
 struct Fields {
   std::string access = "FAKE-access-1";

@@ -10,7 +10,6 @@ using login::State;
 namespace {
 
 constexpr UnixMs kNow = 1'795'468'330'000;  // 2026-11-23 21:12:10 UTC
-constexpr UnixMs kHour = 3'600'000;
 
 Context context() {
   Context context;

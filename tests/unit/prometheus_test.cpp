@@ -10,7 +10,6 @@ using login::State;
 namespace {
 
 constexpr UnixMs kNow = 1'795'468'330'000;
-constexpr UnixMs kHour = 3'600'000;
 
 store::Inspection usable() {
   store::Inspection out;

@@ -9,8 +9,6 @@ using login::State;
 namespace {
 
 constexpr UnixMs kNow = 1'795'468'330'000;
-constexpr UnixMs kHour = 3'600'000;
-constexpr UnixMs kDay = 24 * kHour;
 
 store::Inspection seen(State state, UnixMs expires_at = kNow + 8 * kHour, UnixMs ends = kNow + 27 * kDay) {
   store::Inspection out;

@@ -27,9 +27,6 @@ using keep::Change;
 
 namespace {
 
-constexpr UnixMs kMinute = 60'000;
-constexpr UnixMs kHour = 60 * kMinute;
-constexpr UnixMs kDay = 24 * kHour;
 constexpr UnixMs kBegin = 1'795'468'330'000;
 constexpr UnixMs kLead = 45 * kMinute;
 constexpr UnixMs kLifetime = 8 * kHour;

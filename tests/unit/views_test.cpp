@@ -12,7 +12,6 @@ using login::State;
 namespace {
 
 constexpr UnixMs kNow = 1'795'468'330'000;
-constexpr UnixMs kHour = 3'600'000;
 
 store::Inspection usable() {
   store::Inspection out;
@@ -150,7 +149,6 @@ TEST_CASE("the page says what to type before a login that lives ends by itself",
     view.stores.push_back({&record, {}, nullptr, 0, 0});
     return as_page(view);
   };
-  constexpr UnixMs kDay = 24 * kHour;
   CHECK_FALSE(contains(page_with(8 * kDay), "docker compose"));
   const std::string soon = page_with(60 * kHour);
   CHECK(contains(soon, "The login itself ends in 2 d 12 h. To log in again before that:"));
