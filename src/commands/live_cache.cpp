@@ -75,7 +75,7 @@ std::optional<health::Live> LiveCache::find(Milliseconds max_age, UnixMs now) co
   if (!directory_.valid()) return std::nullopt;
   const auto file = fs::open_regular(directory_.get(), name_, fs::Links::refuse);
   if (!file) return std::nullopt;
-  const auto text = fs::read_all(file->fd.get(), kMaxSize, name_);
+  const auto text = fs::read_all(*file, kMaxSize, name_);
   if (!text) return std::nullopt;
   auto kept = parse(*text);
   if (!kept || kept->store != store_ || kept->login_until != login_until_) return std::nullopt;

@@ -64,7 +64,6 @@ std::string above(const std::string& path) {
 FileWatch::FileWatch(boost::asio::io_context& io, Inotify& inotify, Options options)
     : options_(std::move(options)),
       inotify_(inotify),
-      mounts_(io, [this] { mounted_.poke(); }),
       mounted_(io, kSettleLook, kLatestLook, [this] { look_at_mounts(); }),
       told_(io, kSettleLook, kLatestLook, [this] { look_again(); }),
       poll_(io, options_.interval, options_.interval, [this] { look_again(); }) {}
@@ -74,7 +73,12 @@ FileWatch::~FileWatch() {
 }
 
 void FileWatch::start() {
+  inotify_.watch_mounts(*this);
   place_watches();
+}
+
+void FileWatch::on_mounts() {
+  mounted_.poke();
 }
 
 void FileWatch::on_event(const Inotify::Event& event) {

@@ -13,7 +13,6 @@
 #include "base/time.h"
 #include "follow/debounce.h"
 #include "follow/inotify.h"
-#include "follow/mount_watch.h"
 #include "fs/identity.h"
 
 namespace claude_init::follow {
@@ -58,6 +57,7 @@ class FileWatch : private Inotify::Listener {
     bool operator==(const FileId&) const = default;
   };
   void on_event(const Inotify::Event& event) override;
+  void on_mounts() override;
   void look_again();
   void look_at_mounts();
   void place_watches();
@@ -66,7 +66,6 @@ class FileWatch : private Inotify::Listener {
 
   Options options_;
   Inotify& inotify_;
-  MountWatch mounts_;
   Debounce mounted_;  // somewhere in our namespace, mostly elsewhere
   Debounce told_;     // events, gathered
   Debounce poll_;

@@ -7,11 +7,13 @@
 #include <array>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
+#include <optional>
 #include <set>
 #include <utility>
 
 #include "base/text.h"
 #include "base/unique_fd.h"
+#include "follow/mount_watch.h"
 
 namespace claude_init::follow {
 
@@ -21,7 +23,7 @@ struct Inotify::State : std::enable_shared_from_this<State> {
     std::uint32_t mask;
   };
 
-  explicit State(boost::asio::io_context& io) : descriptor(io) {}
+  explicit State(boost::asio::io_context& context) : io(context), descriptor(context) {}
 
   Result<void> open() {
     if (descriptor.is_open()) return Done{};
@@ -86,14 +88,18 @@ struct Inotify::State : std::enable_shared_from_this<State> {
     watches.erase(at);
   }
 
+  boost::asio::io_context& io;
   boost::asio::posix::stream_descriptor descriptor;
   std::map<int, std::vector<Interest>> watches;
+  std::set<Listener*> of_mounts;
+  std::optional<MountWatch> mounts;
 };
 
 Inotify::Inotify(boost::asio::io_context& io) : state_(std::make_shared<State>(io)) {}
 
 Inotify::~Inotify() {
   state_->watches.clear();
+  state_->mounts.reset();
   boost::system::error_code ignored;
   state_->descriptor.close(ignored);
 }
@@ -115,12 +121,21 @@ Result<int> Inotify::add(const std::string& directory, std::uint32_t mask, Liste
   return watch;
 }
 
+void Inotify::watch_mounts(Listener& listener) {
+  state_->of_mounts.insert(&listener);
+  if (state_->mounts) return;
+  state_->mounts.emplace(state_->io, [state = state_.get()] {
+    for (Listener* each : state->of_mounts) each->on_mounts();
+  });
+}
+
 void Inotify::remove(int watch, Listener& listener) {
   const auto found = state_->watches.find(watch);
   if (found != state_->watches.end()) state_->remove(found, listener);
 }
 
 void Inotify::forget(Listener& listener) {
+  state_->of_mounts.erase(&listener);
   for (auto at = state_->watches.begin(); at != state_->watches.end();) state_->remove(at++, listener);
 }
 

@@ -13,7 +13,8 @@
 namespace claude_init::follow {
 
 /// inotify(7) in the loop: one instance for the whole process, since a user has 128 of them, whose watches
-/// several listeners share, since a directory has one watch in an instance. Opened with the first watch.
+/// several listeners share, since a directory has one watch in an instance. Opened with the first watch. And,
+/// once for all of them too, what inotify does not tell: mounts.
 class Inotify {
  public:
   /// The mask is that of the event; IN_Q_OVERFLOW (watch -1) comes to everybody and means that anything may
@@ -27,6 +28,8 @@ class Inotify {
    public:
     virtual ~Listener() = default;
     virtual void on_event(const Event& event) = 0;
+    /// Something was mounted or unmounted, mostly elsewhere.
+    virtual void on_mounts() {}
   };
 
   explicit Inotify(boost::asio::io_context& io);
@@ -38,9 +41,11 @@ class Inotify {
   /// gives the same number, and its masks add up. Errors: limit (no instance, no_space: no watch left),
   /// not_found, permission.
   Result<int> add(const std::string& directory, std::uint32_t mask, Listener& listener);
+  /// The listener is told of mounts from here on.
+  void watch_mounts(Listener& listener);
   /// The listener is told nothing more of this watch. A number that is not its own is no error.
   void remove(int watch, Listener& listener);
-  /// Nor of any.
+  /// Nor of any, nor of mounts.
   void forget(Listener& listener);
 
  private:

@@ -38,16 +38,12 @@ std::string temporary_name(const std::string& name) {
   return name + digits.data();
 }
 
-}  // namespace
-
-Result<std::string> read_all(int fd, std::size_t limit, std::string_view what) {
-  struct stat st {};
-  if (::fstat(fd, &st) != 0) return system_error(errno, doing("stat", what));
+Result<std::string> read_sized(int fd, off_t size, std::size_t limit, std::string_view what) {
   // /proc says 0, and a file can grow: one byte more than expected shows that there is more. A secret is a
   // file of known size and so never moves.
   std::string text;
   std::size_t used = 0;
-  text.resize(std::min(st.st_size > 0 ? static_cast<std::size_t>(st.st_size) : 16384, limit) + 1);
+  text.resize(std::min(size > 0 ? static_cast<std::size_t>(size) : 16384, limit) + 1);
   while (true) {
     const ssize_t n = ::read(fd, text.data() + used, text.size() - used);
     if (n < 0 && errno == EINTR) continue;
@@ -61,6 +57,18 @@ Result<std::string> read_all(int fd, std::size_t limit, std::string_view what) {
   }
   text.resize(used);
   return text;
+}
+
+}  // namespace
+
+Result<std::string> read_all(int fd, std::size_t limit, std::string_view what) {
+  struct stat st {};
+  if (::fstat(fd, &st) != 0) return system_error(errno, doing("stat", what));
+  return read_sized(fd, st.st_size, limit, what);
+}
+
+Result<std::string> read_all(const RegularFile& file, std::size_t limit, std::string_view what) {
+  return read_sized(file.fd.get(), file.st.st_size, limit, what);
 }
 
 Result<void> write_all(int fd, std::string_view text, std::string_view what) {

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "fs/open.h"
 
 /// Whole small files: read with a limit, written completely or not at all. `what` names the file in errors.
 namespace claude_init::fs {
@@ -18,6 +19,7 @@ enum class Sync { no, yes };
 /// Everything from the descriptor's position on. Error limit: there are more than `limit` bytes. One buffer
 /// only, so that a secret leaves no copies behind.
 [[nodiscard]] Result<std::string> read_all(int fd, std::size_t limit, std::string_view what);
+[[nodiscard]] Result<std::string> read_all(const RegularFile& file, std::size_t limit, std::string_view what);
 
 /// Writes all of `text` at the descriptor's position.
 [[nodiscard]] Result<void> write_all(int fd, std::string_view text, std::string_view what);

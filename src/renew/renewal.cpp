@@ -93,7 +93,7 @@ Result<std::optional<Secret>> read_login(int directory, std::string_view name) {
   if (!file && (file.error().number == ENOENT || file.error().number == ELOOP || file.error().number == 0))
     return login;
   if (!file) return file.error();
-  auto text = fs::read_all(file->fd.get(), kMaxLogin, name);
+  auto text = fs::read_all(*file, kMaxLogin, name);
   if (!text && text.error().number == 0) return login;
   if (!text) return text.error();
   login.emplace(std::move(*text));

@@ -112,7 +112,7 @@ Result<Record> read_record(const Store& store) {
   const std::string name = fs::join(kPrivateDir, kId);
   const auto file = fs::open_regular(store.fd(), name, fs::Links::refuse);
   if (!file) return file.error();
-  const auto text = fs::read_all(file->fd.get(), kMaxId, name);
+  const auto text = fs::read_all(*file, kMaxId, name);
   if (!text) return text.error();
   return parse(*text, fs::join(store.path(), name));
 }

@@ -238,7 +238,7 @@ std::string LeaseContest::holder_text() const {
   const fs::ActAs as(tree_.who);
   const auto file = fs::open_regular(locks_.get(), holder_, fs::Links::refuse);
   if (!file) return "";
-  auto text = fs::read_all(file->fd.get(), kMaxHolder, "lock");
+  auto text = fs::read_all(*file, kMaxHolder, "lock");
   return text ? std::move(*text) : "";
 }
 
@@ -259,7 +259,7 @@ std::optional<std::string> lease_holder(int locks, const std::string& name) {
     const std::string path = fs::join(lease_name(name), word);
     const auto file = fs::open_regular(locks, path, fs::Links::refuse);
     if (!file) continue;
-    auto text = fs::read_all(file->fd.get(), kMaxHolder, "lock");
+    auto text = fs::read_all(*file, kMaxHolder, "lock");
     return text ? std::move(*text) : std::string();
   }
   return std::nullopt;

@@ -40,7 +40,7 @@ std::string line_of(Locking method) {
 Result<Locking> read_method(int locks, const Store& store) {
   const auto file = fs::open_regular(locks, kMethod, fs::Links::refuse);
   if (!file) return file.error();
-  const auto text = fs::read_all(file->fd.get(), kMaxMethod, kMethod);
+  const auto text = fs::read_all(*file, kMaxMethod, kMethod);
   if (!text) return text.error();
   for (const Locking method : {Locking::flock, Locking::lease}) {
     if (*text == line_of(method)) return method;

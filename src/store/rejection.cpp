@@ -40,7 +40,7 @@ bool is_rejected(const Tree& store, const login::Login& login) {
   const fs::ActAs as(store.who);
   const auto file = fs::open_regular(store.root, fs::join(kPrivateDir, kStatus), fs::Links::refuse);
   if (!file) return false;
-  const auto text = fs::read_all(file->fd.get(), kMaxStatusBytes, kStatus);
+  const auto text = fs::read_all(*file, kMaxStatusBytes, kStatus);
   if (!text) return false;
   const json status = json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!status.is_object() || !status.contains(kRejected) || !status[kRejected].is_object()) return false;

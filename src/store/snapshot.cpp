@@ -62,7 +62,7 @@ Result<Snapshot> Snapshot::take(const Tree& store) {
       return file.error_with(printable(store.path));
     }
     if (!file) break;
-    const auto text = fs::read_all(file->fd.get(), kMaxJournalBytes, kJournal);
+    const auto text = fs::read_all(*file, kMaxJournalBytes, kJournal);
     if (!text && text.error().kind != ErrorKind::limit) return text.error_with(printable(store.path));
     auto journal = text ? parse_journal(*text) : Result<Journal>(text.error());
     if (!snapshot.holds()) continue;

@@ -23,25 +23,22 @@ std::size_t limit_of(std::string_view name) {
 StateFile read_state_file(const Tree& tree, std::string_view name) {
   StateFile file;
   const fs::ActAs as(tree.who);
-  // Looked at before it is opened: who owns a file that may not be read is what a person wants to know.
-  const auto place = fs::open_beneath(tree.root, name, O_PATH, fs::Links::beneath);
-  if (!place) {
-    if (place.error().number == ENOENT) return file;
-    file.problem = place.error();
-    if (place.error().number == EXDEV) {
-      file.problem = make_error(ErrorKind::permission, std::string(name) + " is a link that points outside");
-    }
-    return file;
-  }
-  struct stat st {};
-  if (::fstat(place->get(), &st) == 0) file.st = st;
   const auto opened = fs::open_regular(tree.root, name, fs::Links::beneath);
   if (!opened) {
+    if (opened.error().number == ENOENT) return file;
     file.problem = opened.error();
+    if (opened.error().number == EXDEV) {
+      file.problem = make_error(ErrorKind::permission, std::string(name) + " is a link that points outside");
+      return file;
+    }
+    // Who owns a file that may not be read is what a person wants to know.
+    const auto place = fs::open_beneath(tree.root, name, O_PATH, fs::Links::beneath);
+    struct stat st {};
+    if (place && ::fstat(place->get(), &st) == 0) file.st = st;
     return file;
   }
   file.st = opened->st;
-  auto text = fs::read_all(opened->fd.get(), limit_of(name), name);
+  auto text = fs::read_all(*opened, limit_of(name), name);
   if (!text) {
     file.problem = text.error();
     return file;

@@ -39,7 +39,7 @@ Result<void> read_back(int directory, const std::string& name, std::string_view 
   const auto file = fs::open_regular(directory, name, fs::Links::refuse);
   if (!file) return file.error();
   ::posix_fadvise(file->fd.get(), 0, 0, POSIX_FADV_DONTNEED);
-  auto found = fs::read_all(file->fd.get(), text.size(), name);
+  auto found = fs::read_all(*file, text.size(), name);
   if (!found) return found.error();
   const Secret content(std::move(*found));
   if (content.reveal() != text) return make_error(ErrorKind::io, "what was written reads back differently");
@@ -78,7 +78,7 @@ void tell_conflicts(const Tree& tree, const std::vector<Conflict>& conflicts) {
 // 5. It goes.
 Result<void> roll_forward(const Tree& tree, int own, const fs::RegularFile& file) {
   // 1.
-  const auto text = fs::read_all(file.fd.get(), kMaxJournalBytes, kJournal);
+  const auto text = fs::read_all(file, kMaxJournalBytes, kJournal);
   if (!text && text.error().kind != ErrorKind::limit) return text.error();
   const auto journal = text ? parse_journal(*text) : Result<Journal>(text.error());
   // 2.

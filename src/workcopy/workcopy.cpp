@@ -177,7 +177,7 @@ Result<void> WorkingCopy::write_note(std::string_view text) const {
 std::string WorkingCopy::read_note() const {
   const fs::ActAs as_target(target_.identity());
   const auto file = fs::open_regular(lock_.get(), kNote, fs::Links::refuse);
-  auto text = file ? fs::read_all(file->fd.get(), kMaxNote, kNote) : Result<std::string>(file.error());
+  auto text = file ? fs::read_all(*file, kMaxNote, kNote) : Result<std::string>(file.error());
   return text ? std::move(*text) : std::string();
 }
 
