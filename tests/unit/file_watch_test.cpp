@@ -2,6 +2,9 @@
 
 #include <catch2/catch.hpp>
 #include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
 
 #include "loop.h"
 #include "temp_dir.h"
@@ -146,6 +149,39 @@ TEST_CASE("a file system that is mounted elsewhere is not told, a file that is m
     CHECK(watched.tells());
   }
   CHECK(watched.tells());
+}
+
+TEST_CASE("several watches are told of a mount by one descriptor") {
+  const TempDir dir;
+  dir.dir("a");
+  dir.dir("b");
+  boost::asio::io_context io{1};
+  Inotify inotify(io);
+  std::string told;
+  const auto options = [&](const char* name) {
+    return FileWatch::Options{dir.path(name), "login",          fs::current_identity(),
+                              true,           Milliseconds(30), [&told, name] { told += name; }};
+  };
+  FileWatch a(io, inotify, options("a"));
+  std::optional<FileWatch> b;
+  b.emplace(io, inotify, options("b"));
+  a.start();
+  b->start();
+  int mountinfos = 0;
+  for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    mountinfos += std::filesystem::read_symlink(each, gone).string().ends_with("/mountinfo") ? 1 : 0;
+  }
+  CHECK(mountinfos == 1);
+  const test::Mounted over_b(dir.path("b"), "size=64k");
+  if (!over_b.ok()) return;
+  CHECK(run_until(
+      io, [&] { return told.ends_with('b'); }, Milliseconds(5000)));
+  b.reset();
+  const test::Mounted over_a(dir.path("a"), "size=64k");
+  if (!over_a.ok()) return;
+  CHECK(run_until(
+      io, [&] { return told.ends_with('a'); }, Milliseconds(5000)));
 }
 
 TEST_CASE("without its directory it looks again and again, until there is one to watch") {
