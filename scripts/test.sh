@@ -4,8 +4,8 @@
 # usage: scripts/test.sh [--quick] [CTEST-ARGUMENT]...
 #
 # Installs what is missing on a bare Debian 12, builds the preset `dev`, and runs ctest, whose summary and exit status
-# are the last word. The labels are unit, integration, fault, fuzz, model, e2e and, with CLAUDE_INIT_TEST_LONG=1,
-# kubernetes. The preset `release` is compiled once, in the images.
+# are the last word. The labels are unit, integration, fault, fuzz, model, e2e and kubernetes. The preset `release` is
+# compiled once, in the images.
 #
 #   --quick     leave out e2e and kubernetes: no container engine, no CLI; fuzz for seconds
 #   --help
