@@ -150,8 +150,9 @@ class TestWaiting:
     """Containers that are there before the login."""
 
     def test_run_starts_by_itself_when_somebody_has_logged_in(self, docker, endpoint, store, container):
-        docker.run(endpoint, "--detach", "--name", container, "-v", f"{store.path}:/claude-auth:ro",
-                   "-e", "CLAUDE_INIT_WAIT_LOGIN=1", "claude-runtime:latest", "--print", "hi")
+        # Without --rm: it ends by itself, and what it said is read after that.
+        docker("run", "--detach", "--name", container, *network(endpoint), "-v", f"{store.path}:/claude-auth:ro",
+               "-e", "CLAUDE_INIT_WAIT_LOGIN=1", "claude-runtime:latest", "--print", "hi")
         wait_until(lambda: "waiting for a login: missing" in docker("logs", container).stderr, "it says so")
         store.put(endpoint.login())
         wait_until(lambda: docker("logs", container).stdout == f"{ANSWER}\n", "the CLI's answer", timeout=60)
