@@ -64,7 +64,7 @@ start() {
   ! answers || return 0
   rm -f "$engine/dockerd.pid"
   give_share
-  setsid dockerd --cgroup-parent="/$group" --data-root="$engine/data" --exec-root="$engine/exec" --pidfile="$engine/dockerd.pid" \
+  setsid dockerd "${parent[@]}" --data-root="$engine/data" --exec-root="$engine/exec" --pidfile="$engine/dockerd.pid" \
     --host="unix://$engine/docker.sock" >"$engine/dockerd.log" 2>&1 </dev/null &
   for _ in $(seq 300); do
     ! answers || return 0
@@ -79,9 +79,12 @@ start() {
 # obey --cgroup-parent; another engine's is left alone. Only where cpu groups are of version 1.
 give_share() {
   local each
+  parent=()
+  [[ -d /sys/fs/cgroup/cpu ]] || return 0
+  parent=(--cgroup-parent="/$group")
   for each in "$group" docker/buildkit; do
-    [[ -d /sys/fs/cgroup/cpu && ! -e /sys/fs/cgroup/cpu/${each%/*} ]] || continue
-    mkdir -p "/sys/fs/cgroup/cpu/$each"
+    [[ ! -e /sys/fs/cgroup/cpu/${each%/*} ]] || continue
+    mkdir -p "/sys/fs/cgroup/cpu/$each" 2>/dev/null || return 0
     echo 8192 > "/sys/fs/cgroup/cpu/${each%/*}/cpu.shares"
     echo "${each%/*}" >> "$engine/groups"
   done
