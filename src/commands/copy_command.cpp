@@ -14,7 +14,7 @@ namespace {
 /// The account's home directory; the working copy where it has none that it can enter. "/" is what an account
 /// without passwd entry gets: no home.
 std::string home_for(const workcopy::Account& account, const workcopy::WorkingCopy& copy) {
-  const fs::ActAs as_target({account.uid, account.gid});
+  const fs::ActAs as_target(account.identity());
   const std::string inside = account.home + "/.";
   if (account.home != "/" && ::faccessat(AT_FDCWD, inside.c_str(), X_OK, AT_EACCESS) == 0)
     return account.home;

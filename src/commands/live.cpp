@@ -160,7 +160,7 @@ std::variant<health::Live, int> try_login(const options::Health& options,
   if (!copy) return failed(copy.error().message());
   store::RestoreOptions what;
   what.extent = store::Extent::login;
-  const auto restored = store::restore(*store, copy->state(), {account.uid, account.gid}, what);
+  const auto restored = store::restore(*store, copy->state(), account.identity(), what);
   auto result = restored ? run_in(*copy, options, environment, account, inherited)
                          : std::variant<health::Live, int>(failed(restored.error().message()));
   if (const auto wiped = copy->wipe(); !wiped) log::failure(log::Level::warn, wiped.error());

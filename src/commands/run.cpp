@@ -68,8 +68,7 @@ Result<void> fill(const workcopy::WorkingCopy& copy, const store::Store& store,
   const SteadyTime start = std::chrono::steady_clock::now();
   ProgressLine progress("filling the working copy", plain);
   what.progress = progress.callback();
-  const auto restored =
-      store::restore(store, copy.state(), {account.uid, account.gid}, what, std::move(measured));
+  const auto restored = store::restore(store, copy.state(), account.identity(), what, std::move(measured));
   if (!restored) return restored.error();
   for (const auto& skipped : restored->skipped) {
     log::info("not in the working copy", {{"path", skipped.path}, {"reason", skipped.reason}});
@@ -173,7 +172,7 @@ Result<store::CaptureReport> save_login(const workcopy::WorkingCopy& copy, const
   capture.filter.exclude = {std::string(store::kClaudeJson)};
   capture.rules.given_access_token = save.given_access_token;
   capture.keep_generations = storing.keep_generations;
-  auto report = store::capture(copy.state(), {account.uid, account.gid}, *store, *lock, capture);
+  auto report = store::capture(copy.state(), account.identity(), *store, *lock, capture);
   if (report) log::info("login saved", {{"store", path}, {"reason", report->login.reason}});
   return report;
 }
@@ -188,7 +187,7 @@ Coherence::Session coherent_session(const options::Run& options, const store::In
   if (renewer) session.on_store_change = [&renewer] { renewer->look(); };
   session.store = inspection.path;
   session.state = copy.state();
-  session.who = {account.uid, account.gid};
+  session.who = account.identity();
   session.filter = options.filter;
   session.refresh_token = options.refresh_token;
   session.checkpoint = options.checkpoint;

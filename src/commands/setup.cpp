@@ -85,7 +85,7 @@ Coherence::Session coherent_session(const options::Setup& options, const SetupSt
   };
   coherent.store = found.store.path();
   coherent.state = session.state;
-  coherent.who = {account.uid, account.gid};
+  coherent.who = account.identity();
   coherent.filter = options.filter;
   // An open session must not spend the token that others have: only a login that is made in it is its own.
   coherent.refresh_token = store::RefreshToken::withhold;

@@ -63,7 +63,7 @@ Result<void> apply_owner_and_mode(const store::Store& store, const options::Stor
       error.kind = ErrorKind::usage;
       return error;
     }
-    owner = {account->uid, account->gid};
+    owner = account->identity();
   }
   const bool owner_differs = st.st_uid != owner.uid || st.st_gid != owner.gid;
   const mode_t mode = store.modes().directory;

@@ -149,7 +149,7 @@ Result<RegularFile> open_regular(int directory, std::string_view path, Links lin
 Result<UniqueFd> make_directory(int parent, const std::string& name, mode_t mode) {
   const bool made = ::mkdirat(parent, name.c_str(), mode & 0700) == 0;
   if (!made && errno != EEXIST) return system_error(errno, "make directory " + printable(name));
-  UniqueFd fd(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  UniqueFd fd(::openat(parent, name.c_str(), kDirectory));
   if (!fd.valid()) return open_error(errno, name);
   if (made && ::fchmod(fd.get(), mode) != 0) return system_error(errno, "set the mode of " + printable(name));
   return fd;

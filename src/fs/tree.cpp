@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "base/unique_fd.h"
+#include "fs/open.h"
 
 namespace claude_init::fs {
 namespace {
@@ -20,14 +21,13 @@ Error remove_error(int number, const std::string& name) {
 }
 
 UniqueFd open_to_empty(int parent, const std::string& name) {
-  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   struct stat st {};
   if (::fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
       (st.st_mode & 0700) != 0700) {
     // Best effort: opening or unlinking tells if it did not help.
     [[maybe_unused]] const int ignored = ::fchmodat(parent, name.c_str(), 0700, AT_SYMLINK_NOFOLLOW);
   }
-  return UniqueFd(::openat(parent, name.c_str(), kFlags));
+  return UniqueFd(::openat(parent, name.c_str(), kDirectory));
 }
 
 /// Calls `act` with each name but "." and ".."; an Error of its ends the reading. From the beginning, whoever

@@ -42,8 +42,7 @@ Result<void> Given::look_into(int directory, const std::string& path, const Limi
     const std::string full = fs::join(path, entry.name);
     if (S_ISREG(entry.st.st_mode)) files_.emplace(full, stamp_of(entry.st));
     if (!S_ISDIR(entry.st.st_mode)) continue;
-    const UniqueFd below(
-        ::openat(directory, entry.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    const UniqueFd below(::openat(directory, entry.name.c_str(), fs::kDirectory));
     if (!below.valid()) return system_error(errno, "open " + full);
     if (auto done = look_into(below.get(), full, limits, depth + 1); !done) return done;
   }

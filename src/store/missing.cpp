@@ -65,7 +65,7 @@ bool Missing::is_gone(int parent, const std::string& path, const std::string& na
 bool Missing::is_directory_gone(int parent, const std::string& path, const std::string& name,
                                 unsigned depth) {
   if (depth >= options_.limits.max_depth) return false;
-  const UniqueFd fd(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const UniqueFd fd(::openat(parent, name.c_str(), fs::kDirectory));
   if (!fd.valid()) return false;
   const auto names = fs::list_names(fd.get());
   if (!names) return false;

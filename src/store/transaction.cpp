@@ -87,7 +87,7 @@ Result<void> roll_forward(const Tree& tree, int own, const fs::RegularFile& file
   if (auto synced = fs::sync_to_disk(file.fd.get(), kJournal); !synced) return synced;
   if (auto synced = fs::sync_to_disk(own, kPrivateDir); !synced) return synced;
   // 4.
-  const UniqueFd stage(::openat(own, kStage, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const UniqueFd stage(::openat(own, kStage, fs::kDirectory));
   const auto conflicts = apply(tree, stage.get(), *journal, {.durable = true, .again = true});
   if (!conflicts) return conflicts.error();
   tell_conflicts(tree, *conflicts);

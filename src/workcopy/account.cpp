@@ -135,7 +135,7 @@ bool is_our_home(const std::string& path) {
 
 /// Whether our user namespace has these ids at all: who may change its user can act as them then.
 bool is_mapped(const Account& account) {
-  return fs::ActAs({account.uid, account.gid}).effective();
+  return fs::ActAs(account.identity()).effective();
 }
 
 }  // namespace

@@ -51,7 +51,7 @@ bool is_copy_name(std::string_view name, std::string_view kind) {
 
 /// Opens the directory NAME of `target`'s in `place` and takes its lock. Error: busy if somebody holds it.
 Result<UniqueFd> open_locked(int place, const std::string& name, const Account& target) {
-  UniqueFd fd(::openat(place, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  UniqueFd fd(::openat(place, name.c_str(), fs::kDirectory));
   struct stat st {};
   if (!fd.valid() || ::fstat(fd.get(), &st) != 0) return system_error(errno, "open " + name);
   if (st.st_uid != target.uid) {
