@@ -98,10 +98,10 @@ def test_the_command_gets_a_clean_place_and_nothing_of_the_session(renewing):
 
 @pytest.mark.parametrize("subcommand", ["run", "setup"])
 def test_short_lived_tokens_are_renewed_again_and_again_and_given_to_the_session(renewing, wrapper, subcommand):
-    renewing.mode("renewed", 3)
+    renewing.mode("renewed", 6)
     renewing.host.put(login("a", left=3))
     process = renewing.start(subcommand, f"while ! {SHOW} | grep -F +++; do sleep 0.05; done", wrapper=wrapper)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "FAKEa+++\n"), err
     calls = renewing.calls()
     assert [call["refresh"] for call in calls[:3]] == [f"sk-ant-ort01-FAKEa{'+' * n}" for n in range(3)]
@@ -139,11 +139,11 @@ def test_a_store_that_cannot_be_written_is_not_renewed(renewing):
 
 
 def test_a_dead_login_is_said_once_never_published_and_not_tried_again(renewing):
-    renewing.host.put(login("a", left=2))
+    renewing.host.put(login("a", left=4))
     renewing.mode("blanked")
     process = renewing.start("run", "read go")
     renewing.renewals(1)
-    time.sleep(2.5)  # beyond its expiry: nothing may happen
+    time.sleep(3)  # beyond its expiry: nothing may happen
     _, err = process.communicate("go\n", timeout=30)
     assert err.count("the login is dead") == 1, err
     assert "log in again" in err and "claude-init setup" in err
@@ -179,7 +179,7 @@ def test_a_command_that_is_not_there_is_told_from_one_that_fails(renewing):
 
 
 def test_after_a_failure_it_is_tried_again_before_the_end(renewing):
-    renewing.host.put(login("a", left=4))
+    renewing.host.put(login("a", left=10))
     renewing.mode("unchanged")
     process = renewing.start("run", "read go")
     renewing.renewals(1)
@@ -220,7 +220,7 @@ def test_a_renewal_goes_on_when_the_session_is_killed_and_the_next_publishes_it(
 
 
 def test_a_stop_in_the_middle_leaves_the_renewal_its_grace(renewing, wrapper):
-    renewing.host.put(login("a", left=2))
+    renewing.host.put(login("a", left=4))
     renewing.mode("slow")
     process = renewing.start("run", "echo ready; read forever", wrapper=wrapper)
     assert process.stdout.readline() == "ready\n"
@@ -248,12 +248,12 @@ def test_a_stop_while_it_waits_for_the_first_renewal_ends_it(renewing):
 
 
 def test_a_run_that_was_given_the_refresh_token_excludes_renewers(renewing):
-    renewing.host.put(login("a", left=2))
+    renewing.host.put(login("a", left=5))
     holder = renewing.start("run", "echo ready; read go", "--refresh-token=copy")
     assert holder.stdout.readline() == "ready\n"
     other = renewing.start("run", "echo ready; read go")
     assert other.stdout.readline() == "ready\n"
-    time.sleep(2.5)  # beyond its expiry
+    time.sleep(5.5)  # beyond its expiry
     assert renewing.calls() == []
     holder.communicate("go\n", timeout=30)
     renewing.has_token("a+")

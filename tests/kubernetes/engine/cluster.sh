@@ -29,12 +29,14 @@ alive() {
   { tr '\0' ' ' < "/proc/$pid/cmdline" | grep -qF -- "$run"; } 2>/dev/null
 }
 
-# daemon NAME COMMAND...: in a session of its own.
+# daemon NAME COMMAND...: in a session of its own, whose share of a busy processor is that of ../../with-nice.sh -10.
 daemon() {
   local name=$1
   shift
   ! alive "$name" || return 0
-  setsid "$@" > "$logs/$name.log" 2>&1 < /dev/null 9>&- &
+  # shellcheck disable=SC2016 # the inner shell's own
+  setsid nice -n -10 sh -c 'echo -10 2>/dev/null >/proc/self/autogroup || :; exec "$@"' "$name" "$@" \
+    > "$logs/$name.log" 2>&1 < /dev/null 9>&- &
   echo $! > "$pids/$name"
 }
 
@@ -305,6 +307,11 @@ start() {
   sysctl -qw net.ipv4.ip_forward=1
   # An engine beside this one forwards nothing that it does not know.
   iptables -w -I FORWARD -i "$bridge" -o "$bridge" -m comment --comment KUBE-bridge -j ACCEPT
+  # As with the engine's containers: all pods together get as much of a busy processor as eight sessions.
+  if mkdir /sys/fs/cgroup/cpu/k8s.io 2>/dev/null; then
+    echo 8192 > /sys/fs/cgroup/cpu/k8s.io/cpu.shares
+    touch "$run/group"
+  fi
   make_certificates
   configure_containerd
   configure_kubernetes
@@ -349,8 +356,9 @@ stop() {
   timeout 20 kube-proxy --cleanup > "$logs/cleanup.log" 2>&1
   remove_chains
   ip link del "$bridge" 2>/dev/null
+  if [[ -e $run/group ]]; then find /sys/fs/cgroup/*/k8s.io -depth -type d -exec rmdir {} + 2>/dev/null; fi
   if [[ -s $run/sysctls.before ]]; then sysctl -q -p "$run/sysctls.before" >/dev/null; fi
-  rm -rf "$pids" "$run"/{etcd,kubelet,containerd,ipam,hosts} "$run"/containerd.sock* "$directory/containerd"
+  rm -rf "$pids" "$run"/{group,etcd,kubelet,containerd,ipam,hosts} "$run"/containerd.sock* "$directory/containerd"
   log "stopped after $SECONDS s"
 }
 
