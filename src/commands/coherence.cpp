@@ -39,11 +39,15 @@ void Coherence::publish_into(store::Store published) {
                      follow::Publisher::Options{session_.store, std::move(published), session_.filter});
 }
 
-Result<void> Coherence::start() {
-  if (follows_) follower_.start();
-  checkpoint_.start();
+Result<void> Coherence::begin() {
+  if (follows_) follower_.begin();
   if (warns_early() && follower_.expires_at() > unix_now()) say_how_long(follower_.expires_at());
   return publisher_ ? publisher_->start() : Result<void>();
+}
+
+void Coherence::start() {
+  if (follows_) follower_.start();
+  checkpoint_.start();
 }
 
 void Coherence::look() {

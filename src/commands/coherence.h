@@ -51,9 +51,11 @@ class Coherence {
 
   /// Also keeps `published` like the store.
   void publish_into(store::Store published);
-  /// Begins: from now on both sides are watched. Says until when the login can be used, where nobody here can
-  /// renew it. Error: nothing can be published.
-  Result<void> start();
+  /// Before the session's command starts: what it begins with. Says until when the login can be used, where
+  /// nobody here can renew it. Error: nothing can be published.
+  Result<void> begin();
+  /// From now on both sides are watched; what has changed since begin() is found.
+  void start();
   /// Compares both sides at once, for a session that is about to start.
   void look();
   /// What was made in the session last, into the store, waiting for others. Error: it could not be saved.

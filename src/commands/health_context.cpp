@@ -21,22 +21,24 @@ std::vector<std::string> shadowing_variables(const options::Environment& environ
 health::Context health_context(const store::Inspection& inspection, const options::Environment& environment) {
   health::Context context;
   context.now = unix_now();
-  context.in_container = fs::in_container();
+  const auto read = fs::read_mounts();
+  const fs::Mounts mounts = read ? *read : fs::Mounts();
+  context.in_container = fs::in_container(mounts);
   // A store is read with the rights of its root's owner, where we may take them.
   const fs::ActAs as(inspection.owner);
   const bool exists = inspection.state != login::State::no_store;
   context.reader = exists && as.effective() ? inspection.owner : fs::current_identity();
   context.shadowing = shadowing_variables(environment);
   context.base_url = environment.get("ANTHROPIC_BASE_URL");
-  if (const auto mounts = fs::read_mounts(); mounts && exists) {
+  if (exists && !mounts.empty()) {
     boost::system::error_code ec;
     const std::string resolved = boost::filesystem::weakly_canonical(inspection.path, ec).string();
     const std::string real = ec ? inspection.path : resolved;  // mountinfo knows resolved names only
     context.in_image =
-        context.in_container && fs::persistence_of(*mounts, real) == fs::Persistence::container_layer;
-    context.file_mounted = fs::is_mount_point(*mounts, fs::join(real, store::kCredentials));
+        context.in_container && fs::persistence_of(mounts, real) == fs::Persistence::container_layer;
+    context.file_mounted = fs::is_mount_point(mounts, fs::join(real, store::kCredentials));
   }
-  context.setup_command = setup_command_line(inspection.path, context.in_container, environment);
+  context.setup_command = setup_command_line(inspection.path, context.in_container, environment, &mounts);
   return context;
 }
 

@@ -31,7 +31,9 @@ renew::Renewer::Options renewer_options(const options::Renewal& options, const s
   renewer.command = options.command;
   renewer.environment = environment.variables();
   renewer.purpose = std::move(purpose);
-  renewer.log_in = setup_command_line(store, fs::in_container(), environment);
+  renewer.log_in = [store, &environment] {
+    return setup_command_line(store, fs::in_container(), environment);
+  };
   return renewer;
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -42,6 +43,7 @@ namespace {
 
 constexpr std::uint64_t kBlock = 4096;
 constexpr std::uint64_t kMany = 256;  // files
+constexpr Milliseconds kWatchAfter{50};
 
 /// Root that may not change its user stays root, and the CLI does not let root skip permission prompts.
 void warn_if_stuck_as_root(const workcopy::Account& account) {
@@ -310,11 +312,18 @@ int run_command(const options::Run& options, const options::Environment& environ
   workcopy::keep_least(*account, new_privileges_of(options));
   Coherence coherence(io, coherent_session(options, inspection, *account, copy, renewer));
   if (published) coherence.publish_into(std::move(*published));
-  if (const auto started = coherence.start(); !started) {
+  if (const auto begun = coherence.begin(); !begun) {
     wipe(copy);
-    return refuse(started.error());
+    return refuse(begun.error());
   }
-  if (renewer) renewer->look();  // every later change is told; one that came while the copy was made is not
+  // The command need not wait for the watches, and one that ends at once does without: to take them away again
+  // the kernel waits for a grace period of its own.
+  boost::asio::steady_timer started(io, kWatchAfter);
+  started.async_wait([&](const boost::system::error_code& failure) {
+    if (failure) return;
+    coherence.start();
+    if (renewer) renewer->look();  // every later change is told; one that came while the copy was made is not
+  });
   int unsaved = kExitOk;
   supervise::Hooks hooks;
   if (renewer) hooks.ending = [&renewer] { renewer->stop(); };

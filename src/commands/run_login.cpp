@@ -55,7 +55,8 @@ int obtain_login(const supervise::Loop& loop, const options::Run& options,
       renewer.emplace(loop,
                       renewer_options(options.renewal, path, environment, "run", options.storing.options));
     }
-    if (renewer) renewer->look();
+    // One that can be used is looked at again when the command runs.
+    if (renewer && !can_be_used(now)) renewer->look();
   };
   // 1.
   seen = inspect();

@@ -140,7 +140,8 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
     if (!published) return published.error();
     coherence.publish_into(std::move(*published));
   }
-  if (const auto started = coherence.start(); !started) return started.error();
+  if (const auto begun = coherence.begin(); !begun) return begun.error();
+  coherence.start();
   if (renewer) renewer->look();  // by now every later change is told
   // 2.
   const auto state = [&] { return store::inspect(found.store.path(), unix_now()); };

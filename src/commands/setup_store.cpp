@@ -43,7 +43,7 @@ Result<void> check_persistence(const std::string& path, bool allow_ephemeral,
   const fs::Persistence persistence = fs::persistence_of(*mounts, ec ? path : resolved);
   log::debug("store's file system", {{"path", path}, {"persistence", static_cast<int>(persistence)}});
   const std::string mount = fmt::format("mount a directory or a named volume there:\n    {}",
-                                        setup_command_line(path, true, environment));
+                                        setup_command_line(path, true, environment, &*mounts));
   switch (persistence) {
     case fs::Persistence::mounted:
       return Done{};

@@ -46,21 +46,23 @@ std::string choose_store(const std::string& option, std::string_view home,
   return std::string(kDefaultStore);
 }
 
-std::string host_side_of(const std::string& store, const options::Environment& environment) {
+std::string host_side_of(const std::string& store, const options::Environment& environment,
+                         const fs::Mounts* mounts) {
   const std::string_view hub = environment.get("CLAUDE_HUB_DIR");
   if (!hub.empty()) return shell_quote(hub);
-  const auto mounts = fs::read_mounts();
-  const fs::Mount* mount = mounts ? fs::mount_of(*mounts, store) : nullptr;
+  const auto read = mounts == nullptr ? fs::read_mounts() : fs::Mounts();
+  if (mounts == nullptr && read) mounts = &*read;
+  const fs::Mount* mount = mounts != nullptr ? fs::mount_of(*mounts, store) : nullptr;
   const std::string volume = mount != nullptr ? fs::volume_name(*mount) : "";
   return volume.empty() ? kUsualHostSide : shell_quote(volume);
 }
 
 std::string setup_command_line(const std::string& store, bool in_container,
-                               const options::Environment& environment) {
+                               const options::Environment& environment, const fs::Mounts* mounts) {
   const std::string_view told = environment.get("CLAUDE_INIT_LOG_IN");
   if (!told.empty()) return std::string(told);
   if (!in_container) return "claude-init setup --store " + shell_quote(store);
-  return "docker run -it --rm -v " + host_side_of(store, environment) + ":" + shell_quote(store) +
+  return "docker run -it --rm -v " + host_side_of(store, environment, mounts) + ":" + shell_quote(store) +
          " claude-setup";
 }
 

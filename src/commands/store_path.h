@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "fs/mounts.h"
 #include "options/environment.h"
 
 namespace claude_init::commands {
@@ -18,12 +19,14 @@ inline constexpr std::string_view kDefaultStore = "/claude-auth";
 
 /// What stands left of the colon in the `-v` that brought the store into this container: $CLAUDE_HUB_DIR if
 /// it was passed in, the name of a named volume, else the documented place: a bind mount's source is not to
-/// be seen from inside.
-[[nodiscard]] std::string host_side_of(const std::string& store, const options::Environment& environment);
+/// be seen from inside. `mounts`: as they are, for whoever has read them.
+[[nodiscard]] std::string host_side_of(const std::string& store, const options::Environment& environment,
+                                       const fs::Mounts* mounts = nullptr);
 
 /// What a person types to log in into `store`: $CLAUDE_INIT_LOG_IN if that is set, since only whoever
 /// composes the containers knows how another one of them is started.
 [[nodiscard]] std::string setup_command_line(const std::string& store, bool in_container,
-                                             const options::Environment& environment);
+                                             const options::Environment& environment,
+                                             const fs::Mounts* mounts = nullptr);
 
 }  // namespace claude_init::commands

@@ -27,7 +27,7 @@ Move decide(const Sides& sides, UnixMs now) {
   };
   const login::Judged store = judge(sides.store);
   const login::Judged copy = judge(sides.copy);
-  const Secret copys = login::access_token(sides.copy.value_or(""));
+  const Secret& copys = copy.access_token;
   const bool was_given = !copys.empty() && copys.reveal() == sides.given_access_token;
   // 1.
   if (!works(store.state)) return works(copy.state) && !was_given ? Move::save : Move::nothing;
@@ -35,8 +35,7 @@ Move decide(const Sides& sides, UnixMs now) {
   if (is_broken(copy.state)) return Move::give;
   if (copy.state == State::missing) return sides.store_changed ? Move::give : Move::nothing;
   // 3.
-  const Secret stores = login::access_token(*sides.store);
-  if (copys == stores) {
+  if (copys == store.access_token) {
     const bool wanted = sides.refresh_token == store::RefreshToken::copy && has_refresh_token(store);
     const bool fits = wanted == has_refresh_token(copy);
     return fits && !sides.store_changed ? Move::nothing : Move::give;

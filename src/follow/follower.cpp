@@ -40,14 +40,15 @@ Follower::Follower(boost::asio::io_context& io, Inotify& inotify, Options option
       again_(io, kAgain, kAgain, [this] { static_cast<void>(look()); }),
       timer_(io) {}
 
+void Follower::begin() {
+  const auto config = fs::open_root(options_.state.config_dir, options_.who);
+  if (!config) return;
+  const auto copy = read_login({config->get(), options_.state.config_dir, options_.who});
+  if (copy && *copy) remember((*copy)->reveal());
+}
+
 void Follower::start() {
   watch_.start();
-  // What the session began with was given by the restore.
-  const auto config = fs::open_root(options_.state.config_dir, options_.who);
-  if (config) {
-    const auto copy = read_login({config->get(), options_.state.config_dir, options_.who});
-    if (copy && *copy) remember((*copy)->reveal());
-  }
   static_cast<void>(look());
 }
 
@@ -87,7 +88,7 @@ Result<Move> Follower::compare_and_give() {
   const auto hash = std::hash<std::string_view>()(*stores ? (*stores)->reveal() : "");
   const bool changed = *stores && (first || hash != *store_login_);
   const bool restored =
-      first && copy && *stores && login::access_token(*copy) == login::access_token((*stores)->reveal());
+      first && copy && *stores && login::access_token((*stores)->reveal()) == given_access_token_;
   sides.store_changed = changed && !restored;
   const Move move = decide(sides, unix_now());
   // 3.
@@ -126,9 +127,9 @@ void Follower::adopted() {
 }
 
 void Follower::remember(std::string_view login) {
-  given_access_token_ = login::access_token(login);
-  const auto parsed = login::parse(login);
-  expires_at_ = parsed ? parsed->expires_at : 0;
+  login::Judged judged = login::judge_file(login, unix_now());
+  given_access_token_ = std::move(judged.access_token);
+  expires_at_ = judged.login ? judged.login->expires_at : 0;
   noticed_ = false;
   look_before_expiry();
 }

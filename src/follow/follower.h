@@ -37,7 +37,9 @@ class Follower {
   };
   Follower(boost::asio::io_context& io, Inotify& inotify, Options options);
 
-  /// Begins, with a look.
+  /// What the copy has now is what the session began with. Before anything can change it.
+  void begin();
+  /// Watches from now on, beginning with a look.
   void start();
   /// Compares both sides and gives what is to be given. True: the copy has a login that was made in it, to be
   /// saved; call adopted() when one has been saved.

@@ -76,8 +76,8 @@ bool lies_on(std::string_view path, std::string_view mount_point) {
 
 }  // namespace
 
-std::vector<Mount> parse_mountinfo(std::string_view text) {
-  std::vector<Mount> mounts;
+Mounts parse_mountinfo(std::string_view text) {
+  Mounts mounts;
   for (const std::string_view line : split(text, '\n')) {
     if (auto mount = parse_line(line)) mounts.push_back(std::move(*mount));
   }
@@ -96,7 +96,7 @@ std::string volume_name(const Mount& mount) {
   return std::string(rest.substr(0, end));
 }
 
-Result<std::vector<Mount>> read_mounts() {
+Result<Mounts> read_mounts() {
   constexpr const char* kPath = "/proc/self/mountinfo";
   constexpr std::size_t kLimit = std::size_t{16} << 20;
   const UniqueFd fd(::open(kPath, O_RDONLY | O_CLOEXEC));
@@ -106,7 +106,7 @@ Result<std::vector<Mount>> read_mounts() {
   return parse_mountinfo(*text);
 }
 
-const Mount* mount_of(const std::vector<Mount>& mounts, std::string_view path) {
+const Mount* mount_of(const Mounts& mounts, std::string_view path) {
   const Mount* best = nullptr;
   for (const Mount& mount : mounts) {
     if (!lies_on(path, mount.mount_point)) continue;
@@ -116,11 +116,11 @@ const Mount* mount_of(const std::vector<Mount>& mounts, std::string_view path) {
   return best;
 }
 
-bool is_mount_point(const std::vector<Mount>& mounts, std::string_view path) {
+bool is_mount_point(const Mounts& mounts, std::string_view path) {
   return std::any_of(mounts.begin(), mounts.end(), [&](const Mount& m) { return m.mount_point == path; });
 }
 
-Persistence persistence_of(const std::vector<Mount>& mounts, std::string_view path) {
+Persistence persistence_of(const Mounts& mounts, std::string_view path) {
   const Mount* mount = mount_of(mounts, path);
   if (mount == nullptr || mount->mount_point == "/") return Persistence::container_layer;
   if (mount->fs_type == "tmpfs" || mount->fs_type == "ramfs") return Persistence::memory;
@@ -132,12 +132,13 @@ Persistence persistence_of(const std::vector<Mount>& mounts, std::string_view pa
 
 namespace {
 
-bool look_whether_in_container() {
+std::optional<bool> found_in_container;  // it does not change
+
+bool look_whether_in_container(const Mounts& mounts) {
   if (std::getenv("KUBERNETES_SERVICE_HOST") != nullptr || std::getenv("container") != nullptr) return true;
   // A virtual machine made from an image keeps that image's marker files, but its root is a whole disk; a
   // container's is an overlay, or a directory of somebody else's disk.
-  const auto mounts = read_mounts();
-  const Mount* root = mounts ? mount_of(*mounts, "/") : nullptr;
+  const Mount* root = mount_of(mounts, "/");
   if (root != nullptr && root->root == "/" && root->source.starts_with("/dev/")) return false;
   if (::access("/.dockerenv", F_OK) == 0 || ::access("/run/.containerenv", F_OK) == 0) return true;
   return ::getpid() == 1 && root != nullptr && root->fs_type == "overlay";
@@ -145,9 +146,15 @@ bool look_whether_in_container() {
 
 }  // namespace
 
+bool in_container(const Mounts& mounts) {
+  if (!found_in_container) found_in_container = look_whether_in_container(mounts);
+  return *found_in_container;
+}
+
 bool in_container() {
-  static const bool found = look_whether_in_container();
-  return found;
+  if (found_in_container) return *found_in_container;
+  const auto mounts = read_mounts();
+  return in_container(mounts ? *mounts : Mounts());
 }
 
 }  // namespace claude_init::fs

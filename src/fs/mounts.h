@@ -17,10 +17,11 @@ struct Mount {
   bool read_only = false;  // by mount options or by the superblock's
   bool noexec = false;
 };
+using Mounts = std::vector<Mount>;
 
 /// Parses mountinfo; lines that cannot be understood are passed over (a newer kernel must not stop us).
-[[nodiscard]] std::vector<Mount> parse_mountinfo(std::string_view text);
-[[nodiscard]] Result<std::vector<Mount>> read_mounts();
+[[nodiscard]] Mounts parse_mountinfo(std::string_view text);
+[[nodiscard]] Result<Mounts> read_mounts();
 
 /// What a directory is, as far as keeping something in it is concerned.
 enum class Persistence {
@@ -30,16 +31,18 @@ enum class Persistence {
   container_layer,   // no mount at all: the container's own layer
 };
 /// The mount that `path` (absolute, resolved) lies on, by longest mount point; nullptr if none.
-[[nodiscard]] const Mount* mount_of(const std::vector<Mount>& mounts, std::string_view path);
+[[nodiscard]] const Mount* mount_of(const Mounts& mounts, std::string_view path);
 /// The name of an engine's volume (its directory is …/volumes/NAME/_data); "" where it is none.
 [[nodiscard]] std::string volume_name(const Mount& mount);
 /// Whether `path` itself is a mount point.
-[[nodiscard]] bool is_mount_point(const std::vector<Mount>& mounts, std::string_view path);
-[[nodiscard]] Persistence persistence_of(const std::vector<Mount>& mounts, std::string_view path);
+[[nodiscard]] bool is_mount_point(const Mounts& mounts, std::string_view path);
+[[nodiscard]] Persistence persistence_of(const Mounts& mounts, std::string_view path);
 
 /// Whether we run inside a container (Docker, podman, Kubernetes, any OCI runtime): KUBERNETES_SERVICE_HOST
 /// or $container is set; or, where the root is not a whole disk, /.dockerenv or /run/.containerenv is there,
 /// or it is an overlay and we are PID 1.
 [[nodiscard]] bool in_container();
+/// The same for whoever has read the mounts already.
+[[nodiscard]] bool in_container(const Mounts& mounts);
 
 }  // namespace claude_init::fs

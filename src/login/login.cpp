@@ -210,9 +210,11 @@ State judge(const Login& login, UnixMs now) {
 }
 
 Judged judge_file(std::string_view text, UnixMs now) {
-  auto login = parse(text);
-  if (login) return {judge(*login, now), std::move(*login), {}};
-  return {is_blank(text) ? State::empty : State::malformed, std::nullopt, login.error().what};
+  auto parsed = parse_with_tokens(text);
+  if (!parsed)
+    return {is_blank(text) ? State::empty : State::malformed, std::nullopt, parsed.error().what, {}};
+  const State state = judge(parsed->login, now);
+  return {state, std::move(parsed->login), {}, std::move(parsed->access_token)};
 }
 
 /// 1. A source that does not work never replaces a store that does.

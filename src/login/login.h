@@ -63,6 +63,7 @@ struct Judged {
   State state = State::missing;
   std::optional<Login> login;
   std::string problem;  // for malformed: what is wrong with it, without quoting it
+  Secret access_token;  // empty where it has none
 };
 [[nodiscard]] Judged judge_file(std::string_view text, UnixMs now);
 

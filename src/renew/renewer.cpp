@@ -41,9 +41,10 @@ void Renewer::look() {
   if (!store) return arm();
   const store::StateFile file = store::read_state_file(store->tree(), store::kCredentials);
   if (file.problem) return arm();
-  const auto login = login::parse(file.text ? file.text->reveal() : "{}");
+  login::Judged judged = login::judge_file(file.text ? file.text->reveal() : "{}", unix_now());
+  const std::optional<login::Login>& login = judged.login;
   const bool renewable = login && login->has_refresh_token;
-  Secret token = renewable ? login::access_token(file.text->reveal()) : Secret();
+  Secret token = renewable ? std::move(judged.access_token) : Secret();
   if (token == due_) return arm();
   due_ = std::move(token);
   asked_.reset();
@@ -77,7 +78,9 @@ void Renewer::arm() {
   timer_.cancel();
   const auto at = next();
   if (!at || asked_) return;
-  log::debug("renewal", {{"store", options_.store}, {"at", format_iso8601(*at)}});
+  if (log::enabled(log::Level::debug)) {
+    log::debug("renewal", {{"store", options_.store}, {"at", format_iso8601(*at)}});
+  }
   if (const auto armed = timer_.at(*at, [this] { on_time(); }); !armed) {
     log::failure(log::Level::warn, armed.error_with("the login will not be renewed"));
   }
@@ -181,7 +184,7 @@ void Renewer::tell(const Outcome& outcome) {
                        {{"reason", outcome.reason}, {"remedy", outcome.remedy}});
     case Outcome::Kind::rejected:
       return log::error("the login is dead and cannot be renewed: log in again",
-                        {{"reason", outcome.reason}, {"type", options_.log_in}});
+                        {{"reason", outcome.reason}, {"type", options_.log_in()}});
   }
 }
 

@@ -23,15 +23,15 @@ namespace claude_init::renew {
 class Renewer {
  public:
   struct Options {
-    std::string store;                     // absolute
-    store::StoreOptions how{};             // it is opened: its locks, who may read it
-    Milliseconds renew_before{};           // lead, at most
-    std::vector<std::string> command;      // never empty
-    std::vector<std::string> environment;  // NAME=VALUE, from which the command gets some
-    std::string purpose;                   // told to others who want to renew: "run"
-    Milliseconds time_limit{60'000};       // for the command; then TERM, and KILL after another 5 s
-    std::string log_in{};                  // what a person types when the login is dead
-    Turns* turns = nullptr;                // waits for one, of those who share it; none: never waits
+    std::string store;                      // absolute
+    store::StoreOptions how{};              // it is opened: its locks, who may read it
+    Milliseconds renew_before{};            // lead, at most
+    std::vector<std::string> command;       // never empty
+    std::vector<std::string> environment;   // NAME=VALUE, from which the command gets some
+    std::string purpose;                    // told to others who want to renew: "run"
+    Milliseconds time_limit{60'000};        // for the command; then TERM, and KILL after another 5 s
+    std::function<std::string()> log_in{};  // what a person types when the login is dead
+    Turns* turns = nullptr;                 // waits for one, of those who share it; none: never waits
     /// Is told what each try came to, and tells people; the store may have changed. Empty: it is logged.
     std::function<void(const Outcome&)> on_outcome{};
   };

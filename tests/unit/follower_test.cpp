@@ -29,11 +29,15 @@ struct Session {
     dir.file("copy/.credentials.json", std::string(login::without_refresh_token(first.text())->reveal()),
              0600);
   }
-  void start() {
+  void begin() {
     follower.emplace(io, inotify,
                      Follower::Options{dir.path("store"), store::state_in_config_dir(dir.path("copy")),
                                        fs::current_identity(), store::RefreshToken::withhold,
                                        Milliseconds(1000), [this](UnixMs) { ++notices; }});
+    follower->begin();
+  }
+  void start() {
+    begin();
     follower->start();
   }
   void put(const std::string& text) const {
@@ -70,6 +74,23 @@ TEST_CASE("one that came between the restore and the start is found") {
   session.put(later().text());
   session.start();
   CHECK(session.token() == "FAKE-access-2");
+}
+
+TEST_CASE("what was made in the copy or put into the store between the beginning and the start is found") {
+  Session made;
+  made.begin();
+  made.dir.file("copy/.credentials.json", later().text(), 0600);
+  made.follower->start();
+  CHECK(made.token() == "FAKE-access-2");
+  CHECK(made.follower->given_access_token().reveal() == "FAKE-access-1");
+  CHECK(made.follower->look());  // to be saved
+
+  Session put;
+  put.begin();
+  put.put(later().text());
+  put.follower->start();
+  CHECK(put.token() == "FAKE-access-2");
+  CHECK_FALSE(put.follower->look());
 }
 
 TEST_CASE("broken, blanked and missing logins in the store leave the copy alone") {
