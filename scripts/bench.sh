@@ -10,7 +10,7 @@
 #   capture    capturing 10 000 files and 270 MB, first and again, beside cp and rsync, and how long a login takes to be
 #              durable: Markdown tables. The disk is that of CLAUDE_INIT_BENCH_DIR, else of build/bench
 #   coherence  5, 10 and 20 containers with the real CLI on one login over 20 expiries of 40 s, killed at random, beside
-#              `cp -r` copies and one shared directory: a Markdown table (root needed; half an hour)
+#              `cp -r` copies and one shared directory: a Markdown table (root needed; three quarters of an hour)
 #   keeper     compose.yaml with the real CLI over 60 expiries of 40 s: a keeper that is killed at random, three services, an
 #              outage of half a lifetime every sixth: a Markdown table (root needed; three quarters of an hour). The engine
 #              is kept in CLAUDE_INIT_BENCH_DIR, else in build/bench

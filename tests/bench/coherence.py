@@ -23,7 +23,8 @@ from native import Chaos, Container, as_person, asking, copy_for_person, failure
 LIFETIME = 40
 SERVER = {"REUSE": "family", "DELAY": 0.5, "ABANDONED": "drop"}
 AT_ONCE = 2  # measurements, each in namespaces of its own
-ANSWERS_A_SECOND = 0.25  # of all containers of one together: two cores can do no more than about one
+ANSWERS_A_SECOND = 0.2  # of all containers of one together: two cores can do no more than about one
+PAUSE = (3, 8)  # seconds between two kills
 COLUMNS = ["containers", "way", "expiries", "kills, amid a renewal", "requests answered", "containers that work at the end",
            "refreshes", "spent tokens replayed", "login lost"]
 
@@ -49,6 +50,9 @@ WAYS = {"`claude-init run`": working_copies, "`cp -r` copies": plain_copies, "on
 
 class ChaosAmongCopies(Chaos):
     """The new tokens may have been written to anybody's copy, or blanked in there since."""
+
+    def __init__(self, place, containers, login):
+        super().__init__(place, containers, login, pause=PAUSE)
 
     def saved(self, token):
         return (super().saved(token) or any(self.endpoint.stats()["families"].values())
@@ -78,6 +82,8 @@ def measure(cli, binary, way, count, expiries):
         for container in containers:
             container.kill()
         lines = [line for container in containers for line in container.lines()]
+        for failure in sorted(set(failures(lines))):
+            print(f"{count} of {way}: {failure}", file=sys.stderr, flush=True)
         stats = place.endpoint.stats()
         working = sum(not has_failed(container) for container in containers)
         lost = any(stats["families"].values())
