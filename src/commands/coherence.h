@@ -51,10 +51,11 @@ class Coherence {
 
   /// Also keeps `published` like the store.
   void publish_into(store::Store published);
-  /// Before the session's command starts: what it begins with. Says until when the login can be used, where
-  /// nobody here can renew it. Error: nothing can be published.
+  /// Before the session's command starts: both sides are the same. Says until when the login can be used,
+  /// where nobody here can renew it. Error: nothing can be published.
   Result<void> begin();
-  /// From now on both sides are watched; what has changed since begin() is found.
+  /// From now on both sides are watched; what has changed since begin() is found. Throws
+  /// boost::system::system_error where the kernel has no room for what watching takes.
   void start();
   /// Compares both sides at once, for a session that is about to start.
   void look();

@@ -5,6 +5,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/system/system_error.hpp>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -240,6 +241,16 @@ UniqueFd be_counted(const std::string& path) {
   return present ? std::move(*present) : UniqueFd();
 }
 
+/// The command runs: what fails now is told, and what the session makes is saved at its end all the same.
+void watch(Coherence& coherence, std::optional<renew::Renewer>& renewer) {
+  try {
+    coherence.start();
+    if (renewer) renewer->look();  // every later change is told; one that came while the copy was made is not
+  } catch (const boost::system::system_error& e) {
+    log::failure(log::Level::warn, system_error(e.code().value(), "watch the store and the working copy"));
+  }
+}
+
 workcopy::NewPrivileges new_privileges_of(const options::Run& options) {
   return options.new_privileges ? workcopy::NewPrivileges::allow : workcopy::NewPrivileges::forbid;
 }
@@ -316,13 +327,11 @@ int run_command(const options::Run& options, const options::Environment& environ
     wipe(copy);
     return refuse(begun.error());
   }
-  // The command need not wait for the watches, and one that ends at once does without: to take them away again
-  // the kernel waits for a grace period of its own.
+  // The command need not wait for the watches, and one that ends at once does without: to take them away
+  // again the kernel waits for a grace period of its own.
   boost::asio::steady_timer started(io, kWatchAfter);
   started.async_wait([&](const boost::system::error_code& failure) {
-    if (failure) return;
-    coherence.start();
-    if (renewer) renewer->look();  // every later change is told; one that came while the copy was made is not
+    if (!failure) watch(coherence, renewer);
   });
   int unsaved = kExitOk;
   supervise::Hooks hooks;

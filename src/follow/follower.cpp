@@ -40,13 +40,6 @@ Follower::Follower(boost::asio::io_context& io, Inotify& inotify, Options option
       again_(io, kAgain, kAgain, [this] { static_cast<void>(look()); }),
       timer_(io) {}
 
-void Follower::begin() {
-  const auto config = fs::open_root(options_.state.config_dir, options_.who);
-  if (!config) return;
-  const auto copy = read_login({config->get(), options_.state.config_dir, options_.who});
-  if (copy && *copy) remember((*copy)->reveal());
-}
-
 void Follower::start() {
   watch_.start();
   static_cast<void>(look());
@@ -73,13 +66,14 @@ bool Follower::look() {
 // 3. The store's login, put into the copy.
 Result<Move> Follower::compare_and_give() {
   // 1.
+  const auto config = fs::open_root(options_.state.config_dir, options_.who);
+  if (!config) return config.error_with("follow the login");
+  const auto copys = read_login({config->get(), options_.state.config_dir, options_.who});
+  if (!std::exchange(begun_, true) && copys && *copys) remember((*copys)->reveal());
   const auto store = store::Store::open(options_.store);
   if (!store) return store.error_with("follow the login");
   auto stores = read_login(store->tree());
   if (!stores) return stores.error_with("follow the login");
-  const auto config = fs::open_root(options_.state.config_dir, options_.who);
-  if (!config) return config.error_with("follow the login");
-  const auto copys = read_login({config->get(), options_.state.config_dir, options_.who});
   // A copy that is not a file, or far too large, is a broken one.
   const std::optional<std::string_view> copy = copys ? view(*copys) : std::optional<std::string_view>("");
   // 2.

@@ -37,8 +37,8 @@ class Follower {
   };
   Follower(boost::asio::io_context& io, Inotify& inotify, Options options);
 
-  /// What the copy has now is what the session began with. Before anything can change it.
-  void begin();
+  /// Before the session can change its copy: what that has now is what the session began with. With a look.
+  void begin() { static_cast<void>(look()); }
   /// Watches from now on, beginning with a look.
   void start();
   /// Compares both sides and gives what is to be given. True: the copy has a login that was made in it, to be
@@ -63,7 +63,8 @@ class Follower {
   std::optional<std::size_t> store_login_;  // as it was seen last: its hash, for it holds what is withheld
   Secret given_access_token_;
   UnixMs expires_at_ = 0;  // of what was given; 0: unknown
-  bool looked_ = false;
+  bool begun_ = false;     // what the copy began with has been read
+  bool looked_ = false;    // at both sides
   bool noticed_ = false;
   bool failed_ = false;
 };

@@ -36,7 +36,7 @@ class IdleSetup:
 
 def test_nobody_is_ever_logged_out(place):
     login = place.log_in(LIFETIME)
-    containers = [Container(f"run-{number}", place, run_command(BINARY, place, *asking(8)))
+    containers = [Container(f"run-{number}", place, run_command(BINARY, place, *asking(16)))
                   for number in range(CONTAINERS)]
     setups = [IdleSetup(place) for _ in range(2)]
     for container in containers:

@@ -252,6 +252,29 @@ def test_a_login_made_just_before_the_end_is_stored(host):
     assert host.token() == "b"
 
 
+def test_a_logout_at_once_is_respected(host):
+    host.put(login("first"))
+    status_, _, err = host.session("run", 'f=$CLAUDE_CONFIG_DIR/.credentials.json; rm "$f"; sleep 0.3; ! test -e "$f"')
+    assert status_ == 0, err
+
+
+def test_a_kernel_without_room_for_watches_ends_nothing(host, tmp_path):
+    host.put(login("first"))
+
+    def run(*inject):
+        log = tmp_path / "log"
+        strace = ["strace", "-qq", "-o", log, *STRACE[4:], "-e", "trace=epoll_ctl,openat", *inject]
+        return host.session("run", "sleep 0.3; put b", wrapper=strace), log.read_text()
+
+    calls = re.findall(r"^epoll_ctl|^openat.*mountinfo", run()[1], re.MULTILINE)
+    watched = max(at for at, call in enumerate(calls) if call.startswith("openat"))
+    number = calls[:watched].count("epoll_ctl") + 1
+    host.put(login("first"))
+    (status_, _, err), _ = run("-e", f"inject=epoll_ctl:error=ENOSPC:when={number}")
+    assert status_ == 0 and "watch the store and the working copy" in err, err
+    assert host.token() == "b"
+
+
 @pytest.mark.parametrize("made, why", [
     (login("other", left=7200, account="2"), "another account"),
     (login("older", left=60), "older"),

@@ -26,9 +26,15 @@ def fixture_space(namespace, endpoint):
 def fixture_nothing_is_left(space):
     yield
     kinds = "cronjobs,jobs,deployments,replicasets,pods"
-    # At once: the kubelet takes up to a minute to forget a pod whose processes have ended, and the next may have its name.
-    space("delete", kinds, "--all", "--grace-period=0", "--force", "--wait=false", check=False)
-    wait_until(lambda: not json.loads(space.ask("pods"))["items"], "no pod stays")
+
+    def gone():
+        # At once: the kubelet takes up to a minute to forget a pod whose processes have ended, and the next may have its
+        # name. Again: a controller may have made one more meanwhile.
+        space("delete", kinds, "--all", "--grace-period=0", "--force", "--wait=false", check=False)
+        found = space.ask("pods")
+        return found is not None and not json.loads(found)["items"]
+
+    wait_until(gone, "no pod stays")
 
 
 def ended(space, selector, timeout=90):

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <cstdio>
+#include <filesystem>
 
 #include "login/login.h"
 #include "loop.h"
@@ -91,6 +92,22 @@ TEST_CASE("what was made in the copy or put into the store between the beginning
   put.follower->start();
   CHECK(put.token() == "FAKE-access-2");
   CHECK_FALSE(put.follower->look());
+
+  Session beside;
+  beside.begin();
+  std::string text = FakeLogin{}.text();
+  const std::string_view kept = R"("kept":1)";
+  beside.put(text.replace(text.find(kept), kept.size(), R"("kept":2)"));
+  beside.follower->start();
+  CHECK(beside.copy().find(R"("kept":2)") != std::string::npos);
+}
+
+TEST_CASE("a logout between the beginning and the start is respected") {
+  Session session;
+  session.begin();
+  ::unlink(session.dir.path("copy/.credentials.json").c_str());
+  session.follower->start();
+  CHECK_FALSE(std::filesystem::exists(session.dir.path("copy/.credentials.json")));
 }
 
 TEST_CASE("broken, blanked and missing logins in the store leave the copy alone") {

@@ -307,7 +307,9 @@ start() {
   sysctl -qw net.ipv4.ip_forward=1
   # An engine beside this one forwards nothing that it does not know.
   iptables -w -I FORWARD -i "$bridge" -o "$bridge" -m comment --comment KUBE-bridge -j ACCEPT
-  # As with the engine's containers: all pods together get as much of a busy processor as eight sessions.
+  # As with the engine's containers: all pods together get as much of a busy processor as eight sessions. What an earlier
+  # cluster has left is in nobody's use, or stays.
+  find /sys/fs/cgroup/*/k8s.io -depth -type d -exec rmdir {} + 2>/dev/null || :
   if mkdir /sys/fs/cgroup/cpu/k8s.io 2>/dev/null; then
     echo 8192 > /sys/fs/cgroup/cpu/k8s.io/cpu.shares
     touch "$run/group"
