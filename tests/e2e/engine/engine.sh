@@ -5,6 +5,7 @@
 # privately under DIR. The socket is DIR/docker.sock. See README.md.
 set -euo pipefail
 
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 release=trixie
 packages=(docker.io docker-cli containerd docker-compose docker-buildx)
 
@@ -64,8 +65,9 @@ start() {
   ! answers || return 0
   rm -f "$engine/dockerd.pid"
   give_share
-  setsid dockerd "${parent[@]}" --data-root="$engine/data" --exec-root="$engine/exec" --pidfile="$engine/dockerd.pid" \
-    --host="unix://$engine/docker.sock" >"$engine/dockerd.log" 2>&1 </dev/null &
+  setsid "$here/../../with-nice.sh" --here -10 dockerd "${parent[@]}" --data-root="$engine/data" \
+    --exec-root="$engine/exec" --pidfile="$engine/dockerd.pid" --host="unix://$engine/docker.sock" \
+    >"$engine/dockerd.log" 2>&1 </dev/null &
   for _ in $(seq 300); do
     ! answers || return 0
     sleep 0.1

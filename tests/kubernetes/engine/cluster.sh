@@ -29,14 +29,12 @@ alive() {
   { tr '\0' ' ' < "/proc/$pid/cmdline" | grep -qF -- "$run"; } 2>/dev/null
 }
 
-# daemon NAME COMMAND...: in a session of its own, whose share of a busy processor is that of ../../with-nice.sh -10.
+# daemon NAME COMMAND...: in a session of its own, before what only computes.
 daemon() {
   local name=$1
   shift
   ! alive "$name" || return 0
-  # shellcheck disable=SC2016 # the inner shell's own
-  setsid nice -n -10 sh -c 'echo -10 2>/dev/null >/proc/self/autogroup || :; exec "$@"' "$name" "$@" \
-    > "$logs/$name.log" 2>&1 < /dev/null 9>&- &
+  setsid "$here/../../with-nice.sh" --here -10 "$@" > "$logs/$name.log" 2>&1 < /dev/null 9>&- &
   echo $! > "$pids/$name"
 }
 
