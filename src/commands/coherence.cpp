@@ -42,7 +42,9 @@ void Coherence::publish_into(store::Store published) {
 Result<void> Coherence::begin() {
   if (follows_) follower_.begin();
   if (warns_early() && follower_.expires_at() > unix_now()) say_how_long(follower_.expires_at());
-  return publisher_ ? publisher_->start() : Result<void>();
+  if (!publisher_) return Done{};
+  const auto published = publisher_->start();
+  return published ? Result<void>() : published.error();
 }
 
 void Coherence::start() {

@@ -1,7 +1,13 @@
+#include <fmt/format.h>
+
 #include <boost/asio/io_context.hpp>
+#include <boost/filesystem/operations.hpp>
+#include <boost/filesystem/path.hpp>
 #include <deque>
+#include <map>
 #include <utility>
 
+#include "base/text.h"
 #include "commands/commands.h"
 #include "commands/health_context.h"
 #include "commands/keep_outputs.h"
@@ -44,6 +50,28 @@ Result<keep::Keeper::Options> keeper_options(const options::Keep& options, const
   return keeper;
 }
 
+/// A directory that is published into loses what else it has, so nobody else writes there. By what the paths
+/// lead to now. Error: usage.
+Result<void> check_places(const std::deque<keep::Keeper>& keepers) {
+  std::map<std::string, std::string> places;  // → what it is
+  for (const keep::Keeper& keeper : keepers) {
+    for (const auto& [path, what] : {std::pair(keeper.options().store, "the store "),
+                                     std::pair(keeper.options().publish, "where it publishes ")}) {
+      if (path.empty()) continue;
+      boost::system::error_code ignored;
+      const std::string resolved = boost::filesystem::weakly_canonical(path, ignored).string();
+      const auto [there, added] =
+          places.emplace(resolved.empty() ? path : resolved, what + keeper.options().name);
+      if (added) continue;
+      return make_error(
+          ErrorKind::usage,
+          fmt::format("{} is both {} and {}{}", printable(path), there->second, what, keeper.options().name),
+          "give each store, and each --publish, a directory of its own");
+    }
+  }
+  return Done{};
+}
+
 /// The CLI is larger by far than we are, so it is what the kernel kills where there is too little.
 void say_memory() {
   const std::uint64_t left = workcopy::memory_left() / 1'000'000;
@@ -76,6 +104,10 @@ int keep_command(const options::Keep& options, const options::Environment& envir
     keepers.emplace_back(
         loop, inotify, std::move(*keeper),
         [&](const keep::Keeper& who, const keep::Event& event) { outputs.tell(who, event); });
+  }
+  if (const auto apart = check_places(keepers); !apart) {
+    log::failure(log::Level::error, apart.error());
+    return kExitUsage;
   }
   // 2.
   log::info("keeping", {{"stores", keepers.size()}, {"mb_for_a_renewal", renew::kCliMegabytes}});

@@ -139,14 +139,16 @@ void Follower::look_before_expiry() {
   const bool notice = !noticed_ && options_.on_expiring && left > options_.notice.count();
   const std::int64_t before = notice ? std::max(options_.notice.count(), last_look) : last_look;
   if (!notice && noticed_ && left <= kLastLook) return;
-  const auto set = timer_.at(expires_at_ - before, [this] { on_time(); });
+  due_ = expires_at_ - before;
+  const auto set = timer_.at(due_, [this] { on_time(); });
   if (!set) log::failure(log::Level::warn, set.error());
 }
 
 void Follower::on_time() {
   const UnixMs expires_at = expires_at_;
   static_cast<void>(look());
-  if (expires_at_ != expires_at) return;  // that has set the timer
+  if (expires_at_ != expires_at) return;               // that has set the timer
+  if (unix_now() < due_) return look_before_expiry();  // the clock was set
   const bool first = !std::exchange(noticed_, true);
   if (first && options_.on_expiring) options_.on_expiring(expires_at);
   look_before_expiry();

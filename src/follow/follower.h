@@ -60,6 +60,7 @@ class Follower {
   FileWatch watch_;
   Debounce again_;  // what failed is tried again
   WallTimer timer_;
+  UnixMs due_ = 0;                          // what it was set to
   std::optional<std::size_t> store_login_;  // as it was seen last: its hash, for it holds what is withheld
   Secret given_access_token_;
   UnixMs expires_at_ = 0;  // of what was given; 0: unknown

@@ -35,14 +35,13 @@ Publisher::Publisher(boost::asio::io_context& io, Inotify& inotify, Options opti
                 Milliseconds(0), false, [this] { return publish_change(store::Extent::login, {}); },
                 [this](SteadyTime deadline) { return publish_change(store::Extent::all, deadline); }}) {}
 
-Result<void> Publisher::start() {
+Result<store::CaptureReport> Publisher::start() {
   Publication all;
   all.filter = options_.filter;
   all.baseline = &baseline_;
-  if (const auto published = publish(options_.store, options_.into, all); !published)
-    return published.error();
-  changes_.start();
-  return Done{};
+  auto published = publish(options_.store, options_.into, all);
+  if (published) changes_.start();
+  return published;
 }
 
 Result<void> Publisher::finish(const Deadline& deadline) {

@@ -42,7 +42,7 @@ class Publisher {
   Publisher(boost::asio::io_context& io, Inotify& inotify, Options options);
 
   /// Publishes all there is, and what changes from then on.
-  Result<void> start();
+  Result<store::CaptureReport> start();
   /// Publishes once more, until `deadline`.
   Result<void> finish(const Deadline& deadline);
 

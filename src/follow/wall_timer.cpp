@@ -16,8 +16,8 @@ namespace claude_init::follow {
 struct WallTimer::State : std::enable_shared_from_this<State> {
   explicit State(boost::asio::io_context& io) : descriptor(io) {}
 
-  /// A timer that a set clock has cancelled says ECANCELED, also to a read at the moment of arming, and is
-  /// armed anew. Where a new time is in the past it expires at once.
+  /// Where the time is in the past it expires at once; so does one whose clock is set at the moment of
+  /// arming, which is what ECANCELED says here.
   Result<void> arm() {
     itimerspec spec{};
     const UnixMs at = std::max<UnixMs>(due, 1);  // 0 would disarm it
@@ -25,7 +25,9 @@ struct WallTimer::State : std::enable_shared_from_this<State> {
     spec.it_value.tv_nsec = static_cast<long>(at % 1000) * 1'000'000;
     constexpr int kFlags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET;
     if (::timerfd_settime(descriptor.native_handle(), kFlags, &spec, nullptr) == 0) return Done{};
-    return errno == ECANCELED ? Result<void>() : system_error(errno, "set a timer");
+    if (errno != ECANCELED) return system_error(errno, "set a timer");
+    due = 0;
+    return arm();
   }
 
   void wait() {
@@ -39,12 +41,10 @@ struct WallTimer::State : std::enable_shared_from_this<State> {
 
   void woken() {
     std::uint64_t expirations = 0;
-    static_cast<void>(::read(descriptor.native_handle(), &expirations, sizeof expirations));
+    const bool was_set =
+        ::read(descriptor.native_handle(), &expirations, sizeof expirations) < 0 && errno == ECANCELED;
     if (!handler) return;
-    if (unix_now() < due) {  // the clock was set, not reached
-      static_cast<void>(arm());
-      return wait();
-    }
+    if (unix_now() < due && !was_set) return wait();  // what was due is not asked for any more
     const auto call = std::exchange(handler, nullptr);
     call();
   }

@@ -9,9 +9,9 @@
 
 namespace claude_init::follow {
 
-/// Calls at a time of the wall clock, however that is set: deadlines of a login are wall clock. By
-/// timerfd_create(2) with TFD_TIMER_CANCEL_ON_SET, so that a clock that is set wakes us and nothing else
-/// does; the time that a machine was suspended counts. Nothing is called once it has been destroyed.
+/// Calls at a time of the wall clock, and when that is set: deadlines of a login are wall clock, so what is
+/// due then may be another. By timerfd_create(2) with TFD_TIMER_CANCEL_ON_SET, so that nothing else wakes us;
+/// the time that a machine was suspended counts. Nothing is called once it has been destroyed.
 class WallTimer {
  public:
   explicit WallTimer(boost::asio::io_context& io);
@@ -19,8 +19,8 @@ class WallTimer {
   WallTimer(const WallTimer&) = delete;
   WallTimer& operator=(const WallTimer&) = delete;
 
-  /// Calls `handler` once, at `due` or soon if that has passed; replaces what was asked for before. Error:
-  /// limit (no descriptor is left).
+  /// Calls `handler` once: at `due`, soon if that has passed, or before it when the clock has been set.
+  /// Replaces what was asked for before. Error: limit (no descriptor is left).
   Result<void> at(UnixMs due, std::function<void()> handler);
   void cancel();
 

@@ -112,14 +112,16 @@ void Hook::start() {
     return ended(126);
   }
   running_ = true;
+  timed_out_ = false;
   const pid_t pid = spawned->pid;
   reaper_.watch(pid, [this](const supervise::ChildChange& change) {
     if (change.kind == supervise::ChildChange::Kind::stopped) return;
     ended(change.shell_status());
   });
   timer_.expires_after(kTimeLimit);
-  timer_.async_wait([pid](const boost::system::error_code& failure) {
+  timer_.async_wait([this, pid](const boost::system::error_code& failure) {
     if (failure) return;
+    timed_out_ = true;
     log::warn("the hook took too long and is killed", {{"limit_s", kTimeLimit.count() / 1000}});
     ::kill(-pid, SIGKILL);
   });
@@ -132,7 +134,7 @@ void Hook::ended(int status) {
   counts_.failures[status] += 1;
   if (stopped_) return;
   const Call& call = waiting_.front();
-  const bool later = may_work_later(status) && !is_overtaken(call);
+  const bool later = (may_work_later(status) || timed_out_) && !is_overtaken(call);
   const bool again = attempts_ < kPauses.size() || (later && waiting_.size() == 1);
   log::warn(again || later ? "the hook failed and is called again"
                            : "the hook failed and is given up for this change",

@@ -19,9 +19,9 @@ namespace claude_init::keep {
 /// Calls a command of the user's for each change, one at a time and in order. It gets what happened as
 /// variables (CLAUDE_INIT_CHANGE, _STORE (where it is), _STORE_NAME, _STATE, _TEXT, _REMEDY, _PUBLISHED) and
 /// as one JSON object on standard input; never a secret. It has 30 s; one that fails is called again after 1,
-/// 10 and 60 s, then given up; with a status from 69 to 77, which say that it may work later, it is called
-/// until it works or something newer of that store waits. Of more than 64 that wait the oldest is dropped.
-/// All of that is counted.
+/// 10 and 60 s, then given up; with a status from 69 to 77, which say that it may work later, and when its
+/// time was over, it is called until it works or something newer of that store waits. Of more than 64 that
+/// wait the oldest is dropped. All of that is counted.
 class Hook {
  public:
   struct Call {
@@ -62,6 +62,7 @@ class Hook {
   bool busy_ = false;
   bool running_ = false;
   bool stopped_ = false;
+  bool timed_out_ = false;
   std::size_t attempts_ = 0;
   Counts counts_;
 };

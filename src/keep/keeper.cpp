@@ -16,6 +16,7 @@ namespace {
 
 constexpr Milliseconds kInterval{2000};        // between two looks where inotify cannot know
 constexpr Milliseconds kPublishAgain{10'000};  // after it failed
+constexpr std::int64_t kFarAway = 365 * kDay;  // nothing is due, but the clock may be set
 
 /// Renewals are told to the record, which knows what of them is news.
 renew::Renewer::Options with_record(renew::Renewer::Options renewal, const std::string& store,
@@ -48,6 +49,7 @@ Keeper::Keeper(const supervise::Loop& loop, follow::Inotify& inotify, Options op
       publish_again_(loop.io, kPublishAgain, kPublishAgain, [this] { publish(); }) {}
 
 void Keeper::start() {
+  started_ = unix_now();
   watch(store::inspect(options_.store, unix_now()).owner);
   look();
 }
@@ -91,7 +93,10 @@ void Keeper::look() {
   store::Inspection seen = store::inspect(options_.store, now);
   const bool exists = seen.state != login::State::no_store;
   if (exists && seen.owner != owner_) {
-    boost::asio::post(loop_.io, [this, owner = seen.owner] { watch(owner); });  // we are in a watch's call
+    boost::asio::post(loop_.io, [this, owner = seen.owner] {  // we are in a watch's call
+      watch(owner);
+      look();  // what was told to the watches of before is lost
+    });
   }
   // 2.
   tell(record_.observe(seen, now));
@@ -100,10 +105,7 @@ void Keeper::look() {
   renew_where_we_may(seen);
   if (exists && !publisher_ && !publish_again_.pending()) publish();
   // 4.
-  const auto next = record_.next_look(now);
-  timer_.cancel();
-  if (!next) return;
-  const auto armed = timer_.at(*next, [this] { look(); });
+  const auto armed = timer_.at(record_.next_look(now).value_or(now + kFarAway), [this] { look(); });
   if (!armed) log::failure(log::Level::warn, armed.error());
 }
 
@@ -116,17 +118,21 @@ void Keeper::watch(fs::Identity owner) {
   settings_->start();
 }
 
-/// A store that cannot be written is news once, as a renewal that failed.
+/// A store that cannot be written is news once for each access token in it, as a renewal that failed.
 void Keeper::renew_where_we_may(const store::Inspection& seen) {
+  const bool renewable = seen.login && seen.login->has_refresh_token;
+  if (!renewable) not_renewed_ = 0;
   if (!options_.renews || seen.state == login::State::no_store) return;
-  const std::string before = std::exchange(not_renewed_, store::why_not_writable(seen));
-  if (!not_renewed_.empty() && not_renewed_ != before && seen.login && seen.login->has_refresh_token) {
-    renew::Outcome refused{renew::Outcome::Kind::refused, not_renewed_, {}, "read-only"};
+  const std::string problem = store::why_not_writable(seen);
+  if (!problem.empty() && renewable &&
+      std::exchange(not_renewed_, seen.login->expires_at) != seen.login->expires_at) {
+    renew::Outcome refused{renew::Outcome::Kind::refused, problem, {}, "read-only"};
     refused.remedy =
         "mount it so that it can be written, and run as its owner, uid " + std::to_string(seen.owner.uid);
     tell(record_.tried(refused, unix_now()));
   }
-  if (not_renewed_.empty() && !renewer_) {
+  if (problem.empty()) not_renewed_ = 0;
+  if (problem.empty() && !renewer_) {
     const auto on_outcome = [this](const renew::Outcome& outcome) {
       tell(record_.tried(outcome, unix_now()));
       look();
@@ -165,9 +171,7 @@ void Keeper::publish() {
       loop_.io, inotify_,
       follow::Publisher::Options{
           options_.store, std::move(*into), {}, [this](const auto& outcome) { published_change(outcome); }});
-  const auto started = publisher_->start();
-  if (!started) return published(started.error());
-  published(store::CaptureReport{});
+  published_change(publisher_->start());
 }
 
 /// What fails is said once, and the published store opened anew.
@@ -191,6 +195,7 @@ void Keeper::published_change(const Result<store::CaptureReport>& outcome) {
   const store::StateFile login = store::read_state_file(store->tree(), store::kCredentials);
   if (!login.st) return;
   const UnixMs changed = UnixMs{login.st->st_ctim.tv_sec} * 1000 + login.st->st_ctim.tv_nsec / 1'000'000;
+  if (changed < started_) return;  // it waited for a keeper, not for this one
   publishing_.propagation.add(static_cast<double>(std::max<UnixMs>(unix_now() - changed, 0)) / 1000);
 }
 

@@ -23,8 +23,9 @@
 namespace claude_init::keep {
 
 /// Keeps one store: renews its login, publishes it, and knows how it is. The store, the published one and the
-/// login may be missing at any time, and are looked for. Nothing that one keeper meets holds up another.
-/// Wakes up for a change of the store, and when something becomes due.
+/// login may be missing at any time, and are looked for. Publishing is done in the loop, so that a slow disk
+/// or a lock holds up the other keepers for as long as it takes; nothing else does. Wakes up for a change of
+/// the store, and when something becomes due.
 class Keeper {
  public:
   struct Options {
@@ -66,12 +67,13 @@ class Keeper {
   const Options options_;
   const Tell tell_;
   Record record_;
+  UnixMs started_ = 0;
   follow::WallTimer timer_;
   fs::Identity owner_;  // whose rights the watches have
   std::optional<follow::FileWatch> login_;
   std::optional<follow::FileWatch> settings_;  // whose login it is
   std::optional<renew::Renewer> renewer_;
-  std::string not_renewed_;  // why; "" where it is
+  UnixMs not_renewed_ = 0;  // the end of the access token of which that was told; 0 = of none
   std::optional<follow::Publisher> publisher_;
   std::optional<follow::FileWatch> published_login_;
   follow::Debounce publish_again_;

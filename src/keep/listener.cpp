@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/v6_only.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
@@ -26,11 +27,11 @@ using boost::system::error_code;
 
 constexpr std::chrono::seconds kPatience{10};  // for a request's head, and for the answer to be taken
 constexpr std::uint32_t kMostHead = 8 << 10;
-constexpr std::chrono::milliseconds kNoDescriptors{200};  // then accepting is tried again
+constexpr std::chrono::milliseconds kAcceptAgain{200};  // after it failed
 
 Error wrong_address(std::string_view text) {
   return make_error(ErrorKind::usage, fmt::format("'{}' is not an address to listen on", printable(text)),
-                    "write ADDR:PORT, such as 0.0.0.0:8080, 127.0.0.1:8080 or [::]:8080");
+                    "write ADDR:PORT, such as :8080, 127.0.0.1:8080 or [::1]:8080");
 }
 
 }  // namespace
@@ -43,7 +44,7 @@ Result<tcp::endpoint> parse_address(std::string_view text) {
   const auto [end, ec] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
   if (port_text.empty() || ec != std::errc{} || end != port_text.data() + port_text.size())
     return wrong_address(text);
-  if (address.empty()) return tcp::endpoint(tcp::v4(), port);
+  if (address.empty()) return tcp::endpoint(tcp::v6(), port);
   if (address.front() == '[' && address.back() == ']') address = address.substr(1, address.size() - 2);
   error_code failure;
   const auto parsed = asio::ip::make_address(address, failure);
@@ -120,15 +121,32 @@ Listener::~Listener() {
   close();
 }
 
-Result<void> Listener::listen(const tcp::endpoint& endpoint) {
-  const std::string where = fmt::format("listen on {}:{}", endpoint.address().to_string(), endpoint.port());
+error_code Listener::open(const tcp::endpoint& endpoint) {
   error_code failure;
   acceptor_.open(endpoint.protocol(), failure);
   if (!failure) ::fcntl(acceptor_.native_handle(), F_SETFD, FD_CLOEXEC);
   if (!failure) acceptor_.set_option(tcp::acceptor::reuse_address(true), failure);
+  // "::" is every address, of both kinds, whatever the system's default is.
+  if (!failure && endpoint.address().is_v6()) acceptor_.set_option(asio::ip::v6_only(false), failure);
   if (!failure) acceptor_.bind(endpoint, failure);
   if (!failure) acceptor_.listen(tcp::acceptor::max_listen_connections, failure);
-  if (failure) return system_error(failure.value(), where);
+  return failure;
+}
+
+Result<void> Listener::listen(tcp::endpoint endpoint) {
+  error_code failure = open(endpoint);
+  const bool no_ipv6 =
+      failure == asio::error::address_family_not_supported || failure.value() == EADDRNOTAVAIL;
+  if (no_ipv6 && endpoint.address() == asio::ip::address_v6::any()) {
+    error_code ignored;
+    acceptor_.close(ignored);
+    endpoint = tcp::endpoint(tcp::v4(), endpoint.port());
+    failure = open(endpoint);
+  }
+  if (failure) {
+    return system_error(failure.value(),
+                        fmt::format("listen on {}:{}", endpoint.address().to_string(), endpoint.port()));
+  }
   log::info("listening", {{"address", endpoint.address().to_string()}, {"port", port()}});
   accept();
   return Done{};
@@ -152,18 +170,18 @@ void Listener::close() {
 
 void Listener::accept() {
   acceptor_.async_accept([this](error_code failure, tcp::socket socket) {
-    if (failure == asio::error::operation_aborted) return;
-    // Out of descriptors: the connection stays in the queue, and accept would fail at once again.
-    if (failure == asio::error::no_descriptors) return accept_later();
-    if (!failure) add(std::move(socket));
+    if (failure == asio::error::operation_aborted || !acceptor_.is_open()) return;
+    // Without descriptors or memory the connection stays in the queue, and accept would fail at once again.
+    if (failure) return accept_later();
+    add(std::move(socket));
     accept();
   });
 }
 
 void Listener::accept_later() {
-  again_.expires_after(kNoDescriptors);
+  again_.expires_after(kAcceptAgain);
   again_.async_wait([this](error_code failure) {
-    if (!failure) accept();
+    if (!failure && acceptor_.is_open()) accept();
   });
 }
 

@@ -14,7 +14,8 @@
 
 namespace claude_init::keep {
 
-/// Where to listen: "127.0.0.1:8080", "[::1]:8080", ":8080" and "8080" (every address). Error: usage.
+/// Where to listen: "127.0.0.1:8080", "[::1]:8080", and for every address of both kinds ":8080", "8080" and
+/// "[::]:8080". Error: usage.
 [[nodiscard]] Result<boost::asio::ip::tcp::endpoint> parse_address(std::string_view text);
 
 /// HTTP/1.1 for probes, Prometheus and a browser, on the keeper's own event loop. Nothing that a client does
@@ -29,14 +30,16 @@ class Listener {
   Listener(boost::asio::io_context& io, Answers answers);
   ~Listener();
 
-  /// Error: the address cannot be had (in use, not ours, a port below 1024 without the right).
-  [[nodiscard]] Result<void> listen(const boost::asio::ip::tcp::endpoint& endpoint);
+  /// Where there is no IPv6, every address is those of IPv4. Error: the address cannot be had (in use, not
+  /// ours, a port below 1024 without the right).
+  [[nodiscard]] Result<void> listen(boost::asio::ip::tcp::endpoint endpoint);
   /// The port that it got, where 0 was asked for.
   [[nodiscard]] unsigned short port() const;
   void close();
 
  private:
   class Connection;
+  [[nodiscard]] boost::system::error_code open(const boost::asio::ip::tcp::endpoint& endpoint);
   void accept();
   void accept_later();
   void add(boost::asio::ip::tcp::socket socket);

@@ -72,11 +72,22 @@ void Record::add(std::vector<Event>& news, UnixMs now, Change change, std::strin
 
 std::vector<Event> Record::observe(store::Inspection seen, UnixMs now) {
   std::vector<Event> news;
+  remember_rejection(seen);
   const store::Inspection before = std::exchange(seen_, std::move(seen));
   compare(before, news, now);
   looked_ = true;
   warn_of_end(news, now);
   return news;
+}
+
+/// The store says it itself, unless that could not be written.
+void Record::remember_rejection(store::Inspection& seen) {
+  const auto end = seen.login ? std::optional(seen.login->expires_at) : std::nullopt;
+  const auto end_before = seen_.login ? std::optional(seen_.login->expires_at) : std::nullopt;
+  if (std::exchange(just_rejected_, false) && end == end_before) rejected_ = end;
+  if (!end || rejected_ != end) return rejected_.reset();
+  seen.renewal_rejected = true;
+  if (seen.state == State::renewable) seen.state = State::dead;
 }
 
 // 1. Another account's login is told first: what follows is about that one.
@@ -97,11 +108,13 @@ void Record::compare(const store::Inspection& before, std::vector<Event>& news, 
   // 2.
   if (condition == Condition::dead) {
     failing_since_.reset();
+    broken_ = true;
     if (looked_ && condition_before == Condition::dead) return;
     return add(news, now, Change::dead, why_dead(now), remedy(now));
   }
   rejection_.clear();
   if (condition == Condition::none) {
+    broken_ = true;
     if (looked_ && before.state == seen_.state) return;
     health::Context context = context_;
     context.now = now;
@@ -109,9 +122,8 @@ void Record::compare(const store::Inspection& before, std::vector<Event>& news, 
   }
   if (condition == Condition::waits) return;
   // 3.
-  const bool worked =
-      looked_ && (condition_before == Condition::works || condition_before == Condition::waits);
-  if (!worked) {
+  const bool was_broken = std::exchange(broken_, false);
+  if (was_broken || !looked_) {
     failing_since_.reset();
     return add(news, now, looked_ ? Change::recovered : Change::usable,
                fmt::format("the login of {} works; {}", whose(seen_), validity(seen_, now)));
@@ -166,6 +178,7 @@ std::vector<Event> Record::tried(const renew::Outcome& outcome, UnixMs now) {
   failures_[std::string(outcome.cause)] += 1;
   if (outcome.kind == Kind::rejected) {
     rejection_ = outcome.reason;
+    just_rejected_ = true;
     return news;
   }
   const Condition condition = condition_of(seen_);

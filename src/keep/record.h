@@ -71,6 +71,7 @@ class Record {
   [[nodiscard]] const std::deque<Event>& events() const { return events_; }  // the last ones, newest first
 
  private:
+  void remember_rejection(store::Inspection& seen);
   void add(std::vector<Event>& news, UnixMs now, Change change, std::string text, std::string remedy = {});
   void compare(const store::Inspection& before, std::vector<Event>& news, UnixMs now);
   [[nodiscard]] std::string why_dead(UnixMs now) const;
@@ -84,7 +85,10 @@ class Record {
   std::optional<UnixMs> last_renewal_;
   std::uint64_t renewals_ = 0;
   std::map<std::string, std::uint64_t> failures_;
+  bool broken_ = false;              // it was told that it does not work, and not yet that it works again
   std::string rejection_;            // why the server would not renew it, as a renewal of ours found
+  bool just_rejected_ = false;       // and the store has not been looked at since
+  std::optional<UnixMs> rejected_;   // the end of its access token: the store may have no room to say so
   std::int64_t warned_ = INT64_MAX;  // of the login's end: the shortest notice given, in milliseconds
   std::deque<Event> events_;
 };

@@ -81,12 +81,14 @@ void Renewer::arm() {
   if (log::enabled(log::Level::debug)) {
     log::debug("renewal", {{"store", options_.store}, {"at", format_iso8601(*at)}});
   }
+  armed_for_ = *at;
   if (const auto armed = timer_.at(*at, [this] { on_time(); }); !armed) {
     log::failure(log::Level::warn, armed.error_with("the login will not be renewed"));
   }
 }
 
 void Renewer::on_time() {
+  if (unix_now() < armed_for_) return arm();  // the clock was set
   if (options_.turns == nullptr) return renew(std::nullopt);
   asked_ = std::make_shared<int>();
   options_.turns->ask([this, asked = std::weak_ptr<int>(asked_)](Turns::Turn turn) {

@@ -18,7 +18,7 @@
 namespace claude_init::renew {
 
 /// Renews the login of one store ahead of its expiry, for as long as it lives, on the loop that supervises
-/// the command. Sleeps until then: one timer of the wall clock, which is armed anew when the clock is set.
+/// the command. Sleeps until then: one timer of the wall clock; when that is set, what is due is judged anew.
 /// Says what it does; nothing that it meets is fatal.
 class Renewer {
  public:
@@ -66,6 +66,7 @@ class Renewer {
   const supervise::Loop loop_;
   const Options options_;
   follow::WallTimer timer_;
+  UnixMs armed_for_ = 0;
   boost::asio::steady_timer limit_;
   Secret due_;  // the access token in the store; "" = there is nothing to renew
   Deadlines deadlines_;

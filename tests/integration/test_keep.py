@@ -195,6 +195,44 @@ def test_a_store_that_cannot_be_written_is_told_once_with_what_to_do_and_still_p
     assert keeping.stop()[1].count("not renewed from here") == 1
 
 
+def test_that_a_store_cannot_be_written_is_told_when_the_login_comes_later(keeping):
+    keeping.store("dev")
+    read_only = ["unshare", "--mount", "sh", "-c", 'mount --bind -o ro "$0" "$0" && exec "$@"', keeping.path / "dev"]
+    keeping.start(wrapper=read_only)
+    keeping.says("missing: nobody has logged in")
+    keeping.put(login("a"))
+    keeping.says("the login is not renewed from here: the store is read-only")
+    keeping.put(login("b", left=7200))  # somebody else renews it
+    keeping.says("the login is not renewed from here", times=2)
+    assert keeping.stop()[0] == 0
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace, which makes watches slow")
+def test_a_login_that_comes_while_the_watches_change_hands_is_seen(keeping):
+    slow = [*STRACE, "-f", "-e", "trace=inotify_add_watch", "-e", "inject=inotify_add_watch:delay_enter=100000"]
+    keeping.start(pid1=False, wrapper=slow)
+    keeping.says("no-store")
+    os.mkdir(keeping.path / "new", 0o700)
+    os.chown(keeping.path / "new", 1234, 1234)
+    (keeping.path / "new").rename(keeping.path / "dev")
+    keeping.says("missing: nobody has logged in")
+    keeping.put(login("a"))
+    os.chown(keeping.path / "dev/.credentials.json", 1234, 1234)
+    keeping.says("the login of 1 works")
+
+
+@pytest.mark.parametrize("publish", ["dev=test", "dev=dev", "dev=link", "dev=other test=other"])
+def test_no_two_write_into_one_directory(keeping, publish):
+    for name in ("dev", "test", "other"):
+        keeping.store(name)
+    (keeping.path / "link").symlink_to(keeping.path / "test")
+    words = [f"--publish={word.replace('=', '=' + str(keeping.path) + '/')}" for word in publish.split()]
+    keeping.start(*words, stores=("dev", "test"), pid1=False)
+    assert keeping.process.wait(20) == 64
+    assert " is both " in keeping.said() and "a directory of its own" in keeping.said()
+    assert all(not list((keeping.path / name).iterdir()) for name in ("dev", "test", "other"))
+
+
 def test_it_needs_no_root(keeping):
     keeping.mode("renewed", 3)
     keeping.store("dev", login("a", left=3))

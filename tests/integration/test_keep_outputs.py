@@ -102,6 +102,20 @@ def test_counts_are_of_what_happened(keeping):
     assert [event["change"] for event in served.store()["events"]][:2] == ["recovered", "failing"]
 
 
+def test_a_publication_that_had_to_be_tried_again_counts_with_all_the_time_it_took(keeping):
+    keeping.store("dev", login("a"))
+    (keeping.path / "published").write_text("not a directory")
+    served = Served(keeping, "--publish", keeping.path / "published")
+    assert served.metric('claude_init_publish_failing{store="dev"}') == 1
+    keeping.put(login("b"))
+    time.sleep(1.5)
+    (keeping.path / "published").unlink()
+    keeping.has_token("b", "published")
+    eventually(lambda: served.metric('claude_init_published_total{store="dev"}') == 1, "it is counted")
+    assert served.metric('claude_init_propagation_seconds_count{store="dev"}') == 1
+    assert served.metric('claude_init_propagation_seconds_sum{store="dev"}') >= 1.5
+
+
 @pytest.mark.parametrize("through", ["dev", "published"])
 def test_working_copies_that_live_are_counted_also_through_a_read_only_mount(keeping, host, through):
     keeping.store("dev", login("a"))
@@ -343,3 +357,28 @@ def test_the_ready_made_webhook_posts_the_change_and_keeps_its_url_to_itself(kee
     assert any("curl" in line for line in arguments)
     assert not any("FAKEsecret" in line for line in arguments)
     assert keeping.stop()[0] == 0
+
+
+@pytest.mark.parametrize("answer, status", [
+    ("204 No Content", 0), ("302 Found", 65), ("404 Not Found", 65), ("429 Too Many Requests", 75), ("503 No", 70),
+    ("", 69), (None, 69)])
+def test_the_webhooks_status_says_whether_it_may_work_later(answer, status):
+    script = os.path.join(os.path.dirname(__file__), "../../deploy/hooks/webhook")
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if answer is not None:
+            server.listen()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/FAKEsecret"
+        hook = subprocess.Popen([script], env={"PATH": "/usr/bin:/bin", "CLAUDE_INIT_WEBHOOK_URL": url},
+                                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if answer is not None:
+            server.settimeout(20)
+            client, _ = server.accept()
+            with client:
+                client.recv(65536)
+                if answer:
+                    client.sendall(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        said = hook.communicate(timeout=40)[1]
+    assert hook.returncode == status, said
+    assert bool(said) == (status != 0)
+    assert "FAKE" not in said

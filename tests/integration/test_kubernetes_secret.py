@@ -191,7 +191,7 @@ def test_a_refresh_token_is_never_written(pod):
     pod.publish()
     (pod.published / ".claude-init/published").unlink()
     status, said = pod.call()
-    assert status == 66 and "not a published store" in said
+    assert status == 75 and "is not published in" in said
     assert pod.api.asked == []
 
 
@@ -211,7 +211,7 @@ def test_what_was_told_is_waited_for(pod):
     assert "FAKEother" in pod.api.login(SECRET)
     process.stderr.close()
     status, said = pod.call(told=iso(int((time.time() + 9000) * 1000)))
-    assert status == 66 and "is not in" in said
+    assert status == 75 and "is not published in" in said
 
 
 def test_a_login_that_is_dead_is_marked_and_its_token_stays_while_it_works(pod):

@@ -63,11 +63,32 @@ TEST_CASE("an address to listen on: what is one and what is not", "[keep]") {
     return parsed ? parsed->address().to_string() + " " + std::to_string(parsed->port()) : "refused";
   };
   CHECK(shown("127.0.0.1:8080") == "127.0.0.1 8080");
-  CHECK(shown("8080") == "0.0.0.0 8080");
-  CHECK(shown(":8080") == "0.0.0.0 8080");
+  CHECK(shown("8080") == ":: 8080");
+  CHECK(shown(":8080") == ":: 8080");
   CHECK(shown("[::]:8080") == ":: 8080");
   for (const char* wrong : {"", "x", "127.0.0.1:", "127.0.0.1:99999", "localhost:80", "1.2.3:80", "::1:80x"})
     CHECK(shown(wrong) == "refused");
+}
+
+TEST_CASE("every address is those of IPv4 too", "[keep]") {
+  asio::io_context io(1);
+  Listener listener(io, [](std::string_view, std::string_view) { return Answer{}; });
+  REQUIRE(listener.listen(*parse_address(":0")).ok());
+  asio::ip::tcp::socket client(io);
+  boost::system::error_code failure;
+  client.connect({asio::ip::make_address("127.0.0.1"), listener.port()}, failure);
+  CHECK_FALSE(failure);
+}
+
+TEST_CASE("a listener that is closed while clients wait comes to rest", "[keep]") {
+  Served served;
+  const UniqueFd clients[] = {served.connect(), served.connect(), served.connect()};
+  REQUIRE(served.io.poll_one() == 1);  // the first is accepted, and the next with it
+  served.listener.close();
+  served.io.restart();
+  int handlers = 0;
+  while (handlers < 1000 && served.io.poll_one() > 0) ++handlers;
+  CHECK(handlers < 100);
 }
 
 TEST_CASE("GET and HEAD are answered on one connection", "[keep]") {

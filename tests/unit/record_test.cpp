@@ -80,6 +80,29 @@ TEST_CASE("an access token that ran out and is renewed is no recovery", "[keep]"
   CHECK(changes(r.observe(seen(State::usable, kNow + kHour), kNow + 2)) == Changes{Change::renewed});
 }
 
+TEST_CASE("a login that comes back with its access token ended is a recovery when that is renewed",
+          "[keep]") {
+  Record r = record();
+  store::Inspection none;
+  none.state = State::no_store;
+  CHECK(changes(r.observe(none, kNow)) == Changes{Change::unusable});
+  CHECK(r.observe(seen(State::renewable, kNow), kNow + 1).empty());
+  CHECK(changes(r.observe(seen(State::usable, kNow + kHour), kNow + 2)) == Changes{Change::recovered});
+}
+
+TEST_CASE("a rejection that the store could not record is told, until there is another login", "[keep]") {
+  Record r = record();
+  (void)r.observe(seen(State::usable), kNow);
+  CHECK(r.tried({renew::Outcome::Kind::rejected, "it said no", "", "rejected"}, kNow).empty());
+  CHECK(changes(r.observe(seen(State::usable), kNow + 1)) == Changes{Change::dead});
+  CHECK(r.seen().renewal_rejected);
+  CHECK(r.observe(seen(State::renewable), kNow + 8 * kHour).empty());
+  CHECK(r.outcome() == State::dead);
+  CHECK(changes(r.observe(seen(State::usable, kNow + 16 * kHour), kNow + 9 * kHour)) ==
+        Changes{Change::recovered});
+  CHECK_FALSE(r.seen().renewal_rejected);
+}
+
 TEST_CASE("failing renewals are told once, counted by kind, and recover", "[keep]") {
   Record r = record();
   (void)r.observe(seen(State::usable), kNow);

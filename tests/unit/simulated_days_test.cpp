@@ -16,6 +16,7 @@
 #include <iterator>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "keep/keeper.h"
 #include "renew/turns.h"
@@ -40,6 +41,7 @@ std::size_t hour_of(UnixMs time) {
 UnixMs now = kBegin;
 constexpr UnixMs kNever = INT64_MAX;
 std::map<int, UnixMs> timers;  // of the wall clock → when it is due
+std::set<int> cancelled;       // timers, since the clock was set
 
 }  // namespace
 
@@ -67,6 +69,15 @@ extern "C" int __wrap_timerfd_settime(int timer, int flags, const itimerspec* sp
   const UnixMs due = UnixMs{spec->it_value.tv_sec} * 1000 + spec->it_value.tv_nsec / 1'000'000;
   ours->second = due == 0 ? kNever : due;
   return 0;
+}
+
+extern "C" ssize_t __real_read(int file, void* into, size_t size);
+
+extern "C" ssize_t __wrap_read(int file, void* into, size_t size) {
+  const ssize_t n = __real_read(file, into, size);
+  if (cancelled.erase(file) == 0) return n;
+  errno = ECANCELED;
+  return -1;
 }
 
 namespace {
@@ -152,6 +163,18 @@ class Simulation {
       settle();
     }
     now = end;
+  }
+
+  /// As an administrator does, or whoever knows the time.
+  void set_clock(UnixMs to) {
+    now = to;
+    for (const auto& [timer, due] : timers) {
+      if (due == kNever) continue;
+      cancelled.insert(timer);
+      const std::uint64_t once = 1;
+      REQUIRE(::write(timer, &once, sizeof once) == sizeof once);
+    }
+    settle();
   }
 
   /// Until a new login that somebody has made is seen by all.
@@ -332,5 +355,28 @@ TEST_CASE("24 days of ten stores: what is due is done then, told once, and costs
   world.see_new_logins();
   world.until(day(24), "renewed");
   CHECK(world.count(Change::dead) == kStores);
+  CHECK(world.all_work());
+}
+
+TEST_CASE("a clock that was ahead and is set back puts off neither a renewal nor the news", "[keep]") {
+  Simulation world(kEnd);
+  world.until(day(1), "renewed");
+  const UnixMs ahead = now + 10 * kHour;
+  world.set_clock(ahead);
+  world.until(ahead + kHour, "unchanged");
+  CHECK(world.count(Change::failing) == kStores);
+  CHECK_FALSE(world.all_work());
+  world.set_clock(day(1) + kHour);
+  CHECK(world.all_work());  // their tokens have not ended
+  world.until(day(1) + 2 * kHour, "renewed");
+  CHECK(world.count(Change::recovered) == kStores);
+}
+
+TEST_CASE("what the clock says of a login's own end is taken back with it", "[keep]") {
+  Simulation world(kEnd);
+  world.until(kBegin + kHour, "unchanged");
+  world.set_clock(kEnd + kHour);
+  CHECK_FALSE(world.all_work());
+  world.set_clock(kBegin + 2 * kHour);
   CHECK(world.all_work());
 }
