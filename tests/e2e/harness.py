@@ -234,7 +234,7 @@ class Docker(Engine):
                           "--filter=event=die", "--format={{.Action}} {{.Actor.Attributes.signal}}")
         with told:
             signals = []
-            for action, number in map(str.split, told.stdout):
+            for action, number in (line.split(maxsplit=1) for line in told.stdout):
                 if action == "die":
                     told.kill()
                     break

@@ -5,7 +5,12 @@ import os
 import re
 
 import pytest
-from harness import ANSWER, ask, leave_claude, wait_until
+from harness import ANSWER, TOP, ask, leave_claude, wait_until
+
+
+def say_in_keeper(project, *words):
+    """What claude-init says there to a person who asks."""
+    return project("exec", "-T", "keeper", "claude-init", *words, check=False).stdout
 
 
 def test_missing_store_is_named_and_not_created(project):
@@ -24,6 +29,7 @@ def test_what_is_started_before_anybody_has_logged_in_says_so_and_goes_on_by_its
         wait_until(lambda: log_in in project("logs", service).stdout, f"{service} says what to do")
     assert project.ask("/readyz")[0] == 200
     assert project.ask("/readyz/claude")[0] == 503
+    assert say_in_keeper(project, "health").startswith("missing: ")
 
     terminal = project.terminal("run", "--rm", "setup")
     terminal.expect_words("no login yet")
@@ -50,6 +56,8 @@ def test_what_is_started_before_anybody_has_logged_in_says_so_and_goes_on_by_its
     has = project.docker("exec", container, "cat", "/claude-published/login/.credentials.json").stdout
     assert project.store.oauth["accessToken"] in has
     assert project.store.oauth["refreshToken"] not in has
+    assert say_in_keeper(project, "health").startswith("usable: ")
+    assert json.loads(say_in_keeper(project, "history", "--json"))["store"] == "/claude-auth"
 
 
 def test_claude_is_interactive_on_a_terminal(project, endpoint):
@@ -72,9 +80,39 @@ def test_each_environment_has_a_store_and_a_project_of_its_own(docker, name):
     assert configuration["name"] == f"claude-{name}"
     keeper, worker = (configuration["services"][service] for service in ("keeper", "worker"))
     assert keeper["volumes"][0]["source"] == f"{docker.home}/.claude-hub-{name}"
-    assert keeper["environment"]["CLAUDE_INIT_STORE"] == f"{name}=/claude-auth"
+    assert keeper["command"] == [f"--store={name}=/claude-auth", "--publish=/claude-published/login"]
+    assert not {"CLAUDE_INIT_STORE", "CLAUDE_INIT_PUBLISH"} & set(keeper["environment"]), "they are keep's words only"
     log_in = f"docker compose --env-file deploy/env/{name}.env run --rm setup"
     assert keeper["environment"]["CLAUDE_INIT_LOG_IN"] == worker["environment"]["CLAUDE_INIT_LOG_IN"] == log_in
+
+
+ALL, PRODUCTION = {"setup", "keeper", "claude", "worker"}, {"claude", "worker"}
+
+
+@pytest.mark.parametrize("variable, having", [
+    ("CLAUDE_INIT_LOG_IN", ALL), ("CLAUDE_INIT_LOG_LEVEL", ALL), ("CLAUDE_INIT_LOG_FORMAT", ALL),
+    ("CLAUDE_INIT_RENEW_BEFORE", {"setup", "keeper"}), ("CLAUDE_INIT_WEBHOOK_URL", {"keeper"}),
+    ("CLAUDE_INIT_WAIT_LOGIN", PRODUCTION), ("CLAUDE_INIT_COPY", PRODUCTION),
+    # What is wrong for one service, or has to go with a setting of the engine's.
+    ("CLAUDE_INIT_STORE", set()), ("CLAUDE_INIT_PUBLISH", set()), ("CLAUDE_INIT_STOP_TIMEOUT", set())])
+def test_what_the_caller_sets_is_passed_on_to_those_whom_it_concerns(docker, monkeypatch, variable, having):
+    def seen():
+        every = services(docker, "--profile", "*")["services"]
+        return {name for name, service in every.items() if service["environment"].get(variable) == "FAKE-value"}
+
+    assert seen() == set()
+    monkeypatch.setitem(docker.environment, variable, "FAKE-value")
+    assert seen() == having
+
+
+def test_the_readme_has_every_variable_that_is_taken():
+    taken = set()
+    for name in ("compose.yaml", "deploy/compose/monitoring.yaml"):
+        text = (TOP / name).read_text(encoding="utf-8")
+        taken |= set(re.findall(r"(?<!\$)\$\{(\w+)", text)) | set(re.findall(r"^ +(\w+_\w+):$", text, re.MULTILINE))
+    section = (TOP / "README.md").read_text(encoding="utf-8").split("## With Compose")[1].split("\n## ")[0]
+    table = "\n".join(line.split("|")[1] for line in section.splitlines() if line.startswith("|"))
+    assert set(re.findall(r"`(\w+)`", table)) == taken - {"HOME"}
 
 
 def test_production_is_locked_down(docker):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,19 @@ def promtool(*words, text=None):
 def test_the_rules_fire_when_they_should_and_not_before():
     promtool("check", "config", "prometheus.yml")
     promtool("test", "rules", "alerts_test.yml")
+
+
+def test_whatever_scrapes_a_keeper_calls_the_job_as_the_rule_does():
+    """Else that alert fires for ever."""
+    def text(*path):
+        with open(os.path.join(DEPLOY, *path), encoding="utf-8") as f:
+            return f.read()
+
+    [job] = set(re.findall(r'job="([^"]*)"', text("alerts.yml")))
+    assert re.findall(r"job_name: (\S+)", text("prometheus.yml")) == [job]
+    [label] = re.findall(r"^  jobLabel: (\S+)$", text("../kubernetes/examples/podmonitor.yaml"), re.MULTILINE)
+    template = text("../kubernetes/base/keeper.yaml").split("template:")[1]
+    assert re.search(r"^      labels: {(.*)}$", template, re.MULTILINE)[1] == f"{label}: {job}"
 
 
 def test_the_metrics_are_as_prometheus_wants_them(keeping):

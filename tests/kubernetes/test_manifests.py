@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from cluster import EXAMPLES, aged, objects, pod_spec, rendered
+from cluster import EXAMPLES, LOG_IN, aged, objects, pod_spec, rendered
 
 OVERLAYS = ["dev", "staging", "test"]
 VOLUMES = {"configMap", "emptyDir", "projected", "secret", "persistentVolumeClaim"}
@@ -55,6 +55,22 @@ def test_only_the_keeper_has_a_token_of_a_service_account_and_the_login_with_its
         claims = {volume["persistentVolumeClaim"]["claimName"] for volume in spec["volumes"]
                   if "persistentVolumeClaim" in volume}
         assert ("claude-login" in claims) == (is_keeper or where == "setup"), where
+
+
+def test_what_people_are_told_to_type_goes_to_the_namespace_that_it_is_told_in(manifests):
+    told = []
+    for where, one in manifests:
+        for container in (pod_spec(one) or {"containers": []})["containers"]:
+            names = [variable["name"] for variable in container.get("env", [])]
+            if "CLAUDE_INIT_LOG_IN" not in names:
+                continue
+            told.append(where)
+            at = names.index("CLAUDE_INIT_LOG_IN")
+            # A variable stands for its value only in those that come after it.
+            assert {"fieldPath": "metadata.namespace"}.items() <= container["env"][names.index("NAMESPACE", 0, at)][
+                "valueFrom"]["fieldRef"].items(), where
+            assert container["env"][at]["value"] == f"kubectl -n $(NAMESPACE) {' '.join(LOG_IN)}", where
+    assert len(told) == len(OVERLAYS) + len(list(EXAMPLES.glob("*.yaml"))) - 1
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -97,7 +97,7 @@ def test_production_pods_start_and_wait(story):
     wait_until(lambda: story.are(ready=False), "five pods that run and are not ready", 90)
     for pod in story.workers():
         wait_until(lambda pod=pod: "waiting for a login" in pod.logs(), "that they wait is said")
-        assert "kubectl exec -it deploy/keeper -- claude-init setup" in pod.logs()
+        assert f"kubectl -n {NAME} {' '.join(LOG_IN)}" in pod.logs()
     code, text = story.keeper_says("/readyz/login")
     served = story.workers()[0].execute("curl", "--silent", "http://keeper:8080/readyz/login").stdout
     assert served == text, "by the Service's name, from another pod"
