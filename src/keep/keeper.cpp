@@ -94,6 +94,7 @@ void Keeper::look() {
   const bool exists = seen.state != login::State::no_store;
   if (exists && seen.owner != owner_) {
     boost::asio::post(loop_.io, [this, owner = seen.owner] {  // we are in a watch's call
+      if (owner == owner_) return;
       watch(owner);
       look();  // what was told to the watches of before is lost
     });
