@@ -377,6 +377,18 @@ def test_a_login_file_whose_mode_bars_its_owner(somebody):
     assert f"→ chmod -R u+rwX {somebody.store}\n" in text and "SELinux" not in text
 
 
+def test_restore_ends_with_the_status_of_a_login_that_may_not_be_read(somebody):
+    (somebody.store / "settings.json").write_text("{}")
+    somebody.give(SOMEBODY)
+    (somebody.store / ".credentials.json").chmod(0)
+    to = somebody.path / "to"
+    to.mkdir()
+    os.chown(to, SOMEBODY, SOMEBODY)
+    status, text = somebody("restore", "--store", somebody.store, "--to", to)
+    assert status == 77 and "no login was restored: unreadable: permission denied" in text, text
+    assert f"→ chmod -R u+rwX {somebody.store}\n" in text and (to / "settings.json").exists()
+
+
 def test_a_directory_above_the_store_that_bars_the_way(somebody):
     above = somebody.path / "above"
     above.mkdir()
