@@ -80,7 +80,12 @@ int health_command(const options::Health& options, const options::Environment& e
   // 3.
   health::Context context = health_context(inspection, environment);
   context.live = std::move(live);
-  if (can_read_refresh_token(*account, inspection)) context.exposed_to = account->name;
+  // On a host it is a person's own login, which is theirs to read.
+  const bool own = !context.in_container && account->uid == ::geteuid();
+  if (!own && can_read_refresh_token(*account, inspection)) {
+    context.exposed_to = account->name;
+    context.can_be_hidden = ::geteuid() == 0 && account->uid != 0;
+  }
   write_all(STDOUT_FILENO, report(options.output(), inspection, context));
   const bool healthy = health::is_healthy(inspection, context);
   if (options.exit_code == options::Health::ExitCode::probe) return healthy ? kExitOk : kExitUnhealthy;

@@ -1,14 +1,18 @@
 #include "commands/health_context.h"
 
+#include <fmt/format.h>
+
 #include <boost/filesystem/operations.hpp>
 #include <string>
 
 #include "commands/console.h"
 #include "commands/store_access.h"
 #include "commands/store_path.h"
+#include "fs/advice.h"
 #include "fs/identity.h"
 #include "fs/mounts.h"
 #include "fs/open.h"
+#include "health/notes.h"
 #include "login/login.h"
 #include "store/layout.h"
 
@@ -18,16 +22,28 @@ std::vector<std::string> shadowing_variables(const options::Environment& environ
   return login::shadowing_variables([&](std::string_view name) { return environment.get(name); });
 }
 
+std::vector<std::string> environment_notes(const options::Environment& environment) {
+  health::Context context;
+  context.shadowing = shadowing_variables(environment);
+  context.base_url = environment.get("ANTHROPIC_BASE_URL");
+  return health::notes_on_environment(context);
+}
+
+fs::Identity reader_of(const store::Inspection& inspection) {
+  if (inspection.mode == 0) return fs::current_identity();  // whose it is is not known
+  const fs::ActAs as(inspection.owner);
+  return as.effective() ? inspection.owner : fs::current_identity();
+}
+
 health::Context health_context(const store::Inspection& inspection, const options::Environment& environment) {
   health::Context context;
   context.now = unix_now();
   const auto read = fs::read_mounts();
   const fs::Mounts mounts = read ? *read : fs::Mounts();
   context.in_container = fs::in_container(mounts);
-  // A store is read with the rights of its root's owner, where we may take them.
-  const fs::ActAs as(inspection.owner);
   const bool exists = inspection.state != login::State::no_store;
-  context.reader = exists && as.effective() ? inspection.owner : fs::current_identity();
+  context.reader = reader_of(inspection);
+  const fs::ActAs as(context.reader);
   context.shadowing = shadowing_variables(environment);
   context.base_url = environment.get("ANTHROPIC_BASE_URL");
   if (exists && !mounts.empty()) {
@@ -39,7 +55,32 @@ health::Context health_context(const store::Inspection& inspection, const option
     context.file_mounted = fs::is_mount_point(mounts, fs::join(real, store::kCredentials));
   }
   context.setup_command = setup_command_line(inspection.path, context.in_container, environment, &mounts);
+  context.told_setup_command = !environment.get("CLAUDE_INIT_LOG_IN").empty();
   return context;
+}
+
+std::string how_to_read(const std::string& store) {
+  health::Context context;
+  context.now = unix_now();
+  context.in_container = fs::in_container();
+  const store::Inspection seen = store::inspect(store, context.now);
+  context.reader = reader_of(seen);
+  if (seen.state == login::State::no_store) return "";
+  if (seen.state != login::State::unreadable) {  // the login is not among what may not be read
+    if (context.reader.uid == seen.owner.uid) return fs::how_to_give(store, seen.owner, context.in_container);
+    return context.in_container
+               ? fs::how_to_run_as(seen.owner)
+               : fmt::format("it is its owner's, uid {0}, alone to read: sudo -u '#{0}'", seen.owner.uid);
+  }
+  std::string remedies;
+  for (const std::string& remedy : health::explain(seen, context).remedies)
+    remedies += (remedies.empty() ? "" : "\n  ") + remedy;
+  return remedies;
+}
+
+Error with_how_to_read(Error error, const std::string& store) {
+  if (error.kind == ErrorKind::permission && error.remedy.empty()) error.remedy = how_to_read(store);
+  return error;
 }
 
 void tell(log::Level level, std::string_view before, const health::Explanation& words,
@@ -48,7 +89,9 @@ void tell(log::Level level, std::string_view before, const health::Explanation& 
   if (log::format() == log::Format::json) {
     std::string remedies;
     for (const auto& remedy : words.remedies) remedies += (remedies.empty() ? "" : "; ") + remedy;
-    return log::write(level, headline, {{"meaning", words.meaning}, {"remedy", remedies}});
+    log::write(level, headline, {{"meaning", words.meaning}, {"remedy", remedies}});
+    for (const auto& note : words.notes) log::warn(note);
+    return;
   }
   const Console console(is_plain(environment));
   if (level == log::Level::error) {
@@ -58,6 +101,7 @@ void tell(log::Level level, std::string_view before, const health::Explanation& 
   }
   console.text(words.meaning);
   for (const auto& remedy : words.remedies) console.text("→ " + remedy);
+  for (const auto& note : words.notes) console.text("note: " + note);
 }
 
 }  // namespace claude_init::commands

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
+#include "fs/identity.h"
 #include "health/health.h"
 #include "log/log.h"
 #include "options/environment.h"
@@ -14,11 +16,23 @@ namespace claude_init::commands {
 [[nodiscard]] health::Context health_context(const store::Inspection& inspection,
                                              const options::Environment& environment);
 
+/// Whose rights a store is read with: those of its root's owner, where we may take them.
+[[nodiscard]] fs::Identity reader_of(const store::Inspection& inspection);
+
+/// What to do where something in a store, or the store, may not be read, as `health` says it: a line for each
+/// thing; "" where nothing is known.
+[[nodiscard]] std::string how_to_read(const std::string& store);
+/// The error with that, where it is one of permission and has no remedy of its own.
+[[nodiscard]] Error with_how_to_read(Error error, const std::string& store);
+
 /// The variables that make the CLI use another login than the stored one.
 [[nodiscard]] std::vector<std::string> shadowing_variables(const options::Environment& environment);
 
-/// Says a store's state and what to do, as `health` does, with `before` put before the headline; one line
-/// with --log-format json. `level` is error or warn.
+/// What is worth a warning about the environment, whatever the store has.
+[[nodiscard]] std::vector<std::string> environment_notes(const options::Environment& environment);
+
+/// Says a store's state, what to do and what else is noted, as `health` does, with `before` put before the
+/// headline; with --log-format json one line, and one for each note. `level` is error or warn.
 void tell(log::Level level, std::string_view before, const health::Explanation& words,
           const options::Environment& environment);
 

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "commands/commands.h"
 #include "commands/console.h"
+#include "commands/health_context.h"
 #include "commands/refusal.h"
 #include "commands/store_access.h"
 #include "commands/store_path.h"
@@ -82,9 +83,9 @@ int history_command(const options::History& options, const options::Environment&
   const Console console(is_plain(environment));
   const std::string path = choose_store(options.store, environment.get("HOME"), environment);
   const auto store = store::Store::open(path);
-  if (!store) return refuse(console, store.error());
+  if (!store) return refuse(console, with_how_to_read(store.error(), path));
   const auto generations = store::list_generations(*store, unix_now());
-  if (!generations) return refuse(console, generations.error());
+  if (!generations) return refuse(console, with_how_to_read(generations.error(), path));
   write_to_reader(STDOUT_FILENO, options.json ? as_json(path, *generations) : as_text(path, *generations),
                   kSlowReader);
   return kExitOk;

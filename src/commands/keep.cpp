@@ -43,7 +43,10 @@ Result<keep::Keeper::Options> keeper_options(const options::Keep& options, const
   }
   if (!kept.publish.empty()) keeper.publish = choose_store(kept.publish, {}, environment);
   keeper.context = health_context(store::inspect(keeper.store, unix_now()), environment);
-  if (!options.log_in.empty()) keeper.context.setup_command = with_name(options.log_in, keeper.name);
+  if (!options.log_in.empty()) {
+    keeper.context.setup_command = with_name(options.log_in, keeper.name);
+    keeper.context.told_setup_command = true;
+  }
   keeper.renews = !options.renewal.never;
   keeper.renewal = renewer_options(options.renewal, keeper.store, environment, "keep");
   keeper.renewal.turns = &turns;

@@ -8,10 +8,12 @@
 #include "base/text.h"
 #include "commands/commands.h"
 #include "commands/console.h"
+#include "commands/health_context.h"
 #include "commands/progress_line.h"
 #include "commands/refusal.h"
 #include "commands/store_access.h"
 #include "commands/store_path.h"
+#include "health/health.h"
 #include "log/log.h"
 #include "options/exit_status.h"
 #include "store/generations.h"
@@ -36,24 +38,44 @@ void report(const Console& console, const store::RestoreReport& restored, const 
                            printable(to)));
   for (const auto& skipped : restored.skipped)
     console.warning(fmt::format("not restored: {}: {}", printable(skipped.path), skipped.reason));
-  if (options.refresh_token == store::RefreshToken::withhold) {
+  const bool works = restored.login_restored && restored.login && exit_status_of(*restored.login) == kExitOk;
+  if (works && options.refresh_token == store::RefreshToken::withhold) {
     console.text(
         "The login is without its refresh token, so it cannot be renewed there, nor log anybody out "
         "(--refresh-token=copy hands it on).");
   }
 }
 
+/// The status for a login that could not be restored, or that is of no use to anybody, which is told.
+int report_login(const Console& console, const std::string& store, const store::RestoreReport& restored,
+                 const options::Restore& options, const options::Environment& environment) {
+  if (!restored.login) return kExitOk;  // it was not asked for
+  const int status = exit_status_of(*restored.login);
+  if (status == kExitOk) return status;
+  const bool in_vain = restored.login_restored && *restored.login != login::State::missing;
+  const std::string_view before =
+      in_vain ? "the login that was restored cannot be used: " : "no login was restored: ";
+  const store::Inspection seen = store::inspect(store, unix_now());
+  // An earlier login is not what the store has now, nor is what has been put there meanwhile.
+  if (options.generation == 0 && seen.state == *restored.login) {
+    tell(log::Level::error, before, health::explain(seen, health_context(seen, environment)), environment);
+  } else {
+    console.bad(fmt::format("{}it is {}", before, login::name_of(*restored.login)));
+  }
+  return status;
+}
+
 }  // namespace
 
 /// 1. The store and the target: two directories that have nothing to do with each other.
 /// 2. What the store has now, or an earlier login.
-/// 3. Restore as the target's owner, and tell.
+/// 3. Restore as the target's owner, and tell. What can be restored is, also where the login cannot.
 int restore_command(const options::Restore& options, const options::Environment& environment) {
   const Console console(is_plain(environment));
   // 1.
   const std::string path = choose_store(options.store, environment.get("HOME"), environment);
   auto store = store::Store::open(path);
-  if (!store) return refuse(console, store.error());
+  if (!store) return refuse(console, with_how_to_read(store.error(), path));
   const auto to = named_directory("--to", options.to, path);
   if (!to) return refuse(console, to.error(), kExitUsage);
   // 2.
@@ -81,7 +103,7 @@ int restore_command(const options::Restore& options, const options::Environment&
                          {"bytes", restored->bytes},
                          {"took", took_since(start)}});
   report(console, *restored, options, to->path);
-  return kExitOk;
+  return report_login(console, path, *restored, options, environment);
 }
 
 }  // namespace claude_init::commands

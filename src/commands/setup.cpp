@@ -8,6 +8,7 @@
 #include "commands/coherence.h"
 #include "commands/commands.h"
 #include "commands/console.h"
+#include "commands/health_context.h"
 #include "commands/progress_line.h"
 #include "commands/refusal.h"
 #include "commands/renewal.h"
@@ -258,6 +259,8 @@ int setup_command(const options::Setup& options, const options::Environment& env
     console.warning(fmt::format("{} is read-only: this session works on a copy and nothing will be captured.",
                                 found->store.path()));
   }
+  // Whoever logs in should know that the CLI would not use it.
+  for (const std::string& note : environment_notes(environment)) console.warning(note);
   // 3.
   workcopy::give_standard_streams(*account);
   const auto end = [&](const Deadline& deadline) {  // 4.

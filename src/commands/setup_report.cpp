@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "commands/store_path.h"
+#include "health/health.h"
 #include "options/exit_status.h"
 
 namespace claude_init::commands {
@@ -57,8 +58,8 @@ void tell_next(const Console& console, const SetupStore& store) {
   console.blank();
   if (store.in_container) {
     console.text("Use it, in any number of containers:");
-    console.command(fmt::format("docker run --rm -v {}:{}:ro claude-runtime --print hello", store.host_side,
-                                store.store.path()));
+    console.command(fmt::format("docker run --rm {} claude-runtime --print hello",
+                                mounted(store.host_side, store.store.path(), ":ro")));
     console.text("(If your -v named another place just now, name that one.)");
   } else {
     console.text("Use it:");
@@ -80,7 +81,7 @@ int tell_no_login(const Console& console, const SetupStore& store, const login::
       break;
     case login::State::empty:
       console.bad("Login not saved: the CLI's .credentials.json is empty.");
-      console.text("A login was begun and not finished. Start setup again and log in to the end.");
+      console.text(fmt::format("Either {}. Start setup again and log in to the end.", health::kWhyEmpty));
       break;
     case login::State::malformed:
       console.bad("Login not saved: the CLI's .credentials.json is incomplete or damaged.");

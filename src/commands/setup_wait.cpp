@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "commands/store_path.h"
+#include "fs/mounts.h"
 #include "options/exit_status.h"
 #include "options/options.h"
 #include "store/store.h"
@@ -21,19 +22,30 @@ namespace {
 constexpr Milliseconds kSettle{3000};
 constexpr Milliseconds kLatest{10'000};
 
+constexpr std::size_t kShortId = 12;  // as engines list it
+
 void end(bool& over) {
   over = true;
   supervise::stop_ourselves();
 }
 
-/// The CLI in this container, from outside of it.
-std::string exec_command(const workcopy::Account& account, const options::Environment& environment) {
+std::string host_name() {
   std::array<char, HOST_NAME_MAX + 1> host{};
-  if (::gethostname(host.data(), host.size() - 1) != 0) return "";
-  const std::string name = shell_quote(host.data());
-  if (!environment.get("KUBERNETES_SERVICE_HOST").empty()) return "kubectl exec -it " + name + " -- claude";
+  return ::gethostname(host.data(), host.size() - 1) == 0 ? host.data() : "";
+}
+
+/// The CLI in this container, from outside of it; "" where it is not known what this container is called
+/// there. An engine knows no host name, which is whatever somebody has chosen.
+std::string exec_command(const workcopy::Account& account, const options::Environment& environment) {
+  if (!environment.get("KUBERNETES_SERVICE_HOST").empty()) {
+    const std::string pod = host_name();
+    return pod.empty() ? "" : "kubectl exec -it " + shell_quote(pod) + " -- claude";
+  }
+  const auto mounts = fs::read_mounts();
+  const std::string id = mounts ? fs::container_id(*mounts) : "";
+  if (id.empty()) return "";
   const std::string user = account.uid == ::geteuid() ? "" : "--user " + shell_quote(account.name) + " ";
-  return "docker exec -it " + user + name + " claude";
+  return "docker exec -it " + user + id.substr(0, kShortId) + " claude";
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 #include <cerrno>
 
 #include "base/text.h"
-#include "fs/advice.h"
+#include "commands/health_context.h"
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
@@ -77,15 +77,6 @@ Result<void> apply_owner_and_mode(const store::Store& store, const options::Stor
   return Done{};
 }
 
-/// What a person can do about a store that is there and may not be opened.
-std::string how_to_allow(const std::string& path) {
-  struct stat st {};
-  // Who is its owner already is kept out by something else: a mode, SELinux.
-  if (::stat(path.c_str(), &st) != 0 || st.st_uid == ::geteuid()) return {};
-  const fs::Identity owner{st.st_uid, st.st_gid};
-  return ::geteuid() == 0 ? fs::how_to_become(owner) : fs::how_to_run_as(owner);
-}
-
 bool is_within(const bfs::path& inner, const bfs::path& outer) {
   const auto [a, b] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
   static_cast<void>(b);
@@ -108,7 +99,7 @@ Result<void> create_directories(const std::string& path) {
   for (std::size_t i = 1; i <= path.size(); ++i) {
     if (i != path.size() && path[i] != '/') continue;
     if (::mkdir(path.substr(0, i).c_str(), 0700) != 0 && errno != EEXIST) {
-      return system_error(errno, "create the store " + path.substr(0, i));
+      return with_how_to_read(system_error(errno, "create the store " + path.substr(0, i)), path);
     }
   }
   return Done{};
@@ -116,11 +107,7 @@ Result<void> create_directories(const std::string& path) {
 
 Result<store::Store> open_to_write(const std::string& path, const options::Storing& storing) {
   auto store = store::Store::open(path, storing.options);
-  if (!store) {
-    Error error = store.error();
-    if (error.kind == ErrorKind::permission && error.remedy.empty()) error.remedy = how_to_allow(path);
-    return error;
-  }
+  if (!store) return with_how_to_read(store.error(), path);
   if (storing.owner.empty() && storing.options.access == store::Access::automatic) return store;
   if (const auto applied = apply_owner_and_mode(*store, storing); !applied) return applied.error();
   return store::Store::open(path, storing.options);  // as its owner, by now

@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
 #include <boost/filesystem/operations.hpp>
 #include <boost/filesystem/path.hpp>
 
@@ -13,6 +15,9 @@ namespace {
 
 // The documented place, as a shell on the host expands it. A placeholder would be taken for a volume's name.
 constexpr const char* kUsualHostSide = "\"${CLAUDE_HUB_DIR:-$HOME/.claude-hub}\"";
+
+// Where a store is found in our images without being named, whoever's home ours is.
+constexpr std::array<std::string_view, 3> kFound{"/claude-auth", "/auth-output", "/home/node/.claude"};
 
 bool exists(const std::string& path) {
   struct stat st {};
@@ -62,8 +67,14 @@ std::string setup_command_line(const std::string& store, bool in_container,
   const std::string_view told = environment.get("CLAUDE_INIT_LOG_IN");
   if (!told.empty()) return std::string(told);
   if (!in_container) return "claude-init setup --store " + shell_quote(store);
-  return "docker run -it --rm -v " + host_side_of(store, environment, mounts) + ":" + shell_quote(store) +
-         " claude-setup";
+  return "docker run -it --rm " + mounted(host_side_of(store, environment, mounts), store) + " claude-setup";
+}
+
+std::string mounted(const std::string& host_side, const std::string& store, std::string_view mode) {
+  std::string words = "-v " + host_side + ':' + shell_quote(store) + std::string(mode);
+  if (std::find(kFound.begin(), kFound.end(), store) == kFound.end())
+    words += " -e CLAUDE_INIT_STORE=" + shell_quote(store);
+  return words;
 }
 
 }  // namespace claude_init::commands

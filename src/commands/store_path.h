@@ -29,4 +29,9 @@ inline constexpr std::string_view kDefaultStore = "/claude-auth";
                                              const options::Environment& environment,
                                              const fs::Mounts* mounts = nullptr);
 
+/// The words of a `docker run` that put a store where it is here, and name it where it is not found by
+/// itself. `mode`: "" or ":ro".
+[[nodiscard]] std::string mounted(const std::string& host_side, const std::string& store,
+                                  std::string_view mode = "");
+
 }  // namespace claude_init::commands

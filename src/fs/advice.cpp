@@ -2,7 +2,21 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
+
 namespace claude_init::fs {
+namespace {
+
+/// Where it is to be typed, and what the directory is called there.
+std::string on_host(bool in_container) {
+  return in_container ? "on the host: " : "";
+}
+
+std::string host_name_of(const std::string& directory, bool in_container) {
+  return in_container ? "HOST_DIR" : shell_quote(directory);
+}
+
+}  // namespace
 
 std::string how_to_run_as(Identity who) {
   return fmt::format("run as uid {0}: docker run --user {0}:{1}", who.uid, who.gid);
@@ -13,6 +27,17 @@ std::string how_to_become(Identity who) {
   return "root without capabilities has no more rights than others: --cap-add SETUID --cap-add SETGID "
          "--cap-add KILL; or " +
          how_to_run_as(who);
+}
+
+std::string how_to_give(const std::string& directory, Identity who, bool in_container) {
+  return fmt::format("{}sudo chown -R {}:{} {dir} && sudo chmod -R u+rwX {dir}", on_host(in_container),
+                     who.uid, who.gid, fmt::arg("dir", host_name_of(directory, in_container)));
+}
+
+std::string how_to_open_modes(const std::string& directory, bool in_container) {
+  // Its owner is whoever reads this, on a host; nobody knows who that is on a container's.
+  return fmt::format("{}{}chmod -R u+rwX {}", on_host(in_container), in_container ? "sudo " : "",
+                     host_name_of(directory, in_container));
 }
 
 }  // namespace claude_init::fs

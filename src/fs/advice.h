@@ -4,13 +4,21 @@
 
 #include "fs/identity.h"
 
-/// What a person can type where we may not act as somebody: the same words wherever that is met.
+/// What a person can type where we may not do something to a file or act as somebody: the same words wherever
+/// that is met. What is typed on the host names the directory there, which is not to be seen from a
+/// container.
 namespace claude_init::fs {
 
-/// To be started as `who`.
+/// In a container: to be started as `who`.
 [[nodiscard]] std::string how_to_run_as(Identity who);
 
-/// For root that may not change its user: to allow that, or to be started as `who`.
+/// In a container: for root that may not change its user, to allow that, or to be started as `who`.
 [[nodiscard]] std::string how_to_become(Identity who);
+
+/// To make everything in `directory` `who`'s, who can then do everything with it.
+[[nodiscard]] std::string how_to_give(const std::string& directory, Identity who, bool in_container);
+
+/// To let the owner of everything in `directory` do everything with it.
+[[nodiscard]] std::string how_to_open_modes(const std::string& directory, bool in_container);
 
 }  // namespace claude_init::fs

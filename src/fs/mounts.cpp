@@ -61,11 +61,14 @@ std::optional<Mount> parse_line(std::string_view line) {
   return mount;
 }
 
-/// 64 hexadecimal digits: what Docker and podman call a volume that nobody named.
-bool is_anonymous_volume(const Mount& mount) {
+/// 64 hexadecimal digits: what Docker and podman call what nobody named.
+bool is_id(std::string_view name) {
   constexpr std::size_t kDigits = 64;
-  const std::string name = volume_name(mount);
-  return name.size() == kDigits && name.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return name.size() == kDigits && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+bool is_anonymous_volume(const Mount& mount) {
+  return is_id(volume_name(mount));
 }
 
 bool lies_on(std::string_view path, std::string_view mount_point) {
@@ -94,6 +97,19 @@ std::string volume_name(const Mount& mount) {
   const std::size_t end = rest.find('/');
   if (end == std::string_view::npos || !rest.substr(end).starts_with(kData)) return {};
   return std::string(rest.substr(0, end));
+}
+
+std::string container_id(const Mounts& mounts) {
+  for (const Mount& mount : mounts) {
+    if (mount.mount_point != "/etc/hostname" && mount.mount_point != "/etc/hosts" &&
+        mount.mount_point != "/etc/resolv.conf") {
+      continue;
+    }
+    for (const std::string_view part : split(mount.root, '/')) {
+      if (is_id(part)) return std::string(part);
+    }
+  }
+  return {};
 }
 
 Result<Mounts> read_mounts() {

@@ -34,6 +34,9 @@ enum class Persistence {
 [[nodiscard]] const Mount* mount_of(const Mounts& mounts, std::string_view path);
 /// The name of an engine's volume (its directory is …/volumes/NAME/_data); "" where it is none.
 [[nodiscard]] std::string volume_name(const Mount& mount);
+/// The id by which an engine knows the container we are in: it mounts `/etc/hostname` and its like from a
+/// directory of that name. "" where it does not (Kubernetes, chroot, a host).
+[[nodiscard]] std::string container_id(const Mounts& mounts);
 /// Whether `path` itself is a mount point.
 [[nodiscard]] bool is_mount_point(const Mounts& mounts, std::string_view path);
 [[nodiscard]] Persistence persistence_of(const Mounts& mounts, std::string_view path);

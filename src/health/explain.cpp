@@ -43,8 +43,9 @@ std::string login_deadline(const login::Login& login, UnixMs now) {
   return fmt::format("The login itself ends {}.", when(*login.refresh_expires_at, now));
 }
 
-std::string log_in(const Context& context) {
-  return "log in: " + context.setup_command;
+std::string log_in(const store::Inspection& inspection, const Context& context) {
+  return is_logged_in_to_elsewhere(inspection, context) ? log_in_again(inspection, context)
+                                                        : "log in: " + context.setup_command;
 }
 
 Explanation usable(const store::Inspection& inspection, const Context& context) {
@@ -77,8 +78,10 @@ Explanation renewable(const store::Inspection& inspection, const Context& contex
   out.meaning = fmt::format(
       "The access token ran out {}, as each does after some hours; the login lives and renews it. {}",
       when(login.expires_at, context.now), login_deadline(login, context.now));
-  out.remedies = {"any session on this store that may write to it renews it: " + context.setup_command +
-                  " claude --print hi"};
+  out.remedies = {inspection.published
+                      ? "whatever publishes it renews it: see that it runs (claude-init keep, --publish)"
+                      : "any session on this store that may write to it renews it: " + context.setup_command +
+                            " claude --print hi"};
   return out;
 }
 
@@ -102,25 +105,25 @@ Explanation expired(const store::Inspection& inspection, const Context& context)
     out.remedies.emplace_back(
         "if another store renews this one, look at that: claude-init health --store DIR");
   }
-  out.remedies.push_back(log_in_again(context));
+  out.remedies.push_back(log_in_again(inspection, context));
   return out;
 }
 
-Explanation dead(const store::Inspection&, const Context& context) {
+Explanation dead(const store::Inspection& inspection, const Context& context) {
   Explanation out;
   out.headline = "dead: the server no longer accepts this login";
   if (context.live && context.live->rejected) {
     out.meaning =
         fmt::format("Its access token should still be valid, and the CLI was refused with it {}: {}",
                     ago(context.live->at, context.now), printable(context.live->said));
-    out.remedies = {log_in_again(context)};
+    out.remedies = {log_in_again(inspection, context)};
     return out;
   }
   out.meaning =
       "The server rejected its refresh token: the login was ended elsewhere (a logout, a changed password), "
       "or "
       "two copies of it were renewed side by side.";
-  out.remedies = {log_in_again(context),
+  out.remedies = {log_in_again(inspection, context),
                   "then let containers share the store instead of copies of it: claude-init run"};
   return out;
 }
@@ -131,6 +134,12 @@ Explanation missing(const store::Inspection& inspection, const Context& context)
   const std::string path = printable(inspection.path);
   if (inspection.login) {
     out.meaning = credentials_of(inspection) + " is there and holds no login.";
+  } else if (context.in_image) {
+    out.meaning = fmt::format(
+        "Nothing is mounted at {}: it is a directory of the image or of this container's own layer{}.", path,
+        inspection.empty_directory ? ", and empty" : ", without a .credentials.json");
+    out.remedies.push_back(fmt::format(
+        "if there should be a login, mount the directory that you logged in to: -v HOST_DIR:{}", path));
   } else if (inspection.empty_directory && inspection.owner.uid == 0 && context.in_container) {
     out.meaning = fmt::format(
         "{} is empty and belongs to root. If there should be a login in it, the mount is wrong: the engine "
@@ -146,17 +155,17 @@ Explanation missing(const store::Inspection& inspection, const Context& context)
       out.remedies.push_back(fmt::format("if there should be one, check what is mounted at {}", path));
     }
   }
-  out.remedies.push_back(log_in(context));
+  out.remedies.push_back(log_in(inspection, context));
   return out;
 }
 
 Explanation empty(const store::Inspection& inspection, const Context& context) {
   Explanation out;
   out.headline = "empty: .credentials.json has nothing in it";
-  out.meaning = credentials_of(inspection) +
-                " has no content: writing it was cut off (a full disk, a power cut), or somebody created it "
-                "to have a file to mount.";
-  out.remedies = {"look for free space: df -h " + shell_quote(inspection.path), log_in_again(context)};
+  out.meaning = credentials_of(inspection) + " has no content: " + std::string(kWhyEmpty) +
+                ", or somebody created it to have a file to mount.";
+  out.remedies = {"look for free space: df -h " + shell_quote(inspection.path),
+                  log_in_again(inspection, context)};
   return out;
 }
 
@@ -166,25 +175,68 @@ Explanation malformed(const store::Inspection& inspection, const Context& contex
   out.meaning = fmt::format(
       "{}: {}.", credentials_of(inspection),
       inspection.problem.empty() ? "it is not what the CLI writes" : printable(inspection.problem));
-  out.remedies = {"bring back a whole copy of the file, if there is one", log_in_again(context)};
+  out.remedies = {"bring back a whole copy of the file, if there is one", log_in_again(inspection, context)};
+  return out;
+}
+
+/// A directory above the store that may not be entered: of the store itself nothing is known.
+Explanation barred(const store::Inspection& inspection, const Context& context) {
+  const std::string path = printable(inspection.path);
+  const std::string by = inspection.barred_by.empty() ? "a directory that a link on the way leads through"
+                                                      : printable(inspection.barred_by);
+  Explanation out;
+  out.headline = "unreadable: permission denied";
+  out.meaning = fmt::format("{} cannot be looked at: {} may not be entered by {}:{}.", path, by,
+                            context.reader.uid, context.reader.gid);
+  if (context.in_container) {
+    out.remedies.emplace_back("mount it where everybody may enter: -v HOST_DIR:/claude-auth");
+  } else {
+    const std::string above = inspection.barred_by.empty() ? "DIR" : shell_quote(inspection.barred_by);
+    out.remedies = {"let everybody pass there, which shows nobody what is in it: sudo chmod a+x " + above,
+                    "or name another store: --store DIR, CLAUDE_INIT_STORE=DIR"};
+  }
+  return out;
+}
+
+/// To whom the file belongs, or the directory where that bars the way to it, and who we are.
+std::string whose(const store::Inspection& inspection, const Context& context) {
+  const bool file_seen = inspection.file_mode != 0;
+  const fs::Identity owner = file_seen ? inspection.file_owner : inspection.owner;
+  return fmt::format("{} belongs to {}:{} with mode {:04o}, and we are {}:{}.",
+                     file_seen ? credentials_of(inspection) : printable(inspection.path), owner.uid,
+                     owner.gid, (file_seen ? inspection.file_mode : inspection.mode) & 07777,
+                     context.reader.uid, context.reader.gid);
+}
+
+/// It is ours, so it is the mode that bars us, or something that is no mode.
+Explanation barred_from_our_own(const store::Inspection& inspection, const Context& context) {
+  const bool file_seen = inspection.file_mode != 0;
+  const unsigned needed = file_seen ? 0400 : 0500;
+  Explanation out;
+  out.headline = "unreadable: permission denied";
+  out.meaning = whose(inspection, context);
+  if (((file_seen ? inspection.file_mode : inspection.mode) & needed) != needed) {
+    out.meaning += file_seen ? " That mode does not let its owner read it."
+                             : " That mode does not let its owner look into it.";
+    out.remedies = {fs::how_to_open_modes(inspection.path, context.in_container)};
+  } else if (context.in_container) {
+    out.remedies = {
+        "the modes allow it, so something else forbids it: with SELinux, mount with :Z at the end "
+        "(-v HOST_DIR:" +
+        printable(inspection.path) + ":Z)"};
+  } else {
+    out.remedies = {
+        "the modes allow it, so something else forbids it (SELinux, AppArmor, an ACL): look at it with "
+        "ls -laZ " +
+        shell_quote(inspection.path)};
+  }
   return out;
 }
 
 /// Who may read, who tries, and what of it to change. With nothing known of the file it is the directory that
-/// bars the way.
+/// bars the way, and with nothing known of that one above it.
 Explanation unreadable(const store::Inspection& inspection, const Context& context) {
-  const bool file_seen = inspection.file_mode != 0;
-  const fs::Identity owner = file_seen ? inspection.file_owner : inspection.owner;
-  const fs::Identity& reader = context.reader;
   Explanation out;
-  out.headline = "unreadable: permission denied";
-  out.meaning =
-      fmt::format("{} belongs to {}:{}{}, and we are {}:{}.",
-                  file_seen ? credentials_of(inspection) : printable(inspection.path), owner.uid, owner.gid,
-                  file_seen ? fmt::format(" with mode {:04o}", inspection.file_mode & 07777) : "", reader.uid,
-                  reader.gid);
-  const std::string directory = context.in_container ? "HOST_DIR" : shell_quote(inspection.path);
-  const std::string where = context.in_container ? "on the host: " : "";
   if (!inspection.problem.empty() && !inspection.denied) {
     out.headline = "unreadable: " + credentials_of(inspection);
     out.meaning = printable(inspection.problem) + ".";
@@ -192,14 +244,13 @@ Explanation unreadable(const store::Inspection& inspection, const Context& conte
                     shell_quote(inspection.path)};
     return out;
   }
-  if (reader.uid == owner.uid && (!file_seen || (inspection.file_mode & 0400) != 0)) {
-    out.remedies = {
-        "the modes allow it, so something else forbids it: with SELinux, mount with :Z at the end "
-        "(-v HOST_DIR:" +
-            printable(inspection.path) + ":Z)",
-        where + "each directory above it needs mode x for that user"};
-    return out;
-  }
+  if (inspection.mode == 0) return barred(inspection, context);
+  const bool file_seen = inspection.file_mode != 0;
+  const fs::Identity owner = file_seen ? inspection.file_owner : inspection.owner;
+  const fs::Identity& reader = context.reader;
+  if (reader.uid == owner.uid) return barred_from_our_own(inspection, context);
+  out.headline = "unreadable: permission denied";
+  out.meaning = whose(inspection, context);
   if (file_seen && reader.uid == inspection.owner.uid) {
     // A CLI that was run as root, or a copy made as somebody else: it is the file that is wrong.
     out.meaning += fmt::format(" Everything in {} should belong to its owner, uid {}.",
@@ -207,12 +258,10 @@ Explanation unreadable(const store::Inspection& inspection, const Context& conte
   } else if (context.in_container) {
     out.meaning += fmt::format(" uid {} would be right.", owner.uid);
   }
-  if ((context.in_container || reader.uid == 0) && reader.uid != inspection.owner.uid) {
+  if (context.in_container && reader.uid != inspection.owner.uid) {
     out.remedies.push_back(reader.uid == 0 ? fs::how_to_become(owner) : fs::how_to_run_as(owner));
   }
-  out.remedies.push_back(
-      fmt::format("{}give it to us: sudo chown -R {}:{} {dir} && sudo chmod -R u+rwX,go= {dir}", where,
-                  reader.uid, reader.gid, fmt::arg("dir", directory)));
+  out.remedies.push_back("give it to us: " + fs::how_to_give(inspection.path, reader, context.in_container));
   return out;
 }
 
@@ -236,7 +285,7 @@ Explanation no_store(const store::Inspection& inspection, const Context& context
   } else {
     out.remedies.emplace_back("say where it is: --store DIR, CLAUDE_INIT_STORE=DIR");
   }
-  if (inspection.is_directory) out.remedies.push_back("or " + log_in(context));
+  if (inspection.is_directory) out.remedies.push_back("or " + log_in(inspection, context));
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
@@ -23,8 +24,9 @@ struct Live {
 struct Context {
   UnixMs now = 0;
   bool in_container = false;
-  fs::Identity reader;                 // who looked: for what a permission error means
-  std::string exposed_to;              // the workload's user, where it could read a refresh token; else ""
+  fs::Identity reader;         // who looked: for what a permission error means
+  std::string exposed_to;      // the workload's user, where it could read a refresh token; else ""
+  bool can_be_hidden = false;  // from that user, by root's owning the store: we are root, and it is not
   std::vector<std::string> shadowing;  // variables that make the CLI ignore the stored login
   std::string base_url;                // ANTHROPIC_BASE_URL; "" if unset
   bool in_image = false;       // a container's store that is no mount, but its own layer or its image's
@@ -32,7 +34,12 @@ struct Context {
   std::optional<Live> live{};  // where that was asked for
   std::string
       setup_command;  // what to type to log in, e.g. "docker run -it --rm -v …:/claude-auth claude-setup"
+  bool told_setup_command = false;  // by whoever composes the containers: it is right for any store
 };
+
+/// Where an empty `.credentials.json` comes from: the same words wherever one is met.
+inline constexpr std::string_view kWhyEmpty =
+    "a login was begun and not finished, or writing it was cut off (a full disk, a power cut)";
 
 /// What a person reads: `headline` names the state in its first word, `meaning` says what it means, each of
 /// `remedies` is one thing to type or do, in order. `notes` warn (shadowing variables, …).

@@ -39,19 +39,6 @@ std::string plain_http_host(std::string_view url) {
   return here ? "" : std::string(host);
 }
 
-void on_environment(const Context& context, std::vector<std::string>& notes) {
-  for (const std::string& variable : context.shadowing) {
-    notes.push_back(variable + " is set: the CLI uses it and ignores the stored login");
-  }
-  const std::string host = plain_http_host(context.base_url);
-  if (!host.empty()) {
-    notes.push_back(fmt::format(
-        "ANTHROPIC_BASE_URL is plain http ({}): everyone on the way can read the access token and "
-        "what is said; make it https, or unset it",
-        printable(host)));
-  }
-}
-
 /// Every deadline is judged by the clock, by the CLI too.
 void on_clock(const store::Inspection& inspection, const Context& context, std::vector<std::string>& notes) {
   const std::string set =
@@ -69,26 +56,25 @@ void on_clock(const store::Inspection& inspection, const Context& context, std::
 
 void on_end(const store::Inspection& inspection, const Context& context, std::vector<std::string>& notes) {
   if (!lives(inspection)) return;
+  const std::string again = log_in_again(inspection, context);
   if (inspection.login->refresh_expires_at) {
     const std::int64_t left = *inspection.login->refresh_expires_at - context.now;
     if (left < kEndsSoon) {
-      notes.push_back(
-          left > 0
-              ? fmt::format("the login ends in {}: {}", format_duration(left), log_in_again(context))
-              : "the login has ended and works until its access token runs out: " + log_in_again(context));
+      notes.push_back(left > 0 ? fmt::format("the login ends in {}: {}", format_duration(left), again)
+                               : "the login has ended and works until its access token runs out: " + again);
     }
   }
   if (inspection.renewal_rejected) {
     notes.push_back(
-        "the server does not renew this login any more; it works until its access token runs out: " +
-        log_in_again(context));
+        "the server does not renew this login any more; it works until its access token runs out: " + again);
   }
 }
 
 /// Whether what is there outlives this container, and can be replaced in it.
 void on_place(const store::Inspection& inspection, const Context& context, std::vector<std::string>& notes) {
   const std::string path = printable(inspection.path);
-  if (context.in_image) {
+  // Of one without a login file that is what is wrong, and said as that.
+  if (context.in_image && (inspection.state != State::missing || inspection.login)) {
     notes.push_back(fmt::format(
         "nothing is mounted at {0}: the store is part of the image or of this container's own layer, "
         "where a login is in every copy of the image and is not renewed; mount the directory that you "
@@ -107,7 +93,7 @@ void on_readers(const store::Inspection& inspection, const Context& context,
                 std::vector<std::string>& notes) {
   if (!lives(inspection)) return;
   // On a read-only mount (a Kubernetes Secret is 0644 by default) it is not for us to say.
-  if (!inspection.read_only && (inspection.file_mode & 0007) != 0) {
+  if (!inspection.read_only && inspection.open_to_all) {
     notes.push_back(fmt::format("everyone on this machine can read the login (mode {:04o}): chmod 600 {}",
                                 inspection.file_mode & 07777,
                                 printable(inspection.path) + "/.credentials.json"));
@@ -115,22 +101,43 @@ void on_readers(const store::Inspection& inspection, const Context& context,
   if (!context.exposed_to.empty()) {
     notes.push_back(fmt::format(
         "{}, whom the command runs as, can read the refresh token in {}, and whoever has that can log "
-        "everyone "
-        "out: where the command is not trusted mount a store that has only the access token, or let root own "
-        "the store's files",
-        printable(context.exposed_to), printable(inspection.path)));
+        "everyone out: where the command is not trusted mount a store that has only the access token{}",
+        printable(context.exposed_to), printable(inspection.path),
+        context.can_be_hidden ? ", or let root own the store's files" : ""));
   }
 }
 
 }  // namespace
 
-std::string log_in_again(const Context& context) {
-  return "log in again: " + context.setup_command;
+bool is_logged_in_to_elsewhere(const store::Inspection& inspection, const Context& context) {
+  return inspection.published && !context.told_setup_command;
+}
+
+std::string log_in_again(const store::Inspection& inspection, const Context& context) {
+  return is_logged_in_to_elsewhere(inspection, context)
+             ? "whoever keeps the store that this one is published from renews it; log in there "
+               "(claude-init setup), not here: the login then comes by itself"
+             : "log in again: " + context.setup_command;
+}
+
+std::vector<std::string> notes_on_environment(const Context& context) {
+  std::vector<std::string> notes;
+  for (const std::string& variable : context.shadowing) {
+    notes.push_back(variable +
+                    " is set: the CLI uses it and ignores the stored login; unset it to use the stored one");
+  }
+  const std::string host = plain_http_host(context.base_url);
+  if (!host.empty()) {
+    notes.push_back(fmt::format(
+        "ANTHROPIC_BASE_URL is plain http ({}): everyone on the way can read the access token and "
+        "what is said; make it https, or unset it",
+        printable(host)));
+  }
+  return notes;
 }
 
 std::vector<std::string> notes_on(const store::Inspection& inspection, const Context& context) {
-  std::vector<std::string> notes;
-  on_environment(context, notes);
+  std::vector<std::string> notes = notes_on_environment(context);
   on_clock(inspection, context, notes);
   on_end(inspection, context, notes);
   on_place(inspection, context, notes);

@@ -41,6 +41,11 @@ bool names_a_credential(std::string_view name) {
   return false;
 }
 
+/// Our own option and the words that it takes: what a person is told to type has to be readable.
+bool is_our_option(std::string_view name, std::string_view value) {
+  return name == "--refresh-token" && (value == "copy" || value == "withhold");
+}
+
 std::size_t token_length(std::string_view text) {
   std::size_t n = 0;
   while (n < text.size() && is_token_char(text[n])) ++n;
@@ -88,7 +93,8 @@ std::string redact(std::string_view text) {
     }
     // NAME"…:…"VALUE" (JSON, also escaped) and NAME=VALUE.
     if (rest[0] == '"' || rest[0] == '\\' || rest[0] == '=') {
-      if (names_a_credential(name_before(text, i))) {
+      const std::string_view name = name_before(text, i);
+      if (names_a_credential(name)) {
         std::size_t j = i;
         if (rest[0] == '=') {
           ++j;
@@ -102,7 +108,7 @@ std::string redact(std::string_view text) {
         const bool is_assignment = rest[0] == '=' || separator.find(':') != std::string_view::npos;
         const std::size_t n = quoted ? quoted_length(text.substr(j)) : token_length(text.substr(j));
         // true, false, null and numbers are no secrets ("token": null), nor is an empty value.
-        if (is_assignment && (quoted || rest[0] == '=') && n > 0) {
+        if (is_assignment && (quoted || rest[0] == '=') && n > 0 && !is_our_option(name, text.substr(j, n))) {
           out += separator;
           out += kReplacement;
           i = j + n;

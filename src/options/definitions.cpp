@@ -42,8 +42,15 @@ CLI::Option* add_text(CLI::App& app, const std::string& name, std::string& targe
   });
 }
 
+/// What CLI11 does not take for a truth value would be refused by it without what to write.
+std::string check_flag(const std::string& text) {
+  bool value = false;
+  if (CLI::detail::lexical_cast(text, value)) return "";
+  return fmt::format("'{}' is not possible; write 1 or 0 (true or false, yes or no, on or off)", text);
+}
+
 CLI::Option* add_flag(CLI::App& app, const std::string& name, bool& target, const std::string& help) {
-  return app.add_flag(name, target, help)->envname(variable_of(name));
+  return app.add_flag(name, target, help)->check(CLI::Validator(check_flag, ""))->envname(variable_of(name));
 }
 
 CLI::Option* add_duration(CLI::App& app, const std::string& name, Milliseconds& target,
@@ -187,13 +194,11 @@ std::vector<std::string> split_words(std::string_view text) {
 
 void add_words(CLI::App& app, const std::string& name, std::vector<std::string>& target,
                const std::string& instead, const std::string& help) {
-  add(app, name, help,
-      [&target, instead](const std::string& text) -> Result<void> {
-        target = split_words(text);
-        if (!target.empty()) return Done{};
-        return make_error(ErrorKind::usage, "there is no word in it", "write a command, or " + instead);
-      })
-      ->type_name("WORDS");
+  add(app, name, help, [&target, instead](const std::string& text) -> Result<void> {
+    target = split_words(text);
+    if (!target.empty()) return Done{};
+    return make_error(ErrorKind::usage, "there is no word in it", "write a command, or " + instead);
+  })->type_name("WORDS");
 }
 
 void add_renewal(CLI::App& app, Renewal& renewal) {

@@ -64,30 +64,62 @@ Reply refusal(std::string_view subcommand, std::string_view what) {
   return {fmt::format("{}: {}\nTry '{} --help'.\n", name, what, name), kExitUsage};
 }
 
+/// The option that a word is, "--name" or "--name=value"; nullptr if it is none of ours.
+const CLI::Option* option_of(const CLI::App& app, const std::string& word) {
+  return app.get_option_no_throw(word.substr(0, word.find('=')));
+}
+
+/// How many words the option at `i` is: with its value, if that is a word of its own.
+std::size_t words_taken(const CLI::App& app, const std::vector<std::string>& words, std::size_t i) {
+  const auto* option = app.get_option_no_throw(words[i]);
+  if (option == nullptr || option->get_items_expected_max() == 0 || i + 1 == words.size()) return 1;
+  // A time that may be left out is told from a command by being one.
+  const bool may_be_left_out = option->get_items_expected_min() == 0;
+  return !may_be_left_out || parse_duration(words[i + 1]) ? 2 : 1;
+}
+
 /// Where the command begins: after "--", or at the first word that is neither an option of ours nor the value
 /// of one. What lies before it is ours, and an unknown option there is an error, never a command.
 std::size_t command_start(const CLI::App& app, const std::vector<std::string>& words) {
   std::size_t i = 0;
   while (i < words.size() && words[i] != "--" && words[i].size() > 1 && words[i].starts_with('-')) {
-    const std::string& word = words[i++];
-    const auto* option = app.get_option_no_throw(word);
-    const bool takes_value =
-        option != nullptr && option->get_items_expected_max() > 0 && word.find('=') == std::string::npos;
-    if (!takes_value || i == words.size()) continue;
-    // A time that may be left out is told from a command by being one.
-    const bool may_be_left_out = option->get_items_expected_min() == 0;
-    if (!may_be_left_out || parse_duration(words[i])) ++i;
+    i += words_taken(app, words, i);
   }
   return i;
 }
 
-std::string unknown_option(const CLI::App& app, const std::string& word) {
+/// The first of our words that stands where an option should and is none; "" if there is none.
+std::string first_unknown(const CLI::App& app, const std::vector<std::string>& own) {
+  for (std::size_t i = 0; i < own.size(); i += words_taken(app, own, i)) {
+    if (option_of(app, own[i]) == nullptr) return own[i];
+  }
+  return "";
+}
+
+std::string unknown_option(const CLI::App& app, const std::string& word, bool takes_command) {
   std::vector<std::string> names;
   for (const auto* option : app.get_options()) names.push_back(option->get_name());
   const std::string guess = closest(word.substr(0, word.find('=')), names);
-  return fmt::format("there is no option '{}'", word) +
-         (guess.empty() ? "; a command that begins with '-' goes behind '--'"
-                        : fmt::format("; did you mean '{}'?", guess));
+  const std::string what = fmt::format("there is no option '{}'", word);
+  if (!guess.empty()) return what + fmt::format("; did you mean '{}'?", guess);
+  return what + (takes_command ? "; a command that begins with '-' goes behind '--'" : "");
+}
+
+/// Whether the command line itself has this option.
+bool is_given(const std::vector<std::string>& words, const std::string& option) {
+  return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+    return word == option || word.starts_with(option + '=');
+  });
+}
+
+/// CLI11 names the option whatever its value came from: a person looks for what they have written.
+std::string name_variable(const CLI::App& app, const std::vector<std::string>& own, std::string problem) {
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();
+    if (!problem.starts_with(name + ": ") || option->count() == 0 || is_given(own, name)) continue;
+    return option->get_envname() + problem.substr(name.size());
+  }
+  return problem;
 }
 
 struct Rules {
@@ -110,26 +142,29 @@ std::variant<CommandLine, Reply> parse_as(
   define(app, line.logging);
 
   const std::size_t start = command_start(app, words);
-  std::vector<std::string> own(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(start));
+  const std::vector<std::string> own(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(start));
   std::vector<std::string> command(words.begin() + static_cast<std::ptrdiff_t>(start), words.end());
   if (!command.empty() && command.front() == "--") command.erase(command.begin());
   if (!rules.takes_command && !command.empty()) {
+    // What is behind a mistyped option may be its value.
+    const std::string unknown = first_unknown(app, own);
+    if (!unknown.empty()) return refusal(rules.name, unknown_option(app, unknown, false));
     return refusal(rules.name, fmt::format("takes no command, but got '{}'", command.front()));
   }
   try {
-    std::reverse(own.begin(), own.end());  // the form in which CLI11 takes a vector
-    app.parse(own);
+    std::vector<std::string> reversed(own.rbegin(), own.rend());  // the form in which CLI11 takes a vector
+    app.parse(reversed);
   } catch (const CLI::CallForHelp&) {
     return Reply{app.help(), kExitOk};
   } catch (const CLI::ExtrasError&) {
     for (const std::string& word : app.remaining()) {
-      if (app.get_option_no_throw(word.substr(0, word.find('='))) == nullptr) {
-        return refusal(rules.name, unknown_option(app, word));
+      if (option_of(app, word) == nullptr) {
+        return refusal(rules.name, unknown_option(app, word, rules.takes_command));
       }
     }
     return refusal(rules.name, "cannot understand these options");
   } catch (const CLI::ParseError& e) {
-    return refusal(rules.name, e.what());
+    return refusal(rules.name, name_variable(app, own, e.what()));
   }
   if (set_command) {
     if (const std::string problem = set_command(parsed, std::move(command)); !problem.empty()) {
@@ -214,10 +249,12 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
   if (name == "health") {
     return parse_as<Health>(
         {"health", "Says whether the login can be used, until when, and what to do if not.", false}, words,
-        [](Health& health, std::vector<std::string>) -> std::string {
+        [&](Health& health, std::vector<std::string>) -> std::string {
           if (health.json && health.output() != Health::Format::json)
             return "--json says one format and --format another; take away one of them";
-          if (health.max_age && !health.live) return "--max-age is the age of a result of --live; add that";
+          // A variable is for all health commands of a container, those without --live too.
+          if (is_given(words, "--max-age") && !health.live)
+            return "--max-age is the age of a result of --live; add that";
           return "";
         });
   }

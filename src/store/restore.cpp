@@ -51,6 +51,13 @@ ScanOptions scan_options(const RestoreOptions& options, Baseline& stored) {
   return scan;
 }
 
+/// Of a login file that was not parsed (yet).
+login::State state_of(const StateFile& file) {
+  if (file.problem) return state_of_problem(*file.problem);
+  if (!file.text) return login::State::missing;
+  return file.text->reveal().empty() ? login::State::empty : login::State::malformed;
+}
+
 class Restore {
  public:
   explicit Restore(const RestoreOptions& options) : options_(options) {}
@@ -117,27 +124,38 @@ class Restore {
   }
 
   Result<void> login(const Tree& to) {
+    report_.login.reset();
+    report_.login_restored = false;
+    if (!options_.filter.captures(kCredentials)) return Done{};
     const StateFile file = wanted(kCredentials);
+    report_.login = state_of(file);
     if (!file.text) return Done{};
     const Secret& stored = *file.text;
     const auto say = [&](std::string why) {
       report_.skipped.push_back({std::string(kCredentials), std::move(why)});
     };
-    if (const auto parsed = login::parse(stored.reveal()); !parsed) {
+    const auto parsed = login::parse(stored.reveal());
+    if (!parsed) {
       say(parsed.error().message());
       return Done{};
     }
+    report_.login = login::judge(*parsed, unix_now());
     const StateFile there = read_state_file(to, kCredentials);
     if (options_.keep_better_login && there.text &&
         login::compare(there.text->reveal(), stored.reveal(), unix_now(), {}).choice == login::Choice::take) {
       say("a better login is in its place and is kept");
       return Done{};
     }
-    if (options_.refresh_token == RefreshToken::copy)
-      return put(to, std::string(kCredentials), stored.reveal());
+    const auto put_login = [&](std::string_view text) {
+      const std::uint64_t before = report_.files;
+      auto done = put(to, std::string(kCredentials), text);
+      report_.login_restored = report_.files > before;
+      return done;
+    };
+    if (options_.refresh_token == RefreshToken::copy) return put_login(stored.reveal());
     const auto withheld = login::without_refresh_token(stored.reveal());
     if (!withheld) return withheld.error();
-    return put(to, std::string(kCredentials), withheld->reveal());
+    return put_login(withheld->reveal());
   }
 
   [[nodiscard]] RestoreReport take_report() {

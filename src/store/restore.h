@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "fs/identity.h"
+#include "login/login.h"
 #include "store/baseline.h"
 #include "store/layout.h"
 #include "store/plan.h"
@@ -31,6 +32,9 @@ struct RestoreReport {
   std::uint64_t files = 0;  // written
   std::uint64_t bytes = 0;
   std::vector<Skipped> skipped;
+  // What the store has as a login, also where that was not restored; none where it was not asked for.
+  std::optional<login::State> login{};
+  bool login_restored = false;
 };
 
 /// Bytes and files that a restore into an empty place would write.

@@ -47,6 +47,11 @@ StateFile read_state_file(const Tree& tree, std::string_view name) {
   return file;
 }
 
+login::State state_of_problem(const Error& problem) {
+  return problem.kind == ErrorKind::invalid || problem.kind == ErrorKind::limit ? login::State::malformed
+                                                                                : login::State::unreadable;
+}
+
 bool is_newer(const struct stat& a, const struct stat& b) {
   return std::pair(a.st_mtim.tv_sec, a.st_mtim.tv_nsec) > std::pair(b.st_mtim.tv_sec, b.st_mtim.tv_nsec);
 }

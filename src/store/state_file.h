@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/secret.h"
+#include "login/login.h"
 #include "store/tree.h"
 
 namespace claude_init::store {
@@ -18,6 +19,9 @@ struct StateFile {
   std::optional<struct stat> st;  // where it is there
   std::optional<Error> problem;   // why it cannot be read; nothing where it is missing
 };
+
+/// What a login file with this problem is: malformed or unreadable.
+[[nodiscard]] login::State state_of_problem(const Error& problem);
 
 /// Whether `a` was written later than `b`, by mtime.
 [[nodiscard]] bool is_newer(const struct stat& a, const struct stat& b);

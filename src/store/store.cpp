@@ -7,13 +7,19 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <vector>
 
 #include "base/text.h"
+#include "fs/advice.h"
 #include "fs/file.h"
+#include "fs/mounts.h"
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
 #include "store/layout.h"
+#include "store/published.h"
 #include "store/rejection.h"
 #include "store/snapshot.h"
 #include "store/state_file.h"
@@ -34,21 +40,34 @@ Error no_directory(const std::string& path) {
                     "mount the directory that holds the login, not a file of it");
 }
 
+/// Why the store's owner, or we, may not write it, and what to type.
+std::string how_to_allow_writing(const Store& store) {
+  constexpr mode_t kOwnersAll = S_IRWXU;
+  const bool in_container = fs::in_container();
+  const fs::Identity owner = store.owner();
+  if (!fs::ActAs(owner).effective()) {
+    const fs::Identity ours = fs::current_identity();
+    return "it belongs to uid " + std::to_string(owner.uid) + " and we are uid " + std::to_string(ours.uid) +
+           ": " + fs::how_to_give(store.path(), ours, in_container) +
+           (in_container ? "; or " + fs::how_to_run_as(owner) : "");
+  }
+  struct stat st {};
+  if (::fstat(store.fd(), &st) == 0 && (st.st_mode & kOwnersAll) != kOwnersAll) {
+    return "its mode bars its owner: " + fs::how_to_open_modes(store.path(), in_container);
+  }
+  return "something in it is not its owner's, or its mode bars the owner: " +
+         fs::how_to_give(store.path(), owner, in_container);
+}
+
 /// What a person can do about a store that cannot be written.
 Error with_remedy(Error error, const Store& store) {
   error.what = printable(store.path()) + " cannot be written: " + error.what;
-  const std::string uid = std::to_string(fs::current_identity().uid);
   switch (error.kind) {
     case ErrorKind::read_only:
       error.remedy = "mount it without \":ro\"";
       break;
     case ErrorKind::permission:
-      error.remedy = fs::ActAs(store.owner()).effective()
-                         ? "something in it is not its owner's: on the host, sudo chown -R " +
-                               std::to_string(store.owner().uid) + " the directory"
-                         : "it belongs to uid " + std::to_string(store.owner().uid) + " and we are uid " +
-                               uid + ": on the host, sudo chown -R " + uid +
-                               " the directory, or run as its owner";
+      error.remedy = how_to_allow_writing(store);
       break;
     case ErrorKind::no_space:
       error.remedy = "free some space there, or use another store";
@@ -90,13 +109,11 @@ void judge_login(const Tree& tree, UnixMs now, Inspection& found) {
   const StateFile file = read_state_file(tree, kCredentials);
   if (file.st) {
     found.file_owner = identity_of(*file.st);
-    found.file_mode = file.st->st_mode & 07777;
+    found.file_mode = file.st->st_mode;
     found.file_modified = UnixMs{file.st->st_mtim.tv_sec} * 1000 + file.st->st_mtim.tv_nsec / 1'000'000;
   }
   if (file.problem) {
-    found.state = file.problem->kind == ErrorKind::invalid || file.problem->kind == ErrorKind::limit
-                      ? login::State::malformed
-                      : login::State::unreadable;
+    found.state = state_of_problem(*file.problem);
     found.problem = file.problem->message();
     found.denied = file.problem->kind == ErrorKind::permission;
     return;
@@ -114,6 +131,36 @@ void judge_login(const Tree& tree, UnixMs now, Inspection& found) {
   }
   found.login = std::move(judged.login);
   found.problem = std::move(judged.problem);
+}
+
+/// The directories above a path, from the root on: "/", "/a", "/a/b" of "/a/b/c".
+std::vector<std::string> directories_above(const std::string& path) {
+  std::vector<std::string> above;
+  for (std::size_t at = path.find('/'); at != std::string::npos; at = path.find('/', at + 1)) {
+    above.push_back(at == 0 ? "/" : path.substr(0, at));
+  }
+  return above;
+}
+
+/// The first directory on the way to `path` that we may not enter; "" where it is none of these, but one that
+/// a link leads through.
+std::string who_bars(const std::string& path) {
+  for (const std::string& directory : directories_above(path)) {
+    if (::faccessat(AT_FDCWD, directory.c_str(), X_OK, AT_EACCESS) != 0)
+      return errno == EACCES ? directory : "";
+  }
+  return "";
+}
+
+/// Only of a login whose own mode lets everybody read it, which is rare: each directory is looked at.
+bool is_open_to_all(const Inspection& found) {
+  if ((found.file_mode & S_IROTH) == 0 || (found.mode & S_IXOTH) == 0) return false;
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(found.path.c_str(), nullptr), &std::free);
+  const auto above = directories_above(real ? real.get() : found.path);
+  return std::all_of(above.begin(), above.end(), [](const std::string& directory) {
+    struct stat st {};
+    return ::stat(directory.c_str(), &st) == 0 && (st.st_mode & S_IXOTH) != 0;
+  });
 }
 
 void look_around(const Tree& tree, Inspection& found) {
@@ -134,7 +181,10 @@ Inspection inspect(const std::string& path, UnixMs now) {
   struct stat st {};
   if (::stat(path.c_str(), &st) == 0) {
     found.owner = identity_of(st);
+    found.mode = st.st_mode;
     found.is_directory = S_ISDIR(st.st_mode);
+  } else if (errno == EACCES) {
+    found.barred_by = who_bars(path);
   }
   struct statvfs vfs {};
   if (::statvfs(path.c_str(), &vfs) == 0) found.read_only = (vfs.f_flag & ST_RDONLY) != 0;
@@ -152,6 +202,9 @@ Inspection inspect(const std::string& path, UnixMs now) {
     Inspection seen = found;
     judge_login(store->tree(), now, seen);
     look_around(store->tree(), seen);
+    seen.open_to_all = is_open_to_all(seen);
+    // One with a refresh token is none, and need not be asked.
+    seen.published = !(seen.login && seen.login->has_refresh_token) && is_published(*store);
     if (!snapshot || snapshot->holds() || pass == kPasses) return seen;
   }
 }

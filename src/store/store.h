@@ -25,13 +25,18 @@ struct Inspection {
   // The server has rejected its refresh token: it works until the access token expires, and is dead then.
   bool renewal_rejected = false;
   bool denied = true;       // unreadable: permission was denied, not something else
+  std::string barred_by;    // where `mode` is 0: the directory above that may not be entered, if it is known
   std::string problem;      // what is wrong, for a person; "" if usable
-  fs::Identity owner;       // of the store's root
-  fs::Identity file_owner;  // of .credentials.json, where that exists
-  unsigned file_mode = 0;
+  fs::Identity owner;       // of the store's root, where `mode` is not 0
+  unsigned mode = 0;        // st_mode of the store's root; 0: it could not be looked at
+  fs::Identity file_owner;  // of .credentials.json, where `file_mode` is not 0
+  unsigned file_mode = 0;   // st_mode of .credentials.json; 0: it could not be looked at, or is not there
   UnixMs file_modified = 0;
+  bool open_to_all = false;      // the login can be read by everyone: its mode and those of all directories
+                                 // above it allow that
   bool read_only = false;        // the mount is read-only
   bool is_directory = true;      // false: a file was mounted instead
+  bool published = false;        // from another store, in which people log in (published.h)
   bool empty_directory = false;  // nothing in it at all: the engine creates such a one, owned by root, when a
                                  // bind mount's source did not exist
 };

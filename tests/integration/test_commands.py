@@ -70,6 +70,46 @@ def test_the_refresh_token_is_handed_on_only_where_that_is_asked_for(place):
     assert (to / ".credentials.json").read_text() == (place.config / ".credentials.json").read_text()
 
 
+@pytest.mark.parametrize("text, expected, told", [
+    (None, 67, "no login was restored: missing: nobody has logged in"),
+    ("", 65, "no login was restored: empty: "), ('{"claudeAiOauth":{"accessT', 65, "no login was restored: malformed: "),
+    ("{}", 67, "no login was restored: missing: "),
+    (login("a", left=-60, refresh=False), 68, "the login that was restored cannot be used: expired: ")],
+    ids=["missing", "empty", "cut-off", "none-in-it", "expired"])
+def test_a_store_without_a_login_is_restored_and_said_with_its_status(place, text, expected, told):
+    place.store.mkdir()
+    (place.store / "settings.json").write_text("{}")
+    if text is not None:
+        (place.store / ".credentials.json").write_text(text)
+    status, _, err = place.run("restore", "--store", place.store, "--to", place.path / "new")
+    assert status == expected, err
+    assert told in err
+    assert "→ " in err and "without its refresh token" not in err
+    assert (place.path / "new/settings.json").exists()
+    # Who does not want it is not told of it.
+    status, _, err = place.run("restore", "--store", place.store, "--to", place.path / "other", "--exclude", ".credentials.json")
+    assert (status, "→" in err, "no login" in err) == (0, False, False), err
+
+
+def test_what_is_to_be_typed_for_the_refresh_token_is_shown(place):
+    place.fill()
+    assert place.capture()[0] == 0
+    err = place.run("restore", "--store", place.store, "--to", place.path / "new")[2]
+    assert "(--refresh-token=copy hands it on)" in err
+
+
+def test_an_earlier_login_that_cannot_be_used_is_said_by_its_state(place):
+    for text in ("", login("a")):
+        (place.config / ".credentials.json").write_text(text)
+        (place.config / "settings.json").write_text(json.dumps({"x": text}))
+        place.capture()
+    dead = place.store / ".claude-init/generations/1/.credentials.json"
+    dead.write_text("")
+    status, _, err = place.run("restore", "--store", place.store, "--to", place.path / "new", "--generation", "1")
+    assert status == 65, err
+    assert "no login was restored: it is empty" in err
+
+
 def test_a_home_directorys_settings_go_back_beside_it(place):
     place.fill()
     assert place.capture()[0] == 0

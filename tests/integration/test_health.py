@@ -2,8 +2,11 @@
 
 import json
 import os
+import pathlib
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -232,7 +235,7 @@ def test_a_signal_ends_it_and_leaves_nothing_behind(health, wrapper):
 def test_a_variable_that_shadows_the_login(health):
     health.host.put(login("a"))
     text = health(CLAUDE_CODE_OAUTH_TOKEN="sk-ant-oat01-FAKE")[1]
-    assert "note: CLAUDE_CODE_OAUTH_TOKEN is set: the CLI uses it and ignores the stored login\n" in text
+    assert "note: CLAUDE_CODE_OAUTH_TOKEN is set: the CLI uses it and ignores the stored login; unset it" in text
 
 
 @pytest.mark.parametrize("url, told", [
@@ -276,6 +279,179 @@ def test_a_store_inside_the_image(health):
     text = health(KUBERNETES_SERVICE_HOST="10.0.0.1")[1]  # as in a container
     assert f"note: nothing is mounted at {health.host.store}: the store is part of the image" in text
     assert f"-v HOST_DIR:{health.host.store}\n" in text
+
+
+def test_an_empty_directory_that_nothing_is_mounted_at_is_explained_once(health):
+    text = health(KUBERNETES_SERVICE_HOST="10.0.0.1")[1]
+    assert f"Nothing is mounted at {health.host.store}: " in text and "own layer, and empty." in text
+    assert "the mount is wrong" not in text and "note:" not in text
+
+
+def test_an_age_in_a_variable_does_not_stop_the_probe(health):
+    health.host.put(login("a"))
+    assert health(CLAUDE_INIT_MAX_AGE="1h")[0] == 0
+    assert health("--max-age=1h")[0] == 64
+
+
+def test_a_login_that_everyone_can_read_is_noted_where_they_can(health):
+    health.host.put(login("a"))
+    (health.host.store / ".credentials.json").chmod(0o644)
+    health.host.store.chmod(0o755)
+    assert "everyone on this machine" not in health()[1], "a directory above it is private"
+
+
+def test_on_a_host_it_is_no_news_that_ones_own_login_can_be_read(health):
+    health.host.put(login("a"))
+    assert "can read the refresh token" not in health()[1]
+    text = health(KUBERNETES_SERVICE_HOST="10.0.0.1")[1]
+    assert "can read the refresh token" in text and "let root own" not in text, "as root that is no help"
+
+
+# As somebody who is not root, on a host: what is said, and that it helps.
+
+SOMEBODY = 4321
+
+
+class Somebody:
+    """A user with a home and a store that others can reach."""
+
+    def __init__(self, path):
+        self.path, self.store = path, path / "store"
+        path.chmod(0o755)
+        self.binary = shutil.copy(BINARY, path)
+        self.store.mkdir(mode=0o700)
+        (self.store / ".credentials.json").write_text(login("a"))
+        self.give(SOMEBODY)
+
+    def give(self, uid):
+        for path in (self.store, *self.store.rglob("*")):
+            os.chown(path, uid, uid)
+
+    def __call__(self, *words):
+        """Exit status and all that was said."""
+        who = ["setpriv", f"--reuid={SOMEBODY}", f"--regid={SOMEBODY}", "--clear-groups"]
+        done = subprocess.run([*who, self.binary, *map(str, words)], env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+                              text=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
+        said = done.stdout + done.stderr
+        assert "FAKE" not in said and "docker run --user" not in said and "--cap-add" not in said, said
+        return done.returncode, said
+
+    def of_each(self):
+        """What the commands say of a store that may not be used, with their status."""
+        (self.path / "from").mkdir(exist_ok=True)
+        os.chown(self.path / "from", SOMEBODY, SOMEBODY)
+        store = ["--store", self.store]
+        return {"health": self("health", "--exit-code=state", *store), "history": self("history", *store),
+                "setup": self("setup", *store, "--", "true"), "capture": self("capture", "--from", self.path / "from", *store)}
+
+
+@pytest.fixture
+def somebody():
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        yield Somebody(pathlib.Path(directory))
+
+
+@pytest.mark.parametrize("files, directories", [(0o600, 0o600), (0o000, 0o000), (0o600, 0o300)])
+def test_modes_that_bar_the_stores_owner(somebody, files, directories):
+    (somebody.store / "projects").mkdir()
+    somebody.give(SOMEBODY)
+    for path in sorted(somebody.store.rglob("*"), reverse=True):
+        path.chmod(directories if path.is_dir() else files)
+    somebody.store.chmod(directories)
+    said = somebody.of_each()
+    assert said["health"][0] == 16
+    for command, (status, text) in said.items():
+        if command == "history" and status == 0:  # it has none, and the directory can be looked into
+            continue
+        assert status == (16 if command == "health" else 77), (command, text)
+        assert f"chmod -R u+rwX {somebody.store}" in text, (command, text)
+        assert "SELinux" not in text and "is not its owner's: on" not in text, (command, text)
+    subprocess.run(["sh", "-c", f"setpriv --reuid={SOMEBODY} --clear-groups chmod -R u+rwX {somebody.store}"], check=True)
+    assert somebody("health", "--store", somebody.store)[0] == 0
+
+
+def test_a_login_file_whose_mode_bars_its_owner(somebody):
+    (somebody.store / ".credentials.json").chmod(0)
+    status, text = somebody("health", "--exit-code=state", "--store", somebody.store)
+    assert status == 16 and "with mode 0000" in text
+    assert f"→ chmod -R u+rwX {somebody.store}\n" in text and "SELinux" not in text
+
+
+def test_restore_ends_with_the_status_of_a_login_that_may_not_be_read(somebody):
+    (somebody.store / "settings.json").write_text("{}")
+    somebody.give(SOMEBODY)
+    (somebody.store / ".credentials.json").chmod(0)
+    to = somebody.path / "to"
+    to.mkdir()
+    os.chown(to, SOMEBODY, SOMEBODY)
+    status, text = somebody("restore", "--store", somebody.store, "--to", to)
+    assert status == 77 and "no login was restored: unreadable: permission denied" in text, text
+    assert f"→ chmod -R u+rwX {somebody.store}\n" in text and (to / "settings.json").exists()
+
+
+def test_a_directory_above_the_store_that_bars_the_way(somebody):
+    above = somebody.path / "above"
+    above.mkdir()
+    somebody.store = somebody.store.rename(above / "store")
+    above.chmod(0o700)
+    for command, (status, text) in somebody.of_each().items():
+        assert status == (16 if command == "health" else 77), (command, text)
+        assert f"sudo chmod a+x {above}\n" in text, (command, text)
+        assert "chown" not in text and "belongs to" not in text, (command, text)
+    above.chmod(0o711)
+    assert somebody("health", "--store", somebody.store)[0] == 0
+
+
+def test_a_store_of_somebody_else_on_a_host(somebody):
+    somebody.give(0)
+    for command, (status, text) in somebody.of_each().items():
+        assert status == (16 if command == "health" else 77), (command, text)
+        assert f"sudo chown -R {SOMEBODY}:{SOMEBODY} {somebody.store}" in text, (command, text)
+
+
+def test_earlier_logins_that_may_not_be_read(somebody):
+    directory = somebody.store / ".claude-init/generations"
+    directory.mkdir(parents=True)
+    status, text = somebody("history", "--store", somebody.store)
+    assert status == 0, text
+    directory.parent.chmod(0o700)  # root's, in a store of theirs
+    status, text = somebody("history", "--store", somebody.store)
+    assert status == 77 and f"sudo chown -R {SOMEBODY}:{SOMEBODY} {somebody.store}" in text, text
+    status, text = somebody("setup", "--store", somebody.store, "--", "true")
+    assert status == 77 and f"sudo chown -R {SOMEBODY}:{SOMEBODY} {somebody.store}" in text, text
+
+
+def test_a_published_store_is_not_the_place_to_log_in(health):
+    published = health.host.path / "published"
+    health.host.put(login("a"))
+    assert health.host.session("setup", "true", "--publish", published)[0] == 0
+    (published / ".credentials.json").unlink()
+    health.host.store = published
+    for said in (health()[1], health.host.session("run", "true")[2]):
+        assert "log in there (claude-init setup), not here" in said and f"setup --store {published}" not in said
+    assert "docker compose run" in health(CLAUDE_INIT_LOG_IN="docker compose run --rm setup")[1]
+
+
+@pytest.mark.parametrize("store, named", [("/claude-auth", False), ("/auth-output", False), ("/data/x y", True)])
+def test_in_a_container_the_store_is_named_where_it_is_not_found(health, store, named):
+    health.host.store = store
+    text = health(KUBERNETES_SERVICE_HOST="10.0.0.1")[1]
+    word = f"'{store}'" if " " in store else store
+    assert f":{word}{f' -e CLAUDE_INIT_STORE={word}' if named else ''} claude-setup" in text
+
+
+def test_a_run_that_is_refused_says_what_else_is_wrong(health):
+    health.host.put("")
+    path = health.host.store / ".credentials.json"
+    os.utime(path, (time.time() + 3600,) * 2)
+    note = "the clock is wrong"
+    status, _, err = health.host.session("run", "true")
+    assert status == 65 and f"  note: {note}" in err, err
+    status, _, err = health.host.session("run", "true", "--log-format=json")
+    assert status == 65
+    first, second = map(json.loads, err.splitlines())
+    assert (first["level"], second["level"]) == ("error", "warn")
+    assert second["message"].startswith(note)
 
 
 def test_a_file_mounted_instead_of_the_directory(health):

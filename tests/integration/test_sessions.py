@@ -79,6 +79,13 @@ def test_a_login_that_cannot_be_read_is_told_before_anybody_logs_in(host):
     assert "SELinux" not in err
 
 
+def test_setup_says_what_makes_the_cli_ignore_the_login(host):
+    host.environment["ANTHROPIC_API_KEY"] = "sk-ant-api03-FAKE"
+    _, _, err = host.session("setup", "true")
+    assert "warning: ANTHROPIC_API_KEY is set: the CLI uses it and ignores the stored login; unset it" in err
+    assert "FAKE" not in err
+
+
 def test_without_a_login_the_status_says_so_and_the_rest_is_saved(host):
     status, _, err = host.session("setup", 'echo x > "$CLAUDE_CONFIG_DIR/settings.local.json"')
     assert status == 67, err
@@ -152,6 +159,7 @@ def test_in_a_container_a_store_that_goes_with_it_is_refused_unless_that_is_allo
     assert (status, out) == (0, "started\n"), err
     assert "gone when the container is removed" in err
     assert host.token() == "a"
+    assert f":{host.store}:ro -e CLAUDE_INIT_STORE={host.store} claude-runtime" in err
 
 
 def test_a_store_in_memory_is_warned_about_and_a_full_one_refused(host):

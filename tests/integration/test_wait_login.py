@@ -252,16 +252,16 @@ def test_runs_that_go_on_get_the_new_login_after_a_dead_one(host, tmp_path):
 class Setup:
     """A setup without a command and without a terminal."""
 
-    def __init__(self, host, *options):
+    def __init__(self, host, *options, wrapper=()):
         self.host = host
         self.process = subprocess.Popen(
-            [BINARY, "setup", "--user", str(os.geteuid()), "--store", host.store, *options], env=host.environment,
+            [*wrapper, BINARY, "setup", "--user", str(os.geteuid()), "--store", host.store, *options], env=host.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
         host.started.append(self.process)
 
-    def waits(self):
+    def waits(self, told="claude-init setup --store"):
         said = ""
-        while "claude-init setup --store" not in said:
+        while told not in said:
             line = self.process.stderr.readline()
             assert line, said
             said += line
@@ -294,6 +294,25 @@ def test_setup_without_a_terminal_waits_for_somebody_elsewhere(host):
     status, err = setup.end()
     assert status == 0, err
     assert host.token() == "b"
+
+
+def test_in_a_container_setup_names_it_by_an_id_of_the_engines_and_no_host_name(host):
+    host.environment["container"] = "test"
+    binds = host.path / ("c" * 64)
+    binds.mkdir()
+    (binds / "hostname").write_text("claude-setup\n")
+    script = ('for f in hostname hosts resolv.conf; do umount /etc/$f 2>/dev/null || :; done; '
+              'echo claude-setup > /proc/sys/kernel/hostname; [ -z "$B" ] || mount --bind "$B" /etc/hostname; exec "$@"')
+    wrapper = ["unshare", "--mount", "--uts", "sh", "-ec", script, "sh"]
+    for known in (True, False):
+        host.environment["B"] = str(binds / "hostname") if known else ""
+        setup = Setup(host, "--wait-login", "10m", "--allow-ephemeral", wrapper=wrapper)
+        said = setup.waits("    docker ")
+        assert ("docker exec -it cccccccccccc claude\n" in said) == known, said
+        assert (" claude-setup\n" in said and "docker run -it --rm -v" in said) == (not known), said
+        assert "exec -it claude-setup" not in said
+        setup.process.terminate()
+        setup.end()
 
 
 @pytest.mark.parametrize("before, expected", [(None, 67), (BLANKED, 68), (login("old", left=-60, refresh=False), 68)])

@@ -25,6 +25,7 @@ store::Inspection inspection(State state) {
   out.state = state;
   out.path = "/claude-auth";
   out.owner = out.file_owner = {1000, 1000};
+  out.mode = 040700;
   return out;
 }
 
@@ -111,6 +112,43 @@ TEST_CASE("a mount point that the engine made is explained") {
   CHECK_FALSE(contains(explain(made, host).meaning, "engine"));
 }
 
+TEST_CASE("of a directory that nothing is mounted at one thing is said") {
+  auto made = inspection(State::missing);
+  made.empty_directory = true;
+  made.owner = {0, 0};
+  Context with = context();
+  with.in_image = true;
+  const Explanation words = explain(made, with);
+  CHECK(contains(words.meaning, "Nothing is mounted at /claude-auth"));
+  CHECK(contains(words.remedies.front(), "-v HOST_DIR:/claude-auth"));
+  CHECK_FALSE(contains(as_text(words), "the mount is wrong"));
+  CHECK(words.notes.empty());
+  made.login = login::Login{};  // `{}`: there is a file, of which the note tells where it lies
+  CHECK(explain(made, with).notes.size() == 1);
+}
+
+TEST_CASE("of a published store it is said where a login is made, which is not there") {
+  Context host = context();
+  host.in_container = false;
+  host.setup_command = "claude-init setup --store /pub";
+  auto expired = logged_in(State::expired, kNow - kHour);
+  expired.login->has_refresh_token = false;
+  for (auto published : {inspection(State::missing), inspection(State::empty), expired}) {
+    published.published = true;
+    const std::string text = as_text(published, host);
+    INFO(text);
+    CHECK(contains(text, "the store that this one is published from"));
+    CHECK_FALSE(contains(text, "--store /pub"));
+    host.told_setup_command = true;  // by whoever knows that store
+    CHECK(contains(as_text(published, host), "claude-init setup --store /pub"));
+    host.told_setup_command = false;
+  }
+}
+
+TEST_CASE("an empty login has the same causes wherever it is met") {
+  CHECK(contains(explain(inspection(State::empty), context()).meaning, kWhyEmpty));
+}
+
 TEST_CASE("a file mounted in a store's place is told from no mount at all") {
   auto file = inspection(State::no_store);
   file.is_directory = false;
@@ -140,8 +178,58 @@ TEST_CASE("a permission error names owner, mode and us, and what of it to change
 
   foreign.file_owner = {1000, 1000};
   CHECK(contains(as_text(foreign, context()), "SELinux"));
-  foreign.file_mode = 0100000;
-  CHECK_FALSE(contains(as_text(foreign, context()), "SELinux"));
+  Context host = context();
+  host.in_container = false;
+  CHECK(contains(as_text(foreign, host), "ls -laZ /claude-auth"));
+  CHECK_FALSE(contains(as_text(foreign, host), "-v HOST_DIR"));
+}
+
+TEST_CASE("of what is ours it is the mode that bars us, of the file or of the directory") {
+  Context host = context();
+  host.in_container = false;
+  auto ours = inspection(State::unreadable);
+  ours.file_mode = 0100000;
+  CHECK(contains(as_text(ours, host), "/.credentials.json belongs to 1000:1000 with mode 0000"));
+  CHECK(contains(as_text(ours, host), "→ chmod -R u+rwX /claude-auth\n"));
+  CHECK(contains(as_text(ours, context()), "→ on the host: sudo chmod -R u+rwX HOST_DIR\n"));
+  ours.file_mode = 0;  // behind that of the directory it cannot be looked at
+  for (const unsigned mode : {040600u, 040000u, 040300u}) {
+    ours.mode = mode;
+    CHECK(contains(as_text(ours, host), "does not let its owner look into it"));
+    CHECK(contains(as_text(ours, host), "→ chmod -R u+rwX /claude-auth\n"));
+    CHECK_FALSE(contains(as_text(ours, host), "SELinux"));
+  }
+  ours.mode = 040500;
+  CHECK(contains(as_text(ours, host), "SELinux"));
+}
+
+TEST_CASE("behind a directory that may not be entered nothing is said about the store's owner") {
+  auto behind = inspection(State::unreadable);
+  behind.mode = 0;
+  behind.owner = {};
+  behind.barred_by = "/root";
+  Context host = context();
+  host.in_container = false;
+  CHECK(contains(as_text(behind, host), "/root may not be entered by 1000:1000"));
+  CHECK(contains(as_text(behind, host), "sudo chmod a+x /root\n"));
+  CHECK_FALSE(contains(as_text(behind, host), "belongs to"));
+  CHECK_FALSE(contains(as_text(behind, context()), "chown"));
+  behind.barred_by.clear();
+  CHECK(contains(as_text(behind, host), "a link on the way"));
+}
+
+TEST_CASE("on a host nobody is told to start a container as somebody else") {
+  auto foreign = inspection(State::unreadable);
+  foreign.owner = {0, 0};
+  Context host = context();
+  host.in_container = false;
+  for (const fs::Identity reader : {fs::Identity{1000, 1000}, fs::Identity{0, 0}}) {
+    host.reader = reader;
+    foreign.owner.uid = 1234;
+    CHECK_FALSE(contains(as_text(foreign, host), "docker run --user"));
+    CHECK_FALSE(contains(as_text(foreign, host), "--cap-add"));
+    CHECK(contains(as_text(foreign, host), "sudo chown -R"));
+  }
 }
 
 TEST_CASE("what came of trying it is told, and one without an answer is not healthy") {

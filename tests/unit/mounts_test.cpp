@@ -69,3 +69,16 @@ TEST_CASE("the real mountinfo has a root") {
   REQUIRE(mounts.ok());
   CHECK(fs::mount_of(*mounts, "/") != nullptr);
 }
+
+TEST_CASE("a container's id is seen in what the engine mounts into it, and in nothing else") {
+  const std::string id(64, 'b');
+  const auto of = [](const std::string& root, const std::string& point) {
+    return fs::container_id(
+        fs::parse_mountinfo("620 600 8:1 " + root + " " + point + " rw - ext4 /dev/sda1 rw\n"));
+  };
+  CHECK(of("/var/lib/docker/containers/" + id + "/hostname", "/etc/hostname") == id);
+  CHECK(of("/containers/storage/overlay-containers/" + id + "/userdata/hosts", "/etc/hosts") == id);
+  CHECK(of("/var/lib/kubelet/pods/1234/etc-hosts", "/etc/hosts").empty());
+  CHECK(of("/var/lib/docker/volumes/" + id + "/_data", "/claude-auth").empty());
+  CHECK(fs::container_id(fs::parse_mountinfo(kText)).empty());
+}

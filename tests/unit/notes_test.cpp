@@ -47,17 +47,22 @@ TEST_CASE("nothing is noted of a login that is as it should be", "[notes]") {
 TEST_CASE("what hides the login or exposes it is noted", "[notes]") {
   Context with = context();
   with.shadowing = {"ANTHROPIC_API_KEY"};
-  CHECK_THAT(note(usable(), with), Contains("ANTHROPIC_API_KEY is set"));
+  CHECK_THAT(note(usable(), with), Contains("ANTHROPIC_API_KEY is set") && Contains("unset it"));
 
   auto open = usable();
   open.file_mode = 0100644;
+  CHECK(note(open, context()).empty());  // behind a directory that bars everybody
+  open.open_to_all = true;
   CHECK_THAT(note(open, context()), Contains("mode 0644"));
   open.read_only = true;
   CHECK(note(open, context()).empty());
 
   with = context();
   with.exposed_to = "node";
-  CHECK_THAT(note(usable(), with), Contains("node, whom the command runs as, can read the refresh token"));
+  CHECK_THAT(note(usable(), with), Contains("node, whom the command runs as, can read the refresh token") &&
+                                       !Contains("let root own"));
+  with.can_be_hidden = true;
+  CHECK_THAT(note(usable(), with), Contains("or let root own the store's files"));
 }
 
 TEST_CASE("a base URL over plain http is noted without what may be secret in it", "[notes]") {
@@ -97,6 +102,9 @@ TEST_CASE("a place that does not keep a login is noted", "[notes]") {
   Context with = context();
   with.in_image = true;
   CHECK_THAT(note(usable(), with), Contains("part of the image") && Contains("-v HOST_DIR:/claude-auth"));
+  auto none = store::Inspection{};
+  none.state = State::missing;
+  CHECK(note(none, with).empty());  // that is the state's own explanation
   with = context();
   with.file_mounted = true;
   CHECK_THAT(note(usable(), with), Contains("/claude-auth/.credentials.json is mounted by itself"));

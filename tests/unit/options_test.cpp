@@ -113,7 +113,33 @@ TEST_CASE("a variable sets an option and the command line wins over it") {
   CHECK(from_variable.supervision.grace == Milliseconds(3000));
   CHECK(from_variable.supervision.remap_exit == std::map<int, int>{{143, 0}, {129, 0}});
   CHECK(from_line.supervision.grace == Milliseconds(4000));
-  CHECK_THAT(text, Contains("'soon' is not a duration"));
+  CHECK_THAT(text, Contains("CLAUDE_INIT_GRACE: 'soon' is not a duration") && !Contains("--grace"));
+}
+
+TEST_CASE("what a variable sets wrong is told by its name, with what to write") {
+  ::setenv("CLAUDE_INIT_EXEC", "maybe", 1);
+  const std::string variable = refused({"run", "true"});
+  const auto line = parsed_as<Run>({"run", "--exec", "true"});
+  ::unsetenv("CLAUDE_INIT_EXEC");
+  CHECK_THAT(variable, Contains("CLAUDE_INIT_EXEC: 'maybe' is not possible; write 1 or 0"));
+  CHECK(line.exec);
+  CHECK_THAT(refused({"run", "--exec=maybe", "true"}),
+             Contains("--exec: 'maybe' is not possible; write 1 or 0"));
+  for (const char* yes : {"1", "true", "yes", "on", "TRUE"}) {
+    CHECK(parsed_as<Run>({"run", std::string("--exec=") + yes, "true"}).exec);
+  }
+  CHECK_FALSE(parsed_as<Run>({"run", "--exec=0", "true"}).exec);
+}
+
+TEST_CASE("health: an age in a variable is for those with --live, and stops no other") {
+  ::setenv("CLAUDE_INIT_MAX_AGE", "1h", 1);
+  const auto plain = parse_words({"health"});
+  const auto live = parsed_as<Health>({"health", "--live"});
+  const std::string written = refused({"health", "--max-age", "5m"});
+  ::unsetenv("CLAUDE_INIT_MAX_AGE");
+  CHECK(std::holds_alternative<CommandLine>(plain));
+  CHECK(live.max_age == Milliseconds(3'600'000));
+  CHECK_THAT(written, Contains("of --live; add that"));
 }
 
 TEST_CASE("a wrong command line is refused with what to write instead") {
@@ -124,6 +150,13 @@ TEST_CASE("a wrong command line is refused with what to write instead") {
              Contains("write init, setup, run, keep, health, capture, restore or history"));
   CHECK_THAT(refused({"init"}), Contains("which command?"));
   CHECK_THAT(refused({"health", "now"}), Contains("takes no command"));
+  CHECK_THAT(refused({"health", "--stor", "u"}), Contains("no option '--stor'; did you mean '--store'?"));
+  CHECK_THAT(refused({"health", "--store", "s", "--jsn", "u"}), Contains("did you mean '--json'?"));
+  CHECK_THAT(refused({"capture", "--frm", "x"}), Contains("did you mean '--from'?"));
+  CHECK_THAT(refused({"restore", "--too", "x"}), Contains("no option '--too'"));
+  CHECK_THAT(refused({"health", "--print", "x"}),
+             Contains("no option '--print'") && !Contains("behind '--'"));
+  CHECK_THAT(refused({"health", "--store=s", "x"}), Contains("takes no command, but got 'x'"));
   CHECK_THAT(refused({"run", "--grace", "soon", "cmd"}), Contains("500ms, 5s, 2m"));
   CHECK_THAT(refused({"run", "--grace"}), Contains("--grace"));
   CHECK_THAT(refused({"run", "--remap-exit", "256:0", "cmd"}), Contains("0 to 255"));

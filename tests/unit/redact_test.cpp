@@ -1,6 +1,6 @@
-#include <catch2/catch.hpp>
-
 #include "log/redact.h"
+
+#include <catch2/catch.hpp>
 
 using claude_init::log::redact;
 
@@ -12,7 +12,8 @@ TEST_CASE("tokens of every variety are redacted, wherever they stand") {
 }
 
 TEST_CASE("values of credential keys are redacted in JSON, also escaped, and in assignments") {
-  CHECK(redact(R"({"accessToken":"FAKE1","expiresAt":5})") == R"({"accessToken":"[redacted]","expiresAt":5})");
+  CHECK(redact(R"({"accessToken":"FAKE1","expiresAt":5})") ==
+        R"({"accessToken":"[redacted]","expiresAt":5})");
   CHECK(redact(R"({"refreshToken" : "FAKE2"})") == R"({"refreshToken" : "[redacted]"})");
   CHECK(redact(R"({\"refreshToken\":\"FAKE3\"})") == R"({\"refreshToken\":\"[redacted]\"})");
   CHECK(redact("ANTHROPIC_API_KEY=FAKE4 next") == "ANTHROPIC_API_KEY=[redacted] next");
@@ -21,8 +22,18 @@ TEST_CASE("values of credential keys are redacted in JSON, also escaped, and in 
 }
 
 TEST_CASE("what is no secret stays readable") {
-  for (const char* text : {"store=/claude-auth", R"({"refreshToken":null})", R"("accessToken":"")", "token endpoint",
-                           "the refresh token is withheld", "key=value", "sk-and-other"}) {
+  for (const char* text : {"store=/claude-auth", R"({"refreshToken":null})", R"("accessToken":"")",
+                           "token endpoint", "the refresh token is withheld", "key=value", "sk-and-other"}) {
     CHECK(redact(text) == text);
   }
+}
+
+TEST_CASE("our own option that is called like a token is readable with its own words, and with no others") {
+  CHECK(redact("(--refresh-token=copy hands it on)") == "(--refresh-token=copy hands it on)");
+  CHECK(redact("--refresh-token=withhold") == "--refresh-token=withhold");
+  CHECK(redact("--refresh-token=copyFAKE") == "--refresh-token=[redacted]");
+  CHECK(redact("--refresh-token=FAKE") == "--refresh-token=[redacted]");
+  CHECK(redact("--refresh-token=sk-ant-ort01-FAKE") == "--refresh-token=[redacted]");
+  CHECK(redact("refresh-token=copy") == "refresh-token=[redacted]");
+  CHECK(redact("x--refresh-token=copy") == "x--refresh-token=[redacted]");
 }

@@ -163,6 +163,25 @@ TEST_CASE("login files that do not parse are not restored, and are named") {
   CHECK(report.skipped.size() == 2);
   CHECK_FALSE(work.exists("claude/.credentials.json"));
   CHECK_FALSE(work.exists("claude/.claude.json"));
+  CHECK(report.login == login::State::malformed);
+  CHECK_FALSE(report.login_restored);
+}
+
+TEST_CASE("what the store has as a login is reported, and whether it was restored") {
+  const TempDir store;
+  const TempDir work;
+  const StatePaths to = state_in_config_dir(work.path("claude"));
+  CHECK(restored(store, to).login == login::State::missing);
+  store.file(".credentials.json", "");
+  CHECK(restored(store, to).login == login::State::empty);
+  store.file(".credentials.json", FakeLogin{}.text());
+  CHECK(restored(store, to).login == login::State::usable);
+  CHECK(restored(store, to).login_restored);
+  RestoreOptions without;
+  without.filter.exclude = {".credentials.json"};
+  CHECK_FALSE(restored(store, to, without).login);
+  work.file("claude/.credentials.json", FakeLogin{.access = "FAKE-2", .valid_for = 7'200'000}.text());
+  CHECK_FALSE(restored(store, to).login_restored);  // a better one is there
 }
 
 TEST_CASE("existing files are replaced, the same ones left, and a better login is kept") {

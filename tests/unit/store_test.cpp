@@ -52,7 +52,8 @@ TEST_CASE("the login of a store is judged, with its owner and mode, and nothing 
   CHECK(found.state == State::usable);
   CHECK(found.email == "a@example.org");
   CHECK(found.problem.empty());
-  CHECK(found.file_mode == 0640);
+  CHECK((found.file_mode & 07777) == 0640);
+  CHECK((found.mode & 07777) == 0755);
   CHECK(found.file_owner == fs::current_identity());
   REQUIRE(found.login);
   CHECK(found.login->expires_at == kNow + 1000);
@@ -117,6 +118,35 @@ TEST_CASE("a setgid root makes everything readable for its group") {
   REQUIRE(store->prepare(0).ok());
   CHECK(dir.mode(".claude-init") == 02750);
   CHECK(dir.mode(".claude-init/locks") == 02750);
+}
+
+TEST_CASE("a login is open to all where its own mode and those of all directories above it allow that") {
+  const TempDir dir;
+  dir.dir("above");
+  dir.dir("above/store");
+  const std::string store = dir.path("above/store");
+  const auto open_with = [&](mode_t above, mode_t directory, mode_t file) {
+    dir.file("above/store/.credentials.json", credentials(kNow + 1000), file);
+    CHECK(::chmod(store.c_str(), directory) == 0);
+    CHECK(::chmod(dir.path("above").c_str(), above) == 0);
+    return inspect(store, kNow).open_to_all;
+  };
+  CHECK(open_with(0755, 0755, 0644));
+  CHECK(open_with(0711, 0711, 0604));
+  CHECK_FALSE(open_with(0755, 0755, 0640));
+  CHECK_FALSE(open_with(0755, 0755, 0603));
+  CHECK_FALSE(open_with(0755, 0700, 0644));
+  CHECK_FALSE(open_with(0700, 0755, 0644));
+}
+
+TEST_CASE("a published store is told from others, until it has a refresh token") {
+  const TempDir dir;
+  CHECK_FALSE(inspect(dir.path(), kNow).published);
+  dir.dir(".claude-init");
+  dir.file(".claude-init/published", "");
+  CHECK(inspect(dir.path(), kNow).published);
+  dir.file(".credentials.json", credentials(kNow + 1000));
+  CHECK_FALSE(inspect(dir.path(), kNow).published);
 }
 
 TEST_CASE("a store that cannot be written says so beforehand, with what to do") {
