@@ -229,17 +229,20 @@ class Docker(Engine):
         """`docker stop`, or another command that does it: the container ends in time, the engine does not kill it."""
         since = time.time()
         (command or (lambda: self("stop", container)))()
-        # The last of them may be told after the command has returned.
+        assert self.signals(container, since) == [signal.SIGTERM]
+
+    def signals(self, container, since):
+        """What the engine has sent it from that time until its end, which may be told a little later."""
         told = self.start("events", f"--since={since:.9f}", f"--filter=container={container}", "--filter=event=kill",
                           "--filter=event=die", "--format={{.Action}} {{.Actor.Attributes.signal}}")
         with told:
-            signals = []
+            sent = []
             for action, number in (line.split(maxsplit=1) for line in told.stdout):
                 if action == "die":
                     told.kill()
-                    break
-                signals.append(int(number))
-        assert signals == [signal.SIGTERM]
+                    return sent
+                sent.append(int(number))
+        raise AssertionError(f"the engine told of no end of {container}")
 
     def shim(self, endpoint, directory):
         """An environment in which the plain command `docker run …` means `run` above: for documented command lines."""
