@@ -56,6 +56,12 @@ int report_login(const Console& console, const std::string& store, const store::
   const std::string_view before =
       in_vain ? "the login that was restored cannot be used: " : "no login was restored: ";
   const store::Inspection seen = store::inspect(store, unix_now());
+  if (seen.state == login::State::renewable && *restored.login == login::State::expired) {
+    console.bad(fmt::format(
+        "{}it is expired: its access token has ended, and it is without its refresh token", before));
+    console.text("→ --refresh-token=copy hands that on; or let a session on the store renew it first");
+    return status;
+  }
   // An earlier login is not what the store has now, nor is what has been put there meanwhile.
   if (options.generation == 0 && seen.state == *restored.login) {
     tell(log::Level::error, before, health::explain(seen, health_context(seen, environment)), environment);

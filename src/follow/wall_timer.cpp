@@ -41,10 +41,13 @@ struct WallTimer::State : std::enable_shared_from_this<State> {
 
   void woken() {
     std::uint64_t expirations = 0;
-    const bool was_set =
-        ::read(descriptor.native_handle(), &expirations, sizeof expirations) < 0 && errno == ECANCELED;
+    const bool expired = ::read(descriptor.native_handle(), &expirations, sizeof expirations) > 0;
+    const bool was_set = !expired && errno == ECANCELED;
     if (!handler) return;
-    if (unix_now() < due && !was_set) return wait();  // what was due is not asked for any more
+    if (unix_now() < due && !was_set) {  // of a time that is not asked for any more
+      if (expired) static_cast<void>(arm());
+      return wait();
+    }
     const auto call = std::exchange(handler, nullptr);
     call();
   }

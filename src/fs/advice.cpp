@@ -30,7 +30,7 @@ std::string how_to_become(Identity who) {
 }
 
 std::string how_to_give(const std::string& directory, Identity who, bool in_container) {
-  return fmt::format("{}sudo chown -R {}:{} {dir} && sudo chmod -R u+rwX {dir}", on_host(in_container),
+  return fmt::format("{}sudo chown -R {}:{} {dir} && sudo chmod -R u+rwX,go= {dir}", on_host(in_container),
                      who.uid, who.gid, fmt::arg("dir", host_name_of(directory, in_container)));
 }
 

@@ -15,7 +15,7 @@ namespace claude_init::fs {
 /// In a container: for root that may not change its user, to allow that, or to be started as `who`.
 [[nodiscard]] std::string how_to_become(Identity who);
 
-/// To make everything in `directory` `who`'s, who can then do everything with it.
+/// To make everything in `directory` `who`'s, who can then do everything with it, and nobody else.
 [[nodiscard]] std::string how_to_give(const std::string& directory, Identity who, bool in_container);
 
 /// To let the owner of everything in `directory` do everything with it.

@@ -105,9 +105,12 @@ std::string container_id(const Mounts& mounts) {
         mount.mount_point != "/etc/resolv.conf") {
       continue;
     }
+    // The last: above it there may be a volume without a name, in which an engine inside a container has all.
+    std::string id;
     for (const std::string_view part : split(mount.root, '/')) {
-      if (is_id(part)) return std::string(part);
+      if (is_id(part)) id = part;
     }
+    if (!id.empty()) return id;
   }
   return {};
 }

@@ -85,6 +85,7 @@ void Hook::call(Call call) {
 
 void Hook::start() {
   busy_ = true;
+  timed_out_ = false;
   const Call& call = waiting_.front();
   const auto input = file_of(as_json(call));
   if (!input) {
@@ -112,15 +113,14 @@ void Hook::start() {
     return ended(126);
   }
   running_ = true;
-  timed_out_ = false;
   const pid_t pid = spawned->pid;
   reaper_.watch(pid, [this](const supervise::ChildChange& change) {
     if (change.kind == supervise::ChildChange::Kind::stopped) return;
     ended(change.shell_status());
   });
   timer_.expires_after(kTimeLimit);
-  timer_.async_wait([this, pid](const boost::system::error_code& failure) {
-    if (failure) return;
+  timer_.async_wait([this, pid, run = counts_.runs](const boost::system::error_code& failure) {
+    if (failure || !running_ || run != counts_.runs) return;
     timed_out_ = true;
     log::warn("the hook took too long and is killed", {{"limit_s", kTimeLimit.count() / 1000}});
     ::kill(-pid, SIGKILL);

@@ -85,7 +85,8 @@ void Record::remember_rejection(store::Inspection& seen) {
   const auto end = seen.login ? std::optional(seen.login->expires_at) : std::nullopt;
   const auto end_before = seen_.login ? std::optional(seen_.login->expires_at) : std::nullopt;
   if (std::exchange(just_rejected_, false) && end == end_before) rejected_ = end;
-  if (!end || rejected_ != end) return rejected_.reset();
+  if (!end) return;
+  if (rejected_ != end) return rejected_.reset();
   seen.renewal_rejected = true;
   if (seen.state == State::renewable) seen.state = State::dead;
 }

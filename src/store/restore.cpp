@@ -144,6 +144,7 @@ class Restore {
     if (options_.keep_better_login && there.text &&
         login::compare(there.text->reveal(), stored.reveal(), unix_now(), {}).choice == login::Choice::take) {
       say("a better login is in its place and is kept");
+      report_.login.reset();
       return Done{};
     }
     const auto put_login = [&](std::string_view text) {
@@ -155,6 +156,7 @@ class Restore {
     if (options_.refresh_token == RefreshToken::copy) return put_login(stored.reveal());
     const auto withheld = login::without_refresh_token(stored.reveal());
     if (!withheld) return withheld.error();
+    report_.login = login::judge_file(withheld->reveal(), unix_now()).state;
     return put_login(withheld->reveal());
   }
 

@@ -32,7 +32,7 @@ struct RestoreReport {
   std::uint64_t files = 0;  // written
   std::uint64_t bytes = 0;
   std::vector<Skipped> skipped;
-  // What the store has as a login, also where that was not restored; none where it was not asked for.
+  // What was restored as a login, or was to be; none where it was not asked for, or a better one stays.
   std::optional<login::State> login{};
   bool login_restored = false;
 };

@@ -12,6 +12,7 @@ from harness import ask, leave_claude, network, wait_until
 from shell_tests import *  # noqa: F403
 from shell_tests import JOB, Shell
 
+COMPOSE_KILLS_AFTER = 12  # stop_grace_period
 CONTINUED = "there is no shell above that could continue it"
 # Raw, on the alternate screen, with mouse reports, and deaf.
 STUBBORN = r"""trap "" TERM; stty raw -echo; printf '\033[?1049h\033[?1003h[''ready]'; while :; do sleep 1; done"""
@@ -239,8 +240,10 @@ def test_control_c_at_compose_up_stops_the_service_once(docker, project, endpoin
     terminal.finish()
     sent, logs = docker.signals(container, since), project("logs", "worker").stdout
     assert sent[0] == signal.SIGTERM
-    assert "interrupted" not in logs
-    # On a busy machine one ^C can reach Compose twice, by the terminal and by its own client: then it kills.
-    if sent == [signal.SIGTERM]:
-        assert json.loads(project("ps", "--all", "--format", "json", "worker").stdout)["ExitCode"] == 7
-        assert logs.count("told") == 1
+    assert "interrupted" not in logs and logs.count("told") <= 1
+    # On a busy machine one ^C can reach Compose twice, by the terminal and by its own client: then it kills at once.
+    if sent != [signal.SIGTERM]:
+        assert time.time() - since < COMPOSE_KILLS_AFTER
+        return
+    assert json.loads(project("ps", "--all", "--format", "json", "worker").stdout)["ExitCode"] == 7
+    assert logs.count("told") == 1

@@ -91,6 +91,25 @@ def test_a_store_without_a_login_is_restored_and_said_with_its_status(place, tex
     assert (status, "→" in err, "no login" in err) == (0, False, False), err
 
 
+def test_a_login_whose_access_token_has_ended_is_of_no_use_without_its_refresh_token(place):
+    place.store.mkdir()
+    (place.store / ".credentials.json").write_text(login("a", left=-60))
+    status, _, err = place.run("restore", "--store", place.store, "--to", place.path / "new")
+    assert status == 68 and "the login that was restored cannot be used: it is expired" in err
+    status, _, err = place.run("restore", "--store", place.store, "--to", place.path / "with", "--refresh-token=copy")
+    assert status == 0, err
+
+
+def test_a_better_login_that_stays_is_no_failure(place):
+    place.store.mkdir()
+    (place.store / ".credentials.json").write_text(login("old", left=-60, refresh=False))
+    (place.path / "new").mkdir()
+    (place.path / "new/.credentials.json").write_text(login("better"))
+    status, _, err = place.run("restore", "--store", place.store, "--to", place.path / "new")
+    assert status == 0 and "a better login is in its place and is kept" in err, err
+    assert "better" in (place.path / "new/.credentials.json").read_text()
+
+
 def test_what_is_to_be_typed_for_the_refresh_token_is_shown(place):
     place.fill()
     assert place.capture()[0] == 0

@@ -164,15 +164,18 @@ def test_slow_clients_floods_and_garbage_neither_stop_renewals_nor_probes(keepin
         thread.start()
     try:
         end = time.monotonic() + 8
-        answered = 0
+        answered = lost = 0
         while time.monotonic() < end:
             for client in slow:  # slowloris: a byte now and then
                 try:
                     client.sendall(b"x")
                 except OSError:
                     pass
-            answered += served.ask("/livez") == (200, "ok\n")
-        assert answered > 10
+            try:
+                answered += served.ask("/livez") == (200, "ok\n")
+            except OSError:  # so slow that 64 others came between its connection and its request
+                lost += 1
+        assert answered > 10 and lost * 10 <= answered
         eventually(lambda: keeping.token().count("+") >= 3, "three renewals")
     finally:
         stop.set()
@@ -360,8 +363,9 @@ def test_the_ready_made_webhook_posts_the_change_and_keeps_its_url_to_itself(kee
 
 
 @pytest.mark.parametrize("answer, status", [
-    ("204 No Content", 0), ("302 Found", 65), ("404 Not Found", 65), ("429 Too Many Requests", 75), ("503 No", 70),
-    ("", 69), (None, 69)])
+    ("204 No Content", 0), ("302 Found", 0), ("301 Moved Permanently", 65), ("404 Not Found", 65), ("503 No", 70),
+    ("429 Too Many Requests", 75), ("200 OK\r\nContent-Length: 9", 0), ("401 No\r\nContent-Length: 9", 65), ("", 69),
+    (None, 69)])
 def test_the_webhooks_status_says_whether_it_may_work_later(answer, status):
     script = os.path.join(os.path.dirname(__file__), "../../deploy/hooks/webhook")
     with socket.socket() as server:
@@ -376,9 +380,10 @@ def test_the_webhooks_status_says_whether_it_may_work_later(answer, status):
             client, _ = server.accept()
             with client:
                 client.recv(65536)
-                if answer:
-                    client.sendall(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+                if answer:  # one with a length is cut off
+                    length = "" if "Length" in answer else "Content-Length: 0\r\n"
+                    client.sendall(f"HTTP/1.1 {answer}\r\n{length}Connection: close\r\n\r\n".encode())
         said = hook.communicate(timeout=40)[1]
     assert hook.returncode == status, said
-    assert bool(said) == (status != 0)
+    assert said or status == 0
     assert "FAKE" not in said

@@ -190,8 +190,9 @@ def test_a_refresh_token_is_never_written(pod):
     assert status == 65 and "there is a refresh token" in said and "FAKE" not in said
     pod.publish()
     (pod.published / ".claude-init/published").unlink()
-    status, said = pod.call()
-    assert status == 75 and "is not published in" in said
+    for state in ("usable", "dead"):
+        status, said = pod.call(state)
+        assert status == 75 and "is not published in" in said
     assert pod.api.asked == []
 
 

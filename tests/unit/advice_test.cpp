@@ -14,9 +14,9 @@ TEST_CASE("who may not act as somebody is told all that it takes", "[advice]") {
 
 TEST_CASE("what is to be typed on the host names its directory there, and is a command on one", "[advice]") {
   CHECK(how_to_give("/a b", {1000, 1001}, false) ==
-        "sudo chown -R 1000:1001 '/a b' && sudo chmod -R u+rwX '/a b'");
+        "sudo chown -R 1000:1001 '/a b' && sudo chmod -R u+rwX,go= '/a b'");
   CHECK(how_to_give("/claude-auth", {1000, 1001}, true) ==
-        "on the host: sudo chown -R 1000:1001 HOST_DIR && sudo chmod -R u+rwX HOST_DIR");
+        "on the host: sudo chown -R 1000:1001 HOST_DIR && sudo chmod -R u+rwX,go= HOST_DIR");
   CHECK(how_to_open_modes("/a", false) == "chmod -R u+rwX /a");
   CHECK(how_to_open_modes("/a", true) == "on the host: sudo chmod -R u+rwX HOST_DIR");
 }

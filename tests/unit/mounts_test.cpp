@@ -77,6 +77,8 @@ TEST_CASE("a container's id is seen in what the engine mounts into it, and in no
         fs::parse_mountinfo("620 600 8:1 " + root + " " + point + " rw - ext4 /dev/sda1 rw\n"));
   };
   CHECK(of("/var/lib/docker/containers/" + id + "/hostname", "/etc/hostname") == id);
+  const std::string volume(64, 'c');
+  CHECK(of("/volumes/" + volume + "/_data/containers/" + id + "/hostname", "/etc/hostname") == id);
   CHECK(of("/containers/storage/overlay-containers/" + id + "/userdata/hosts", "/etc/hosts") == id);
   CHECK(of("/var/lib/kubelet/pods/1234/etc-hosts", "/etc/hosts").empty());
   CHECK(of("/var/lib/docker/volumes/" + id + "/_data", "/claude-auth").empty());

@@ -98,6 +98,10 @@ TEST_CASE("a rejection that the store could not record is told, until there is a
   CHECK(r.seen().renewal_rejected);
   CHECK(r.observe(seen(State::renewable), kNow + 8 * kHour).empty());
   CHECK(r.outcome() == State::dead);
+  store::Inspection none;
+  none.state = State::no_store;
+  CHECK(changes(r.observe(none, kNow + 8 * kHour)) == Changes{Change::unusable});
+  CHECK(changes(r.observe(seen(State::usable), kNow + 8 * kHour)) == Changes{Change::dead});
   CHECK(changes(r.observe(seen(State::usable, kNow + 16 * kHour), kNow + 9 * kHour)) ==
         Changes{Change::recovered});
   CHECK_FALSE(r.seen().renewal_rejected);
