@@ -153,7 +153,7 @@ def test_a_store_that_is_full_is_said_once_and_saved_to_when_it_is_not(host, ses
         pytest.skip("mounts a file system")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs", host.store], check=True)
     host.mounted.append(host.store)
-    run = session()
+    run = session(wrapper=ALONE)
     replace(run.state, ".credentials.json", login("before"))
     eventually(lambda: host.token() == "before", "the first login")
     # What the end of that capture frees would be room for the next.
