@@ -134,7 +134,7 @@ class Restore {
     const auto say = [&](std::string why) {
       report_.skipped.push_back({std::string(kCredentials), std::move(why)});
     };
-    const auto parsed = login::parse(stored.reveal());
+    auto parsed = login::parse(stored.reveal());
     if (!parsed) {
       say(parsed.error().message());
       return Done{};
@@ -156,7 +156,8 @@ class Restore {
     if (options_.refresh_token == RefreshToken::copy) return put_login(stored.reveal());
     const auto withheld = login::without_refresh_token(stored.reveal());
     if (!withheld) return withheld.error();
-    report_.login = login::judge_file(withheld->reveal(), unix_now()).state;
+    parsed->has_refresh_token = false;
+    report_.login = login::judge(*parsed, unix_now());
     return put_login(withheld->reveal());
   }
 

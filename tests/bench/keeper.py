@@ -2,7 +2,7 @@
 """Measures a keeper in production: keeper.py ENGINE [--expiries N]
 
 compose.yaml in the engine of tests/e2e/engine, with the real CLI: a keeper and three services that can only read what it
-publishes, on a login whose access tokens live 40 s. The keeper is killed every 8 to 16 s, the renewing one preferred, and
+publishes, on a login whose access tokens live 40 s. The keeper is killed every 11 to 17 s, the renewing one preferred, and
 started again by the engine; after each five expiries the stand-in is down for half a lifetime, around the time at which a
 renewal is due. Prints a Markdown table, and exits with 1 if any request has failed. Needs root.
 """
