@@ -57,9 +57,10 @@ std::string last_words(int fd) {
   return log::redact(text).substr(0, kLastWords);
 }
 
-/// How the CLI says that it is the login that does not do, and nothing else.
+/// How the CLI says that it is the login that does not do, and nothing else: a port or a request's name may
+/// have the same digits in it.
 bool says_rejected(std::string_view words) {
-  constexpr std::array<std::string_view, 4> kSigns{"401", "/login", "authentication_error",
+  constexpr std::array<std::string_view, 4> kSigns{"API Error: 401", "run /login", "authentication_error",
                                                    "token has expired"};
   return std::any_of(kSigns.begin(), kSigns.end(),
                      [&](std::string_view sign) { return words.find(sign) != std::string_view::npos; });

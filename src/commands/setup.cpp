@@ -71,7 +71,7 @@ void greet_session(const options::Setup& options, const options::Environment& en
   if (!options.command.empty()) return;
   const Console console(is_plain(environment));
   const bool shell = has_terminal();
-  if (shell) greet(console, found, before);
+  if (shell) greet(console, found, account, before);
   if (options.wait_login) greet_waiting(console, found, account, environment, *options.wait_login, shell);
 }
 

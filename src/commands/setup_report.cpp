@@ -56,7 +56,9 @@ void tell_list(const Console& console, std::string_view what, const List& list, 
 
 void tell_next(const Console& console, const SetupStore& store) {
   console.blank();
-  if (store.in_container) {
+  if (store.deployed) {
+    console.text("What uses this store goes on with it by itself: nothing has to be restarted.");
+  } else if (store.in_container) {
     console.text("Use it, in any number of containers:");
     console.command(fmt::format("docker run --rm {} claude-runtime --print hello",
                                 mounted(store.host_side, store.store.path(), ":ro")));
@@ -110,7 +112,8 @@ int tell_kept(const Console& console, const SetupStore& store, const login::Verd
 
 }  // namespace
 
-void greet(const Console& console, const SetupStore& store, const store::Inspection& before) {
+void greet(const Console& console, const SetupStore& store, const workcopy::Account& account,
+           const store::Inspection& before) {
   console.title("claude-init setup");
   console.detail("store", store.read_only ? store.store.path() + " (read-only: nothing will be captured)"
                                           : store.store.path());
@@ -123,8 +126,10 @@ void greet(const Console& console, const SetupStore& store, const store::Inspect
     console.detail("has", fmt::format("a login that is {}", login::name_of(before.state)));
   }
   console.blank();
-  console.text("1. log in:");
-  console.command("claude --dangerously-skip-permissions");
+  console.text("1. start the CLI, which asks you to log in (with another login: /login):");
+  // On a host nobody wants to skip permissions, and root is not allowed to.
+  console.command(store.in_container && account.uid != 0 ? "claude --dangerously-skip-permissions"
+                                                         : "claude");
   console.text("2. leave the CLI with /exit, then save and leave this shell:");
   console.command("exit");
   console.blank();

@@ -5,12 +5,14 @@
 #include "commands/setup_store.h"
 #include "store/capture.h"
 #include "supervise/supervisor.h"
+#include "workcopy/account.h"
 
 /// What a setup session says to the person in front of it, and the exit status that says the same.
 namespace claude_init::commands {
 
 /// Before an interactive shell: which store, what it holds, how to log in and how to end.
-void greet(const Console& console, const SetupStore& store, const store::Inspection& before);
+void greet(const Console& console, const SetupStore& store, const workcopy::Account& account,
+           const store::Inspection& before);
 
 /// After the capture. `login_is_new`: the session's login was saved, now or by a checkpoint. Returns 0, or
 /// the status of ours that says why no login was kept.

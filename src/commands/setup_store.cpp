@@ -100,8 +100,12 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
                       path + " is a published store: the next publication replaces a login made there",
                       "log in to the store that it is published from");
   }
-  SetupStore found{std::move(*store), in_container, host_side_of(path, environment),
-                   path == account.home + "/.claude", false};
+  SetupStore found{.store = std::move(*store),
+                   .in_container = in_container,
+                   .host_side = host_side_of(path, environment),
+                   .at_home = path == account.home + "/.claude",
+                   .deployed = !environment.get("CLAUDE_INIT_LOG_IN").empty(),
+                   .read_only = false};
   if (auto fit = found.store.prepare(kNeededBytes); !fit) {
     // The documented way to try a login out: `-v DIR:/home/node/.claude:ro`. Nobody expects a capture there.
     if (!found.at_home || fit.error().kind != ErrorKind::read_only) return fit.error();
@@ -115,11 +119,13 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
   }
   // What cannot be read cannot be judged, and a new login would not be allowed to replace it.
   const store::Inspection before = store::inspect(path, unix_now());
-  if (before.state == login::State::unreadable) {
+  const bool is_file = before.file_mode == 0 || S_ISREG(before.file_mode);
+  if (before.state == login::State::unreadable || !is_file) {
     const health::Explanation words = health::explain(before, health_context(before, environment));
     std::string remedies;
     for (const std::string& remedy : words.remedies) remedies += (remedies.empty() ? "" : "\n  ") + remedy;
-    return make_error(ErrorKind::permission, words.headline + ". " + words.meaning, remedies);
+    return make_error(is_file ? ErrorKind::permission : ErrorKind::invalid,
+                      words.headline + ". " + words.meaning, remedies);
   }
   return found;
 }

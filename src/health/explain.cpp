@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include "base/text.h"
 #include "fs/advice.h"
@@ -175,6 +176,13 @@ Explanation malformed(const store::Inspection& inspection, const Context& contex
   out.meaning = fmt::format(
       "{}: {}.", credentials_of(inspection),
       inspection.problem.empty() ? "it is not what the CLI writes" : printable(inspection.problem));
+  if (inspection.file_mode != 0 && !S_ISREG(inspection.file_mode)) {
+    // Engines make a directory where the file that is to be mounted does not exist.
+    out.remedies = {"move it away: mv " + shell_quote(inspection.path + "/.credentials.json") + " " +
+                        shell_quote(inspection.path + "/.credentials.json.old"),
+                    log_in_again(inspection, context)};
+    return out;
+  }
   out.remedies = {"bring back a whole copy of the file, if there is one", log_in_again(inspection, context)};
   return out;
 }

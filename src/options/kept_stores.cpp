@@ -83,6 +83,7 @@ Result<std::string> name_of_directory(const std::string& directory) {
   const std::size_t last = directory.find_last_not_of('/');
   const std::string path = directory.substr(0, last == std::string::npos ? 0 : last + 1);
   std::string name = path.substr(path.rfind('/') + 1);
+  if (name.starts_with('.')) name.erase(0, 1);  // as ~/.claude-hub does
   if (is_store_name(name)) return name;
   return make_error(ErrorKind::usage, printable(directory) + " does not end in what a store could be called",
                     "give it a name: --store NAME=" + shell_quote(directory));

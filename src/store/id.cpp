@@ -175,8 +175,8 @@ Result<void> check_identity(const Store& store) {
       fmt::format("{} is a copy: this login's store was made elsewhere (on host {}, {}), and two stores that "
                   "renew one login log each other out",
                   printable(store.path()), printable(record->id.host), format_utc(record->id.since)),
-      "if the original is gone or will not be used any more, take this one over with --adopt "
-      "(CLAUDE_INIT_ADOPT=1); else log in here anew");
+      "if the original is gone or will not be used any more, take this one over: claude-init setup --adopt "
+      "(CLAUDE_INIT_ADOPT=1), where a new login of its own may be made too");
 }
 
 // 1. How it is locked, as suits where it is now.

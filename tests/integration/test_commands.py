@@ -274,6 +274,17 @@ def test_a_copied_store_takes_captures_says_so_and_is_taken_over(place):
     assert status == 0 and "is a copy" not in err
 
 
+def test_a_directory_in_the_logins_place_is_told_before_anybody_logs_in(place):
+    """As an engine makes one where the file that is to be mounted does not exist."""
+    (place.store / ".credentials.json").mkdir(parents=True)
+    status, out, err = place.run("setup", "--store", place.store, "--", "touch", place.path / "begun")
+    assert status == 66 and "is a directory" in err and "mv " in err, (status, out, err)
+    assert not (place.path / "begun").exists()
+    (place.store / ".credentials.json").rmdir()
+    assert place.run("setup", "--store", place.store, "--", "touch", place.path / "begun")[0] == 67
+    assert (place.path / "begun").exists()
+
+
 def test_owner_and_modes_of_a_store(place):
     place.fill()
     assert place.capture("--store-mode", "group", "--store-owner", "1000:1001")[0] == 0

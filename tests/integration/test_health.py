@@ -182,6 +182,7 @@ def test_a_damaged_result_is_none(health):
     ("echo 'Failed to authenticate. API Error: 401 terminated'; exit 1", 12, "dead: the server no longer accepts"),
     ("echo 'Not logged in · Please run /login'; exit 1", 12, "dead: the server no longer accepts"),
     ("echo 'API Error: Connection error.'; exit 1", 18, "it ended with status 1: API Error: Connection error."),
+    ("echo 'connect ECONNREFUSED 10.0.0.1:4010 (https://proxy.test/login)'; exit 1", 18, "it ended with status 1"),
     ("exit 0", 18, "it ended with status 0"),
     ("echo first; echo last; kill -KILL $$", 18, "it ended with status 137: last")])
 def test_a_login_that_looks_well_and_does_not_work_is_told_with_the_clis_own_words(health, answer, code, words):

@@ -97,6 +97,25 @@ def test_half_a_login_does_not_start_it(host):
     assert err.count(SAID) == 1, err
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+def test_a_store_that_comes_later_is_watched_by_its_owners_rights(host):
+    """As in production: root that may become somebody else, and may not enter what is another's."""
+    host.store.rmdir()
+    for directory in (host.path, *list(host.path.parents)[:2]):
+        directory.chmod(0o755)
+    root_of_a_container = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
+    waiting = Waiting(host, "--wait-login", wrapper=[*ALONE, *root_of_a_container])
+    made = host.path / "made"
+    made.mkdir(mode=0o700)
+    os.chown(made, 4321, 4321)
+    made.rename(host.store)
+    eventually(lambda: switches(waiting.process.pid, 2.5) == 0, "quiet, since nothing has to be looked for")
+    replace(host, login("new"))
+    os.chown(host.store / ".credentials.json", 4321, 4321)
+    status, out, err = waiting.end()
+    assert (status, out) == (0, "FAKEnew\n"), err
+
+
 def test_it_sleeps_while_it_waits(host):
     waiting = Waiting(host, "--wait-login", wrapper=ALONE)
     eventually(lambda: switches(waiting.process.pid, 0.7) == 0, "quiet after the start")

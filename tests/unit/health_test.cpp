@@ -1,5 +1,7 @@
 #include "health/health.h"
 
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -256,6 +258,13 @@ TEST_CASE("what came of trying it is told, and one without an answer is not heal
   CHECK(explain(seen, with).headline == "dead: the server no longer accepts this login");
   CHECK(contains(explain(seen, with).meaning, "should still be valid, and the CLI was refused with it"));
   CHECK(explain(seen, with).remedies.front().starts_with("log in again: "));
+}
+
+TEST_CASE("what is no file in the login's place is to be moved away") {
+  auto directory = inspection(State::malformed);
+  directory.file_mode = S_IFDIR | 0755;
+  CHECK(contains(as_text(directory, context()), "mv "));
+  CHECK_FALSE(contains(as_text(directory, context()), "bring back a whole copy"));
 }
 
 TEST_CASE("foreign text cannot take over the terminal") {

@@ -23,6 +23,7 @@ std::string shown(const Words& stores, const Words& published) {
 TEST_CASE("stores to keep: a name, or that of the directory", "[keep]") {
   CHECK(shown({"dev=/a/b", "/stores/staging/", "rel"}, {}) ==
         "dev|/a/b| staging|/stores/staging/| rel|rel| ");
+  CHECK(shown({"/home/me/.claude-hub"}, {}) == "claude-hub|/home/me/.claude-hub| ");
   CHECK(shown({"/odd=name/x"}, {}) == "x|/odd=name/x| ");
   CHECK(shown({}, {}) == "|| ");
 }
