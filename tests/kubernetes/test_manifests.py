@@ -148,6 +148,8 @@ def test_each_environment_is_by_itself(manifests):
         labels = next(one["metadata"]["labels"] for where, one in manifests
                       if where == f"overlays/{name}" and one["kind"] == "Namespace")
         assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+        assert all(one["metadata"]["labels"]["app.kubernetes.io/part-of"] == "claude-init" for where, one in manifests
+                   if where == f"overlays/{name}" and one["kind"] != "Namespace")
 
 
 def test_what_the_keeper_serves_is_for_whom_it_is_meant(manifests):
