@@ -43,7 +43,7 @@ def main():
     with machine(binary, DELAY=0.5) as place:
         widths = sorted(one_round(place, binary, number) for number in range(1, rounds + 1))
     print(f"| rounds | minimum | median | 9 of 10 | maximum |\n|---|---|---|---|---|\n| {rounds} | {widths[0]:.0f} ms "
-          f"| {statistics.median(widths):.0f} ms | {widths[int(rounds * 0.9)]:.0f} ms | {widths[-1]:.0f} ms |")
+          f"| {statistics.median(widths):.0f} ms | {widths[(rounds * 9 + 9) // 10 - 1]:.0f} ms | {widths[-1]:.0f} ms |")
 
 
 if __name__ == "__main__":

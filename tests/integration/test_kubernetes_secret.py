@@ -192,7 +192,7 @@ def test_a_refresh_token_is_never_written(pod):
     (pod.published / ".claude-init/published").unlink()
     for state in ("usable", "dead"):
         status, said = pod.call(state)
-        assert status == 75 and "is not published in" in said
+        assert status == 74 and "is not published in" in said
     assert pod.api.asked == []
 
 
@@ -212,7 +212,7 @@ def test_what_was_told_is_waited_for(pod):
     assert "FAKEother" in pod.api.login(SECRET)
     process.stderr.close()
     status, said = pod.call(told=iso(int((time.time() + 9000) * 1000)))
-    assert status == 75 and "is not published in" in said
+    assert status == 74 and "is not published in" in said
 
 
 def test_a_login_that_is_dead_is_marked_and_its_token_stays_while_it_works(pod):
@@ -289,6 +289,24 @@ def test_the_secret_follows_a_keeper_through_renewals_and_an_absence_of_the_serv
         assert served.metric('claude_init_hook_failures_total{status="70"}') >= 1
         assert len(pod.api.annotations(SECRET)["keeper"]) == 32
         assert keeping.stop()[0] == 0
+    finally:
+        keeping.end()
+
+
+def test_a_secret_that_was_deleted_or_emptied_is_there_again_when_the_keeper_has_been_restarted(pod):
+    """It looks at the Secret when something has changed, and at its start."""
+    keeping = Keeping(pod.path)
+    keeping.environment.update(pod.environment)
+    (pod.store / ".claude-init/id").unlink()
+    keeping.store("dev", login("a"))
+    try:
+        for spoil in (lambda: pod.api.secrets.pop(SECRET), lambda: pod.api.secrets[SECRET].pop("data"), lambda: None):
+            Served(keeping, "--publish", keeping.path / "kept", "--on-change", HOOK)
+            eventually(lambda: pod.api.secrets.get(SECRET, {}).get("data"), "the Secret")
+            assert "FAKEa" in pod.api.login(SECRET)
+            assert pod.api.annotations(SECRET)["state"] == "usable"
+            spoil()
+            assert keeping.stop()[0] == 0
     finally:
         keeping.end()
 

@@ -42,8 +42,57 @@ def test_every_pod_keeps_to_restricted_and_more(manifests):
             assert context["allowPrivilegeEscalation"] is False and context["readOnlyRootFilesystem"] is True, where
             assert context["capabilities"] == {"drop": ["ALL"]}, where
             assert "memory" in container["resources"]["limits"], where
-            assert "exec" not in container.get("livenessProbe", {}), f"{where}: a dead login kills nothing"
     assert len(set(seen)) == len(OVERLAYS) + 1 + len(list(EXAMPLES.glob("*.yaml"))) - 1
+
+
+def test_a_dead_login_kills_nothing(manifests):
+    """What restarts a container asks whether the keeper answers, and nobody else is restarted by a probe."""
+    probed = []
+    for where, one in manifests:
+        spec = pod_spec(one) or {"containers": []}
+        for container in spec.get("initContainers", []) + spec["containers"]:
+            for kind in {"livenessProbe", "startupProbe"} & set(container):
+                probe = container[kind]
+                assert one["metadata"]["name"] == "keeper", where
+                assert {"path": "/livez", "port": "http"}.items() <= probe["httpGet"].items(), where
+                assert not {"exec", "tcpSocket"} & set(probe), where
+                probed.append((where, kind))
+    kinds = ["livenessProbe", "startupProbe"]
+    assert sorted(probed) == [(f"overlays/{name}", kind) for name in OVERLAYS for kind in kinds]
+
+
+def test_working_copies_are_in_memory_and_nowhere_else(manifests):
+    seen = []
+    for where, one in manifests:
+        spec = pod_spec(one) or {"containers": []}
+        for container in spec["containers"]:
+            if "run" not in container.get("command", []):
+                continue
+            seen.append(where)
+            [place] = [word.split("=", 1)[1] for word in container["command"] if word.startswith("--workdir=")]
+            [volume] = [mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == place]
+            [source] = [each["emptyDir"] for each in spec["volumes"] if each["name"] == volume]
+            assert source["medium"] == "Memory", where
+    assert len(seen) == len(list(EXAMPLES.glob("*.yaml"))) - 1
+
+
+def mebibytes(spec, name):
+    [size] = [volume["emptyDir"]["sizeLimit"] for volume in spec["volumes"] if volume["name"] == name]
+    assert size.endswith("Mi")
+    return int(size[:-2])
+
+
+def test_what_may_be_saved_can_be_published(manifests):
+    keepers = [pod_spec(one) for _, one in manifests if pod_spec(one) and one["metadata"]["name"] == "keeper"]
+    [setup] = [pod_spec(one) for where, one in manifests if where == "setup"]
+    for keeper in keepers:
+        assert mebibytes(keeper, "published") >= max(mebibytes(keeper, "home"), mebibytes(setup, "home"))
+
+
+def test_a_cron_job_is_over_before_its_next_time(manifests):
+    [cron] = [one["spec"] for _, one in manifests if one["kind"] == "CronJob"]
+    assert cron["schedule"].split()[1:] == ["*"] * 4, "every hour"
+    assert cron["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 3600 and 10 < cron["startingDeadlineSeconds"] < 3600
 
 
 def test_only_the_keeper_has_a_token_of_a_service_account_and_the_login_with_its_refresh_token(manifests):
@@ -99,6 +148,8 @@ def test_each_environment_is_by_itself(manifests):
         labels = next(one["metadata"]["labels"] for where, one in manifests
                       if where == f"overlays/{name}" and one["kind"] == "Namespace")
         assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+        assert all(one["metadata"]["labels"]["app.kubernetes.io/part-of"] == "claude-init" for where, one in manifests
+                   if where == f"overlays/{name}" and one["kind"] != "Namespace")
 
 
 def test_what_the_keeper_serves_is_for_whom_it_is_meant(manifests):
@@ -109,5 +160,10 @@ def test_what_the_keeper_serves_is_for_whom_it_is_meant(manifests):
     labels = keeper["spec"]["template"]["metadata"]["labels"]
     assert policy["spec"]["podSelector"]["matchLabels"] == service["spec"]["selector"] == labels
     port = keeper["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"]
-    assert policy["spec"]["ingress"][0]["ports"] == [{"protocol": "TCP", "port": port}]
+    asking = {"matchLabels": {"claude-init/may-ask": "true"}}
+    assert policy["spec"]["policyTypes"] == ["Ingress"]
+    [rule] = policy["spec"]["ingress"]
+    # Two in a list: one of the two is enough.
+    assert rule["from"] == [{"podSelector": asking}, {"namespaceSelector": asking}]
+    assert rule["ports"] == [{"protocol": "TCP", "port": port}]
     assert service["spec"]["ports"][0]["targetPort"] == "http"

@@ -12,6 +12,11 @@ from harness import ANSWER, wait_until
 # Prints who it is, what is PID 1 and what is its parent, and stays.
 WHO = 'echo "uid=$(id -u) parent=$PPID one=$(tr "\\0" " " < /proc/1/cmdline)"; '
 QUESTION = "What is new since the last time?"  # of cronjob.yaml
+# The child of claude-init, which is PID 1.
+KILL_THE_COMMAND = '''for each in /proc/[0-9]*/stat; do
+  read -r pid name state parent rest < "$each" || continue
+  if [ "$parent" = 1 ]; then kill -KILL "$pid"; fi
+done 2>/dev/null'''
 STAYS = WHO + 'trap "echo got TERM; exit 7" TERM; while :; do sleep 0.1; done'
 
 
@@ -119,6 +124,12 @@ def test_a_service_is_ready_and_its_failure_restarts_it(space):
     space.example("deployment.yaml")
     wait_until(lambda: sum(pod.is_ready() for pod in space.pods("app=claude-worker")) == 3, "three that are ready", 90)
     wait_until(lambda: all(ANSWER in pod.logs() for pod in space.pods("app=claude-worker")), "three answers")
+    pod, *others = space.pods("app=claude-worker")
+    pod.execute("sh", "-c", KILL_THE_COMMAND, check=False)  # this shell goes with the container
+    wait_until(lambda: pod.again().restarts() == 1 and pod.is_ready(), "it is restarted, and ready again", 90)
+    [status] = pod.one["status"]["containerStatuses"]
+    assert status["lastState"]["terminated"]["exitCode"] == 128 + 9
+    assert [other.again().restarts() for other in others] == [0, 0]
 
 
 def test_any_user_can_run_it(space):
