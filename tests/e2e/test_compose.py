@@ -60,6 +60,27 @@ def test_what_is_started_before_anybody_has_logged_in_says_so_and_goes_on_by_its
     assert json.loads(say_in_keeper(project, "history", "--json"))["store"] == "/claude-auth"
 
 
+@pytest.mark.parametrize("owner", [0, 1000])
+def test_one_can_log_in_through_the_keepers_container_too(project, endpoint, owner):
+    project.environment["CLAUDE_HUB_USER"] = f"{owner}:{owner}"
+    project.store.create(owner)
+    (project.store.path / "projects").mkdir()
+    (project.store.path / "projects" / "large").write_bytes(bytes(50_000_000))
+    os.chown(project.store.path / "projects", owner, owner)
+    os.chown(project.store.path / "projects" / "large", owner, owner)
+    project("up", "--detach", "keeper")
+    terminal = project.terminal("exec", "keeper", "claude-init", "setup")
+    terminal.expect_words("no login yet")
+    terminal.expect_prompt()
+    terminal.sendline(endpoint.login().command)
+    terminal.expect("Login successful")
+    terminal.expect_prompt()
+    wait_until(lambda: project.ask("/readyz/claude")[0] == 200, "the keeper has it")
+    terminal.sendline("exit")
+    assert terminal.finish() == 0, terminal.text
+    assert "nothing has to be restarted" in terminal.text
+
+
 def test_claude_is_interactive_on_a_terminal(project, endpoint):
     project.store.create().put(endpoint.login())
     terminal = project.terminal("run", "--rm", "claude")

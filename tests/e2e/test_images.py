@@ -37,7 +37,8 @@ def test_nothing_of_a_login_is_baked_in(docker, image):
     assert in_image(docker, image, "ls -d /home/node/.claude* /root/.claude* /claude-auth 2>/dev/null || echo none") == "none"
 
 
-def test_binary_is_static(docker, image):
+def test_binary_is_static_and_small(docker, image):
+    assert int(in_image(docker, image, "stat -c %s /usr/local/bin/claude-init")) <= 3 * 1024 * 1024
     assert "not a dynamic executable" in in_image(docker, image, "ldd /usr/local/bin/claude-init 2>&1 || :")
     assert in_image(docker, image, "claude-init --version").startswith("claude-init ")
 
@@ -73,6 +74,12 @@ def test_images_share_the_stages_that_cost_time():
 def test_images_hold_the_same_binary(docker):
     digests = {in_image(docker, image, "sha256sum </usr/local/bin/claude-init") for image in IMAGES}
     assert len(digests) == 1
+
+
+def test_any_builder_can_build_them():
+    """Docker 20.10, Debian 12's, has BuildKit only where that is asked for."""
+    for name in IMAGES.values():
+        assert not re.search(r"^(COPY|ADD|RUN) --(chmod|mount|link)", (TOP / name).read_text(), re.MULTILINE), name
 
 
 def test_documents_name_no_syntax_image():

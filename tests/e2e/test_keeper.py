@@ -1,6 +1,8 @@
 """A keeper and three services that can only read what it publishes, through all that can happen to a login: nobody has
 logged in yet, expiries, kills, outages, its end, and a new one."""
 
+import re
+
 import pytest
 from fleet import LIFETIME, LOG_IN, SERVER, SERVICES, Fleet
 from harness import Endpoint, wait_until
@@ -60,6 +62,8 @@ def test_production_lives_on_what_the_keeper_publishes(fleet, endpoint):
     everybody_tells(fleet, "the login is dead", timeout=60)
     assert fleet.project.ask("/readyz")[0] == 200
     assert fleet.inbox.changes()[-1] == "dead"
+    assert re.search(r"^claude_init_login_rejected\{.*\} 1$", fleet.project.ask("/metrics")[1], re.MULTILINE)
+    wait_until(lambda: fleet.project.ask("/readyz/claude")[0] == 503, "its access token ends", LIFETIME)
 
     fleet.log_in()
     wait_until(fleet.all_answer, "all answer again", 60)
