@@ -79,7 +79,7 @@ def test_images_hold_the_same_binary(docker):
 def test_any_builder_can_build_them():
     """Docker 20.10, Debian 12's, has BuildKit only where that is asked for."""
     for name in IMAGES.values():
-        assert not re.search(r"^(COPY|ADD|RUN) --(chmod|mount|link)", (TOP / name).read_text(), re.MULTILINE), name
+        assert not re.search(r"^(COPY|ADD|RUN) .*--(chmod|mount|link)\b", (TOP / name).read_text(), re.MULTILINE), name
 
 
 def test_documents_name_no_syntax_image():
