@@ -63,8 +63,14 @@ Explanation usable(const store::Inspection& inspection, const Context& context) 
     out.meaning += fmt::format(" The server answered the CLI {}.", tried);
     return out;
   }
-  out.headline += "; but the CLI got no answer";
+  out.headline += context.live->executed ? "; but the CLI got no answer" : "; but the CLI could not be run";
   out.meaning += fmt::format(" The CLI was run with it {}: {}", tried, printable(context.live->said));
+  if (!context.live->executed) {
+    out.remedies = {
+        "install the CLI where PATH finds it, for the user that it runs as (--user), or name it: "
+        "--live-command"};
+    return out;
+  }
   out.remedies = {
       "see for yourself: claude-init run --store " + shell_quote(inspection.path) + " -- claude --print hi",
       "look at the network and the proxy (HTTPS_PROXY, NODE_EXTRA_CA_CERTS)"};
