@@ -197,8 +197,7 @@ Explanation barred(const store::Inspection& inspection, const Context& context) 
   if (context.in_container) {
     out.remedies.emplace_back("mount it where everybody may enter: -v HOST_DIR:/claude-auth");
   } else {
-    const std::string above = inspection.barred_by.empty() ? "DIR" : shell_quote(inspection.barred_by);
-    out.remedies = {"let everybody pass there, which shows nobody what is in it: sudo chmod a+x " + above,
+    out.remedies = {fs::how_to_let_pass(inspection.barred_by.empty() ? "DIR" : inspection.barred_by),
                     "or name another store: --store DIR, CLAUDE_INIT_STORE=DIR"};
   }
   return out;
