@@ -57,6 +57,7 @@ int main_status(int argc, char** argv, char** envp) {
   }
   const auto& line = std::get<options::CommandLine>(parsed);
   log::configure(line.logging.level, line.logging.format);
+  for (const std::string& warning : line.warnings) log::warn(warning);
   return dispatch(line.subcommand, environment, inherited);
 }
 

@@ -24,8 +24,16 @@ namespace {
 // A person, or a script, has asked for it: somebody else's capture of a large state is worth waiting for.
 constexpr Milliseconds kLockWait{60'000};
 
+std::string how_to_have_a_login(login::State source) {
+  return source == login::State::missing ? "name with --from the directory that has .credentials.json, or "
+                                           "log in first (claude, /login) and "
+                                           "capture again"
+                                         : "log in again there (claude, /login), and capture again";
+}
+
 /// What became of the login, for the person; the status that says the same.
-int report_login(const Console& console, const std::string& store, const login::Verdict& verdict) {
+int report_login(const Console& console, const std::string& from, const std::string& store,
+                 const login::Verdict& verdict) {
   switch (verdict.choice) {
     case login::Choice::take:
       if (verdict.account_changed) console.warning("This login is of another account than the one before.");
@@ -43,7 +51,9 @@ int report_login(const Console& console, const std::string& store, const login::
                                   verdict.reason));
       return exit_status_of(verdict);
     case login::Choice::nothing:
-      console.warning(fmt::format("No login was captured: it is {}.", login::name_of(verdict.source_state)));
+      console.warning(fmt::format("No login was captured: that in {} is {}.", printable(from),
+                                  login::name_of(verdict.source_state)));
+      console.text(how_to_have_a_login(verdict.source_state));
       return exit_status_of(verdict.source_state);
   }
   return kExitInternal;
@@ -81,7 +91,7 @@ int capture_command(const options::Capture& options, const options::Environment&
   if (const auto is = check_is_configuration(*from); !is) return refuse(console, is.error(), kExitUsage);
   // 2.
   if (const auto made = create_directories(path); !made) return refuse(console, made.error());
-  auto store = open_to_write(path, options.storing);
+  auto store = open_to_write(path, options.storing, environment);
   if (!store) return refuse(console, store.error());
   if (const auto fit = store->prepare(0); !fit) return refuse(console, fit.error());
   const auto lock = store::Lock::acquire(*store, "store", "capture", kLockWait);
@@ -107,7 +117,7 @@ int capture_command(const options::Capture& options, const options::Environment&
                          {"deleted", report->deleted},
                          {"bytes", report->bytes},
                          {"took", took_since(start)}});
-  const int status = report_login(console, path, report->login);
+  const int status = report_login(console, from->path, path, report->login);
   report_files(console, *report);
   return status;
 }

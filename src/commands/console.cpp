@@ -48,10 +48,10 @@ void Console::good(std::string_view line) const {
   write(kGreen, "✔", line);
 }
 void Console::warning(std::string_view line) const {
-  write(kYellow, "!", rich_ ? std::string(line) : fmt::format("warning: {}", line));
+  write(kYellow, "!", rich_ ? std::string(line) : fmt::format("claude-init: warning: {}", line));
 }
 void Console::bad(std::string_view line) const {
-  write(kRed, "✖", rich_ ? std::string(line) : fmt::format("error: {}", line));
+  write(kRed, "✖", rich_ ? std::string(line) : fmt::format("claude-init: error: {}", line));
 }
 void Console::detail(std::string_view label, std::string_view value) const {
   put(rich_ ? fmt::format("  {}{:<8}{} {}", kDim, label, kReset, value)

@@ -6,7 +6,8 @@
 namespace claude_init::commands {
 
 /// What setup says to the person at the terminal. On standard error, so that the command's own output stays
-/// clean; with marks and colour on a terminal, in plain words elsewhere (and with NO_COLOR or TERM=dumb).
+/// clean; with marks and colour on a terminal, in plain words elsewhere (and with NO_COLOR or TERM=dumb),
+/// errors and warnings as in the log.
 class Console {
  public:
   /// `plain`: NO_COLOR is set or the terminal is dumb.

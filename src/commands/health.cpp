@@ -65,7 +65,7 @@ std::string report(options::Health::Format format, const store::Inspection& insp
 int health_command(const options::Health& options, const options::Environment& environment,
                    const supervise::Inherited& inherited) {
   const auto account = workcopy::choose_account(options.user, environment.get("HOME"));
-  if (!account) return refuse(account.error(), kExitUnhealthy);
+  if (!account) return refuse(account.error());
   // 1.
   const std::string path = choose_store(options.store, account->home, environment);
   store::Inspection inspection = store::inspect(path, unix_now());

@@ -17,6 +17,18 @@
 #include "store/layout.h"
 
 namespace claude_init::commands {
+namespace {
+
+/// What lies in a store beside a login that can be read, and cannot be itself.
+std::string how_to_read_rest(const store::Inspection& seen, const health::Context& context) {
+  if (context.reader.uid == seen.owner.uid)
+    return fs::how_to_give(seen.path, seen.owner, context.in_container);
+  return context.in_container
+             ? fs::how_to_run_as(seen.owner)
+             : fmt::format("it is its owner's, uid {0}, alone to read: sudo -u '#{0}'", seen.owner.uid);
+}
+
+}  // namespace
 
 std::vector<std::string> shadowing_variables(const options::Environment& environment) {
   return login::shadowing_variables([&](std::string_view name) { return environment.get(name); });
@@ -59,27 +71,18 @@ health::Context health_context(const store::Inspection& inspection, const option
   return context;
 }
 
-std::string how_to_read(const std::string& store) {
-  health::Context context;
-  context.now = unix_now();
-  context.in_container = fs::in_container();
-  const store::Inspection seen = store::inspect(store, context.now);
-  context.reader = reader_of(seen);
-  if (seen.state == login::State::no_store) return "";
-  if (seen.state != login::State::unreadable) {  // the login is not among what may not be read
-    if (context.reader.uid == seen.owner.uid) return fs::how_to_give(store, seen.owner, context.in_container);
-    return context.in_container
-               ? fs::how_to_run_as(seen.owner)
-               : fmt::format("it is its owner's, uid {0}, alone to read: sudo -u '#{0}'", seen.owner.uid);
+Error with_how_to_read(Error error, const std::string& store, const options::Environment& environment) {
+  if (!error.remedy.empty()) return error;
+  const store::Inspection seen = store::inspect(store, unix_now());
+  const bool is_there = seen.state != login::State::no_store;
+  if (is_there && error.kind != ErrorKind::permission) return error;
+  const health::Context context = health_context(seen, environment);
+  if (is_there && seen.state != login::State::unreadable) {  // the login is not among what may not be read
+    error.remedy = how_to_read_rest(seen, context);
+    return error;
   }
-  std::string remedies;
   for (const std::string& remedy : health::explain(seen, context).remedies)
-    remedies += (remedies.empty() ? "" : "\n  ") + remedy;
-  return remedies;
-}
-
-Error with_how_to_read(Error error, const std::string& store) {
-  if (error.kind == ErrorKind::permission && error.remedy.empty()) error.remedy = how_to_read(store);
+    error.remedy += (error.remedy.empty() ? "" : "\n  ") + remedy;
   return error;
 }
 

@@ -19,11 +19,10 @@ namespace claude_init::commands {
 /// Whose rights a store is read with: those of its root's owner, where we may take them.
 [[nodiscard]] fs::Identity reader_of(const store::Inspection& inspection);
 
-/// What to do where something in a store, or the store, may not be read, as `health` says it: a line for each
-/// thing; "" where nothing is known.
-[[nodiscard]] std::string how_to_read(const std::string& store);
-/// The error with that, where it is one of permission and has no remedy of its own.
-[[nodiscard]] Error with_how_to_read(Error error, const std::string& store);
+/// The error of reading a store with what to do, as `health` says it, a line for each thing: where the store
+/// is not there, and where it, or something in it, may not be read. One that has a remedy keeps that.
+[[nodiscard]] Error with_how_to_read(Error error, const std::string& store,
+                                     const options::Environment& environment);
 
 /// The variables that make the CLI use another login than the stored one.
 [[nodiscard]] std::vector<std::string> shadowing_variables(const options::Environment& environment);

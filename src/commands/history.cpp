@@ -83,9 +83,9 @@ int history_command(const options::History& options, const options::Environment&
   const Console console(is_plain(environment));
   const std::string path = choose_store(options.store, environment.get("HOME"), environment);
   const auto store = store::Store::open(path);
-  if (!store) return refuse(console, with_how_to_read(store.error(), path));
+  if (!store) return refuse(console, with_how_to_read(store.error(), path, environment));
   const auto generations = store::list_generations(*store, unix_now());
-  if (!generations) return refuse(console, with_how_to_read(generations.error(), path));
+  if (!generations) return refuse(console, with_how_to_read(generations.error(), path, environment));
   write_to_reader(STDOUT_FILENO, options.json ? as_json(path, *generations) : as_text(path, *generations),
                   kSlowReader);
   return kExitOk;

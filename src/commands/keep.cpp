@@ -23,14 +23,6 @@
 namespace claude_init::commands {
 namespace {
 
-constexpr std::string_view kNamePlace = "{name}";
-
-std::string with_name(std::string text, std::string_view name) {
-  for (std::size_t at = 0; (at = text.find(kNamePlace, at)) != std::string::npos; at += name.size())
-    text.replace(at, kNamePlace.size(), name);
-  return text;
-}
-
 Result<keep::Keeper::Options> keeper_options(const options::Keep& options, const options::KeptStore& kept,
                                              const options::Environment& environment, renew::Turns& turns) {
   keep::Keeper::Options keeper;
@@ -113,12 +105,12 @@ int keep_command(const options::Keep& options, const options::Environment& envir
     return kExitUsage;
   }
   // 2.
-  log::info("keeping", {{"stores", keepers.size()}, {"mb_for_a_renewal", renew::kCliMegabytes}});
-  if (!options.renewal.never) say_memory();
   if (const auto started = outputs.start(); !started) {
     log::failure(log::Level::error, started.error());
     return exit_status_of(started.error());
   }
+  log::info("keeping", {{"stores", keepers.size()}, {"mb_for_a_renewal", renew::kCliMegabytes}});
+  if (!options.renewal.never) say_memory();
   for (keep::Keeper& keeper : keepers) keeper.start();
   supervise::Hooks hooks;
   hooks.ending = [&] {

@@ -1,6 +1,7 @@
 #include "commands/keep_outputs.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -109,8 +110,13 @@ keep::View KeepOutputs::view() const {
 void KeepOutputs::write_metrics() {
   metrics_aged_.cancel();
   const auto written = replace(options_.metrics_file, keep::as_metrics(view(), health::Exposition::text));
-  if (!written && !metrics_failed_)
-    log::failure(log::Level::warn, written.error_with("write the metrics to " + options_.metrics_file));
+  if (!written && !metrics_failed_) {
+    Error error = written.error_with("write the metrics to " + printable(options_.metrics_file));
+    error.remedy =
+        fmt::format("name a file in a directory that is there and that uid {} may write: --metrics-file PATH",
+                    ::geteuid());
+    log::failure(log::Level::warn, error);
+  }
   metrics_failed_ = !written;
   metrics_aged_.poke();
 }

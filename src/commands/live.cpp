@@ -83,9 +83,11 @@ health::Live judged(const supervise::Outcome& outcome, bool timed_out, const opt
         with_words(fmt::format("it had not ended after {}", format_duration(options.live_timeout.count())));
   } else if (outcome.exited && outcome.exit_status == 0 && !words.empty()) {
     live.works = true;
-  } else if (outcome.exit_status == 127) {
-    live.said =
-        fmt::format("there is no '{}' here; name it with --live-command", options.live_command.front());
+  } else if (!outcome.executed || outcome.exit_status == 127) {
+    live.executed = false;
+    const std::string& name = options.live_command.front();
+    live.said = outcome.exit_status == 127 ? fmt::format("there is no '{}' here", name)
+                                           : fmt::format("'{}' is there and cannot be executed", name);
   } else {
     live.rejected = says_rejected(words);
     live.said = with_words(fmt::format("it ended with status {}", outcome.exit_status));
@@ -149,7 +151,7 @@ std::variant<health::Live, int> try_login(const options::Health& options,
                                           const store::Inspection& inspection,
                                           const supervise::Inherited& inherited) {
   // 1.
-  const LiveCache cache(inspection, environment);
+  const LiveCache cache(inspection, options.live_command, environment);
   if (auto earlier = cache.find(options.max_age.value_or(options.kMaxAge), unix_now())) return *earlier;
   // 2.
   const auto store = store::Store::open(inspection.path);

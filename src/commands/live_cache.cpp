@@ -35,6 +35,7 @@ UniqueFd own_directory_in(const std::string& place) {
 /// A result as it was kept; nothing where anything is missing or not what it should be.
 struct Kept {
   std::string store;
+  std::string command;
   UnixMs login_until = 0;
   health::Live live;
 };
@@ -44,12 +45,14 @@ std::optional<Kept> parse(const std::string& text) {
   const auto has = [&](const char* key, bool (json::*is)() const noexcept) {
     return kept.contains(key) && (kept[key].*is)();
   };
-  if (!has("store", &json::is_string) || !has("login_until", &json::is_number_integer) ||
-      !has("at", &json::is_number_integer) || !has("works", &json::is_boolean) ||
-      !has("rejected", &json::is_boolean) || !has("said", &json::is_string))
+  if (!has("store", &json::is_string) || !has("command", &json::is_string) ||
+      !has("login_until", &json::is_number_integer) || !has("at", &json::is_number_integer) ||
+      !has("works", &json::is_boolean) || !has("rejected", &json::is_boolean) ||
+      !has("said", &json::is_string))
     return std::nullopt;
   Kept out;
   out.store = kept["store"].get<std::string>();
+  out.command = kept["command"].get<std::string>();
   out.login_until = kept["login_until"].get<UnixMs>();
   out.live.at = kept["at"].get<UnixMs>();
   out.live.works = kept["works"].get<bool>();
@@ -60,10 +63,12 @@ std::optional<Kept> parse(const std::string& text) {
 
 }  // namespace
 
-LiveCache::LiveCache(const store::Inspection& inspection, const options::Environment& environment)
+LiveCache::LiveCache(const store::Inspection& inspection, const std::vector<std::string>& command,
+                     const options::Environment& environment)
     : store_(inspection.path),
+      command_(fmt::format("{}", fmt::join(command, " "))),
       login_until_(inspection.login ? inspection.login->expires_at : 0),
-      name_(fmt::format("{:016x}.json", std::hash<std::string>()(inspection.path))) {
+      name_(fmt::format("{:016x}.json", std::hash<std::string>()(store_ + '\n' + command_))) {
   for (const std::string& place :
        {std::string(environment.get("XDG_RUNTIME_DIR")), std::string("/run"), std::string("/tmp")}) {
     directory_ = own_directory_in(place);
@@ -78,7 +83,8 @@ std::optional<health::Live> LiveCache::find(Milliseconds max_age, UnixMs now) co
   const auto text = fs::read_all(*file, kMaxSize, name_);
   if (!text) return std::nullopt;
   auto kept = parse(*text);
-  if (!kept || kept->store != store_ || kept->login_until != login_until_) return std::nullopt;
+  if (!kept || kept->store != store_ || kept->command != command_ || kept->login_until != login_until_)
+    return std::nullopt;
   health::Live& live = kept->live;
   const Milliseconds counts = live.works ? max_age : std::min(max_age, kFailureCounts);
   const std::int64_t age = now - live.at;  // negative: the clock was set
@@ -86,12 +92,14 @@ std::optional<health::Live> LiveCache::find(Milliseconds max_age, UnixMs now) co
 }
 
 Result<void> LiveCache::keep(const health::Live& live) const {
+  if (!live.executed) return Done{};
   if (!directory_.valid()) {
     return make_error(ErrorKind::not_found, "no place to keep the result of --live for the next probe",
                       "mount a tmpfs at /tmp, or let each probe ask the server");
   }
-  const json kept{{"store", store_},     {"login_until", login_until_}, {"at", live.at},
-                  {"works", live.works}, {"rejected", live.rejected},   {"said", live.said}};
+  const json kept{{"store", store_},  {"command", command_}, {"login_until", login_until_},
+                  {"at", live.at},    {"works", live.works}, {"rejected", live.rejected},
+                  {"said", live.said}};
   return fs::replace_file(directory_.get(), name_,
                           kept.dump(-1, ' ', false, json::error_handler_t::replace) + '\n', 0600,
                           fs::Sync::no);

@@ -1,9 +1,12 @@
 #include "store/restore.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <optional>
+#include <utility>
 
 #include "base/text.h"
 #include "commands/commands.h"
@@ -13,6 +16,8 @@
 #include "commands/refusal.h"
 #include "commands/store_access.h"
 #include "commands/store_path.h"
+#include "fs/identity.h"
+#include "fs/open.h"
 #include "health/health.h"
 #include "log/log.h"
 #include "options/exit_status.h"
@@ -32,10 +37,21 @@ store::RestoreOptions restore_options(const options::Restore& options) {
   return restore;
 }
 
+/// The directory in which something is made: that one, or the one above it where it is not there yet.
+std::string where_to_write(const Directory& to) {
+  const std::string path = to.exists ? to.path : fs::parent_of(to.path);
+  return path.empty() ? "/" : path;
+}
+
+bool can_write(const Directory& to) {
+  const fs::ActAs as(to.owner);
+  return ::faccessat(AT_FDCWD, where_to_write(to).c_str(), W_OK | X_OK, AT_EACCESS) == 0;
+}
+
 void report(const Console& console, const store::RestoreReport& restored, const options::Restore& options,
             const std::string& to) {
-  console.good(fmt::format("Restored {} files ({}) to {}.", restored.files, format_bytes(restored.bytes),
-                           printable(to)));
+  console.good(fmt::format("Restored {} file{} ({}) to {}.", restored.files, restored.files == 1 ? "" : "s",
+                           format_bytes(restored.bytes), printable(to)));
   for (const auto& skipped : restored.skipped)
     console.warning(fmt::format("not restored: {}: {}", printable(skipped.path), skipped.reason));
   const bool works = restored.login_restored && restored.login && exit_status_of(*restored.login) == kExitOk;
@@ -81,7 +97,7 @@ int restore_command(const options::Restore& options, const options::Environment&
   // 1.
   const std::string path = choose_store(options.store, environment.get("HOME"), environment);
   auto store = store::Store::open(path);
-  if (!store) return refuse(console, with_how_to_read(store.error(), path));
+  if (!store) return refuse(console, with_how_to_read(store.error(), path, environment));
   const auto to = named_directory("--to", options.to, path);
   if (!to) return refuse(console, to.error(), kExitUsage);
   // 2.
@@ -102,7 +118,14 @@ int restore_command(const options::Restore& options, const options::Environment&
     restore.progress = progress.callback();
     return store::restore(*store, state_in(to->path), to->owner, restore);
   }();
-  if (!restored) return refuse(console, restored.error());
+  if (!restored) {
+    Error error = restored.error();
+    if (error.kind == ErrorKind::permission && !can_write(*to)) {
+      error.remedy = fmt::format("uid {} may not write {}: name another directory with --to", ::geteuid(),
+                                 printable(where_to_write(*to)));
+    }
+    return refuse(console, with_how_to_read(std::move(error), path, environment));
+  }
   log::info("restored", {{"store", path},
                          {"to", to->path},
                          {"files", restored->files},

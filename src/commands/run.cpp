@@ -267,10 +267,7 @@ int run_command(const options::Run& options, const options::Environment& environ
                 const supervise::Inherited& inherited) {
   // 1.
   const auto account = workcopy::choose_account(options.user, environment.get("HOME"));
-  if (!account) {
-    const bool denied = account.error().kind == ErrorKind::permission;
-    return refuse(account.error(), denied ? kExitPermission : kExitUsage);
-  }
+  if (!account) return refuse(account.error());
   warn_if_stuck_as_root(*account);
   const std::string path = choose_store(options.store, account->home, environment);
 

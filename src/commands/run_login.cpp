@@ -21,9 +21,10 @@ constexpr Milliseconds kRenewalWait{3000};  // for a renewal that is under way
 /// renew meanwhile, and what it renews goes back. Nothing where the store cannot be written; then it is said
 /// what that means. Error: busy.
 Result<std::optional<store::Lock>> take_right_to_renew(const store::Inspection& inspection,
-                                                       const options::Storing& storing) {
+                                                       const options::Storing& storing,
+                                                       const options::Environment& environment) {
   std::optional<store::Lock> none;
-  auto store = open_to_write(inspection.path, storing);
+  auto store = open_to_write(inspection.path, storing, environment);
   if (!store) return none;  // no login, so nothing to renew: that has been told
   if (const auto prepared = store->prepare(0); !prepared) {
     log::failure(log::Level::warn, prepared.error());
@@ -77,7 +78,7 @@ int obtain_login(const supervise::Loop& loop, const options::Run& options,
   }
   // 3.
   if (!handed_on) return kExitOk;
-  auto taken = take_right_to_renew(seen, options.storing);
+  auto taken = take_right_to_renew(seen, options.storing, environment);
   if (!taken) return refuse(taken.error());
   source.right_to_renew = std::move(*taken);
   // Whoever had the right before may have renewed.

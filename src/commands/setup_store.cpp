@@ -92,7 +92,7 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
   if (!in_container || options.allow_ephemeral) {
     if (auto created = create_directories(path); !created) return created.error();
   }
-  auto store = open_to_write(path, options.storing);
+  auto store = open_to_write(path, options.storing, environment);
   if (!store) return store.error();
 
   if (store::is_published(*store)) {

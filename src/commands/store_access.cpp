@@ -12,6 +12,8 @@
 
 #include "base/text.h"
 #include "commands/health_context.h"
+#include "fs/advice.h"
+#include "fs/mounts.h"
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
@@ -58,11 +60,7 @@ Result<void> apply_owner_and_mode(const store::Store& store, const options::Stor
   fs::Identity owner{st.st_uid, st.st_gid};
   if (!storing.owner.empty()) {
     const auto account = workcopy::find_account(storing.owner);
-    if (!account) {
-      Error error = account.error_with("--store-owner");
-      error.kind = ErrorKind::usage;
-      return error;
-    }
+    if (!account) return account.error_with("--store-owner");
     owner = account->identity();
   }
   const bool owner_differs = st.st_uid != owner.uid || st.st_gid != owner.gid;
@@ -75,6 +73,21 @@ Result<void> apply_owner_and_mode(const store::Store& store, const options::Stor
     log::warn("the store stays whose it is: its owner cannot be changed here (CAP_CHOWN)",
               {{"path", store.path()}, {"wanted", storing.owner}});
   return Done{};
+}
+
+/// The store `path`, of whose directories `at` cannot be made.
+Error cannot_make(int number, const std::string& at, const std::string& path) {
+  Error error = system_error(number, "create the store " + printable(at));
+  if (fs::in_container()) {
+    error.remedy = "mount a directory there: -v HOST_DIR:" + shell_quote(path);
+  } else if (error.kind == ErrorKind::permission) {
+    const std::string above = store::inspect(path, unix_now()).barred_by;
+    if (!above.empty()) error.remedy = fs::how_to_let_pass(above) + "\n  and, if it is not there yet, ";
+    error.remedy += "make it for yourself: " + fs::how_to_make(path, fs::current_identity());
+  }
+  error.remedy += (error.remedy.empty() ? "" : "\n  or ") +
+                  std::string("name another store: --store DIR, CLAUDE_INIT_STORE=DIR");
+  return error;
 }
 
 bool is_within(const bfs::path& inner, const bfs::path& outer) {
@@ -99,15 +112,16 @@ Result<void> create_directories(const std::string& path) {
   for (std::size_t i = 1; i <= path.size(); ++i) {
     if (i != path.size() && path[i] != '/') continue;
     if (::mkdir(path.substr(0, i).c_str(), 0700) != 0 && errno != EEXIST) {
-      return with_how_to_read(system_error(errno, "create the store " + path.substr(0, i)), path);
+      return cannot_make(errno, path.substr(0, i), path);
     }
   }
   return Done{};
 }
 
-Result<store::Store> open_to_write(const std::string& path, const options::Storing& storing) {
+Result<store::Store> open_to_write(const std::string& path, const options::Storing& storing,
+                                   const options::Environment& environment) {
   auto store = store::Store::open(path, storing.options);
-  if (!store) return with_how_to_read(store.error(), path);
+  if (!store) return with_how_to_read(store.error(), path, environment);
   if (storing.owner.empty() && storing.options.access == store::Access::automatic) return store;
   if (const auto applied = apply_owner_and_mode(*store, storing); !applied) return applied.error();
   return store::Store::open(path, storing.options);  // as its owner, by now

@@ -22,7 +22,8 @@ namespace claude_init::commands {
 /// Opens a store to be written to: --store-owner and --store-mode are applied to what is in it where its
 /// directory does not have them yet. An owner who is refused is said, and it stays whose it is. Errors: usage
 /// (no such user), not_found, permission, invalid.
-[[nodiscard]] Result<store::Store> open_to_write(const std::string& path, const options::Storing& storing);
+[[nodiscard]] Result<store::Store> open_to_write(const std::string& path, const options::Storing& storing,
+                                                 const options::Environment& environment);
 
 /// --adopt, or a warning if the store is a copy. Under the "store" lock.
 [[nodiscard]] Result<void> settle_identity(const store::Store& store, const options::Storing& storing,

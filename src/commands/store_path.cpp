@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "fs/mounts.h"
+#include "options/kept_stores.h"
 
 namespace claude_init::commands {
 namespace {
@@ -62,10 +63,19 @@ std::string host_side_of(const std::string& store, const options::Environment& e
   return volume.empty() ? kUsualHostSide : shell_quote(volume);
 }
 
+std::string with_name(std::string text, std::string_view name) {
+  for (std::size_t at = 0; (at = text.find(options::kNamePlace, at)) != std::string::npos; at += name.size())
+    text.replace(at, options::kNamePlace.size(), name);
+  return text;
+}
+
 std::string setup_command_line(const std::string& store, bool in_container,
                                const options::Environment& environment, const fs::Mounts* mounts) {
   const std::string_view told = environment.get("CLAUDE_INIT_LOG_IN");
-  if (!told.empty()) return std::string(told);
+  if (!told.empty()) {
+    const auto name = options::name_of_directory(store);
+    return name ? with_name(std::string(told), *name) : std::string(told);
+  }
   if (!in_container) return "claude-init setup --store " + shell_quote(store);
   return "docker run -it --rm " + mounted(host_side_of(store, environment, mounts), store) + " claude-setup";
 }

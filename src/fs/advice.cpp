@@ -34,6 +34,15 @@ std::string how_to_give(const std::string& directory, Identity who, bool in_cont
                      who.uid, who.gid, fmt::arg("dir", host_name_of(directory, in_container)));
 }
 
+std::string how_to_make(const std::string& directory, Identity who) {
+  return fmt::format("sudo install -d -o {} -g {} -m 700 {}", who.uid, who.gid, shell_quote(directory));
+}
+
+std::string how_to_let_pass(const std::string& directory) {
+  return "let everybody pass there, which shows nobody what is in it: sudo chmod a+x " +
+         shell_quote(directory);
+}
+
 std::string how_to_open_modes(const std::string& directory, bool in_container) {
   // Its owner is whoever reads this, on a host; nobody knows who that is on a container's.
   return fmt::format("{}{}chmod -R u+rwX {}", on_host(in_container), in_container ? "sudo " : "",

@@ -18,6 +18,12 @@ namespace claude_init::fs {
 /// To make everything in `directory` `who`'s, who can then do everything with it, and nobody else.
 [[nodiscard]] std::string how_to_give(const std::string& directory, Identity who, bool in_container);
 
+/// On a host: to make `directory` for `who`, where they may not.
+[[nodiscard]] std::string how_to_make(const std::string& directory, Identity who);
+
+/// On a host: to let everybody through `directory` to what lies in it.
+[[nodiscard]] std::string how_to_let_pass(const std::string& directory);
+
 /// To let the owner of everything in `directory` do everything with it.
 [[nodiscard]] std::string how_to_open_modes(const std::string& directory, bool in_container);
 

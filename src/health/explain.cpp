@@ -64,8 +64,14 @@ Explanation usable(const store::Inspection& inspection, const Context& context) 
     out.meaning += fmt::format(" The server answered the CLI {}.", tried);
     return out;
   }
-  out.headline += "; but the CLI got no answer";
+  out.headline += context.live->executed ? "; but the CLI got no answer" : "; but the CLI could not be run";
   out.meaning += fmt::format(" The CLI was run with it {}: {}", tried, printable(context.live->said));
+  if (!context.live->executed) {
+    out.remedies = {
+        "install the CLI where PATH finds it, for the user that it runs as (--user), or name it: "
+        "--live-command"};
+    return out;
+  }
   out.remedies = {
       "see for yourself: claude-init run --store " + shell_quote(inspection.path) + " -- claude --print hi",
       "look at the network and the proxy (HTTPS_PROXY, NODE_EXTRA_CA_CERTS)"};
@@ -199,8 +205,7 @@ Explanation barred(const store::Inspection& inspection, const Context& context) 
   if (context.in_container) {
     out.remedies.emplace_back("mount it where everybody may enter: -v HOST_DIR:/claude-auth");
   } else {
-    const std::string above = inspection.barred_by.empty() ? "DIR" : shell_quote(inspection.barred_by);
-    out.remedies = {"let everybody pass there, which shows nobody what is in it: sudo chmod a+x " + above,
+    out.remedies = {fs::how_to_let_pass(inspection.barred_by.empty() ? "DIR" : inspection.barred_by),
                     "or name another store: --store DIR, CLAUDE_INIT_STORE=DIR"};
   }
   return out;

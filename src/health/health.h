@@ -19,6 +19,7 @@ struct Live {
   bool works = false;     // the server has answered
   bool rejected = false;  // it has, and does not accept the login
   std::string said;       // where it does not work: the CLI's last words, or why it has none; no secret in it
+  bool executed = true;   // false: the command could not be, so nobody was asked
 };
 
 struct Context {

@@ -93,12 +93,12 @@ Result<int> parse_exit_status(std::string_view text) {
   return value;
 }
 
-/// Splits "FROM:TO" and hands both halves to `parse_half`.
+/// Splits what `form` shows, "FROM:TO", and hands both halves to `parse_half`.
 template <class ParseHalf>
-Result<std::pair<int, int>> parse_pair(std::string_view text, ParseHalf parse_half) {
+Result<std::pair<int, int>> parse_pair(std::string_view text, const std::string& form, ParseHalf parse_half) {
   const auto colon = text.find(':');
   if (colon == std::string_view::npos) {
-    return make_error(ErrorKind::usage, fmt::format("'{}' has no colon", text), "write FROM:TO");
+    return make_error(ErrorKind::usage, fmt::format("'{}' has no colon", text), "write " + form);
   }
   const auto from = parse_half(text.substr(0, colon));
   if (!from) return from.error();
@@ -107,16 +107,16 @@ Result<std::pair<int, int>> parse_pair(std::string_view text, ParseHalf parse_ha
   return std::pair(*from, *to);
 }
 
-/// An option that may be given several times, each "FROM:TO"; as a variable, the pairs are separated by
-/// commas.
+/// An option that may be given several times, each of the form `form`, "FROM:TO"; as a variable, the pairs
+/// are separated by commas.
 template <class ParseHalf>
-void add_map(CLI::App& app, const std::string& name, std::map<int, int>& target, ParseHalf parse_half,
-             const std::string& help) {
+void add_map(CLI::App& app, const std::string& name, const std::string& form, std::map<int, int>& target,
+             ParseHalf parse_half, const std::string& help) {
   app.add_option_function<std::vector<std::string>>(
          name,
-         [name, &target, parse_half](const std::vector<std::string>& texts) {
+         [name, form, &target, parse_half](const std::vector<std::string>& texts) {
            for (const auto& text : texts) {
-             const auto parsed = parse_pair(text, parse_half);
+             const auto parsed = parse_pair(text, form, parse_half);
              if (!parsed)
                throw CLI::ValidationError(name, parsed.error().message() + "; " + parsed.error().remedy);
              target[parsed->first] = parsed->second;
@@ -127,7 +127,7 @@ void add_map(CLI::App& app, const std::string& name, std::map<int, int>& target,
       ->delimiter(',')
       ->expected(1)
       ->take_all()
-      ->type_name("A:B");
+      ->type_name(form);
 }
 
 void add_stopping(CLI::App& app, supervise::Options& options, const std::string& grace_help) {
@@ -140,13 +140,13 @@ void add_supervision(CLI::App& app, supervise::Options& options) {
   add_stopping(app, options, "between TERM and KILL (default 5s; the CLI needs 3s to save a token)");
   add_flag(app, "--group", options.group, "forward signals to the command's process group");
   add_map(
-      app, "--rewrite", options.rewrite,
+      app, "--rewrite", "FROM:TO", options.rewrite,
       [](std::string_view text) -> Result<int> {
         return text.empty() ? Result<int>(0) : supervise::parse_signal(text);
       },
-      "FROM:TO, forward signal TO when FROM comes; an empty TO drops it (repeatable)");
-  add_map(app, "--remap-exit", options.remap_exit, parse_exit_status,
-          "N:M, exit with M when the command exits with N (repeatable)");
+      "forward signal TO when FROM comes; an empty TO drops it (repeatable)");
+  add_map(app, "--remap-exit", "N:M", options.remap_exit, parse_exit_status,
+          "exit with M when the command exits with N (repeatable)");
   add(app, "--pdeathsig", "signal that we get when our parent dies",
       [&](const std::string& text) -> Result<void> {
         const auto parsed = supervise::parse_signal(text);
@@ -297,7 +297,9 @@ void add_publish(CLI::App& app, std::string& publish) {
 }
 
 constexpr const char* kStoreHelp =
-    "the store (default: /claude-auth, /auth-output, ~/.claude if it is a mount; on a host ~/.claude-hub)";
+    "the store (default: /claude-auth, /auth-output, ~/.claude if it is a mount; on a host $CLAUDE_HUB_DIR "
+    "or "
+    "~/.claude-hub)";
 constexpr const char* kUserHelp = "NAME or UID[:GID] to run as (default: node, when root and it exists)";
 
 }  // namespace
@@ -360,8 +362,15 @@ void define(CLI::App& app, Keep& keep) {
   add_list(app, "--publish", keep.publish_words,
            "keep there what that store has, without the refresh token: what production mounts (repeatable)")
       ->type_name("[NAME=]DIR");
-  add_text(app, "--log-in", keep.log_in,
-           "what a person types to log in, as it is told to them; {name} becomes the store's name")
+  add(app, "--log-in",
+      "what a person types to log in, as it is told to them; {name} becomes the store's name",
+      [&](const std::string& text) -> Result<void> {
+        keep.log_in = text;
+        const std::string place = unknown_place(text);
+        if (place.empty()) return Done{};
+        return make_error(ErrorKind::usage, "there is nothing that " + printable(place) + " stands for",
+                          "write {name} where the store's name belongs");
+      })
       ->type_name("TEXT");
   add_text(app, "--listen", keep.listen,
            "answer /livez, /readyz, /readyz/NAME, /status, /metrics and / over HTTP: no secrets, no TLS")

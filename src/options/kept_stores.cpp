@@ -71,6 +71,17 @@ Result<void> publish_one(std::vector<KeptStore>& stores, const Word& word) {
 
 }  // namespace
 
+std::string unknown_place(std::string_view text) {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+  for (std::size_t at = text.find('{'); at != std::string_view::npos; at = text.find('{', at + 1)) {
+    const std::size_t end = text.find_first_not_of(kLetters, at + 1);
+    if (end == std::string_view::npos || text[end] != '}' || end == at + 1) continue;
+    const std::string_view place = text.substr(at, end + 1 - at);
+    if (place != kNamePlace && (at == 0 || text[at - 1] != '$')) return std::string(place);
+  }
+  return "";
+}
+
 bool is_store_name(std::string_view name) {
   if (name.empty() || name.size() > 64 || name.front() == '.') return false;
   return std::all_of(name.begin(), name.end(), [](char c) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -13,6 +14,12 @@ struct KeptStore {
   std::string directory;  // "" = found as commands/store_path.h says
   std::string publish;    // the directory of its published store; "" = none
 };
+
+/// What stands for a store's name in --log-in.
+inline constexpr std::string_view kNamePlace = "{name}";
+
+/// The first word in braces that is not that, with them; "" if there is none. "${WORD}" is the shell's.
+[[nodiscard]] std::string unknown_place(std::string_view text);
 
 /// The words of --store and --publish, each "[NAME=]DIR". A store without a name is called like the last part
 /// of its directory; a published one without a name belongs to the only store. Never empty. Error: usage.

@@ -97,7 +97,7 @@ struct Keep {
   std::vector<std::string> store_words;    // [NAME=]DIR, as they were written
   std::vector<std::string> publish_words;  // the same
   std::vector<KeptStore> stores;           // what those mean; never empty
-  std::string log_in;  // what a person types to log in, "{name}" being the store's; "" = docker run
+  std::string log_in;        // what a person types to log in, "{name}" being the store's; "" = docker run
   std::string listen;        // ADDR:PORT; "" = nobody is answered
   std::string on_change;     // for /bin/sh -c; "" = nothing
   std::string metrics_file;  // "" = none
@@ -148,6 +148,7 @@ using Subcommand = std::variant<Init, Setup, Run, Keep, Health, Capture, Restore
 struct CommandLine {
   Logging logging;
   Subcommand subcommand;
+  std::vector<std::string> warnings;  // of variables that are probably mistyped
 };
 
 /// What to print and to exit with, instead of running anything: help, version, or what is wrong.

@@ -32,8 +32,17 @@ Usage: claude-init SUBCOMMAND [OPTIONS] [--] [COMMAND...]
   init     supervise a command as PID 1, and nothing else
 
 If COMMAND begins with "-", `claude` is put before it. Each option --some-name can be set by the variable
-CLAUDE_INIT_SOME_NAME. 'claude-init SUBCOMMAND --help' lists the options.
+CLAUDE_INIT_SOME_NAME. 'claude-init SUBCOMMAND --help' (-h) lists the options, 'claude-init --version' (-V)
+says which one this is.
 )";
+
+/// "-h", "--help": the short ones first.
+std::vector<std::string> names_of(const CLI::Option& option) {
+  std::vector<std::string> names;
+  for (const std::string& name : option.get_snames()) names.push_back("-" + name);
+  for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
+  return names;
+}
 
 /// "Usage", what it does, one line an option: CLI11's own layout puts types and variables in the way.
 class HelpFormatter : public CLI::FormatterBase {
@@ -46,7 +55,7 @@ class HelpFormatter : public CLI::FormatterBase {
     for (const CLI::Option* option : app->get_options()) {
       std::string value = option->get_items_expected_max() > 0 ? option->get_type_name() : "";
       if (!value.empty()) value = option->get_items_expected_min() > 0 ? " " + value : " [" + value + "]";
-      const std::string name = option->get_name() + value;
+      const std::string name = fmt::format("{}", fmt::join(names_of(*option), ", ")) + value;
       // A name that fills its column gets a line of its own.
       text += name.size() < 25 ? fmt::format("  {:<25} {}\n", name, option->get_description())
                                : fmt::format("  {}\n  {:<25} {}\n", name, "", option->get_description());
@@ -122,6 +131,76 @@ std::string name_variable(const CLI::App& app, const std::vector<std::string>& o
   return problem;
 }
 
+/// CLI11 says how many of what it wanted: "--store: 1 required DIR missing".
+std::string what_value_is_missing(const CLI::App& app, const std::string& problem) {
+  const std::string name = problem.substr(0, problem.find(':'));
+  const CLI::Option* option = app.get_option_no_throw(name);
+  if (option == nullptr) return problem;
+  return fmt::format("{}: it has no value; write {} {}", name, name, option->get_type_name());
+}
+
+constexpr std::string_view kOurs = "CLAUDE_INIT_";
+
+/// Adds what the variables of the options are called behind that.
+void add_names(const CLI::App& app, std::vector<std::string>& names) {
+  for (const CLI::Option* option : app.get_options()) {
+    if (!option->get_envname().empty()) names.push_back(option->get_envname().substr(kOurs.size()));
+  }
+}
+
+/// Those of all subcommands: a container's variables are for whatever runs in it.
+std::vector<std::string> names_of_all() {
+  std::vector<std::string> names;
+  const auto add = [&](auto options) {
+    CLI::App app;
+    define(app, options);
+    add_names(app, names);
+  };
+  add(Init());
+  add(Setup());
+  add(Run());
+  add(Keep());
+  add(Health());
+  add(Capture());
+  add(Restore());
+  add(History());
+  add(Logging());
+  return names;
+}
+
+/// A variable of ours that is none, and nearly one, is said. Others may be anybody's: what a hook is told
+/// (keep/hook.cpp), what it is set up with, what our scripts read. All options are looked at only for a
+/// variable that is not `app`'s.
+std::vector<std::string> mistyped_variables(const CLI::App& app, const Environment& environment) {
+  std::vector<std::string> warnings;
+  std::vector<std::string> all;
+  std::vector<std::string> usual;
+  const auto is_one_of = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  for (const std::string& variable : environment.variables()) {
+    if (!variable.starts_with(kOurs)) continue;
+    if (usual.empty()) {
+      usual = {"LOG_IN", "STATE", "PUBLISHED"};  // read everywhere; told to hooks
+      add_names(app, usual);
+    }
+    const std::string name = variable.substr(kOurs.size(), variable.find('=') - kOurs.size());
+    if (is_one_of(usual, name)) continue;
+    if (all.empty()) all = names_of_all();
+    if (is_one_of(all, name)) continue;
+    const std::string guess = closest(name, all);
+    if (!guess.empty())
+      warnings.push_back(fmt::format("nothing reads {0}{1}; did you mean {0}{2}?", kOurs, name, guess));
+  }
+  return warnings;
+}
+
+/// What a subcommand is given: its words and the variables.
+struct Given {
+  const std::vector<std::string>& words;
+  const Environment& environment;
+};
+
 struct Rules {
   const char* name;
   const char* summary;
@@ -131,8 +210,9 @@ struct Rules {
 
 template <class Options>
 std::variant<CommandLine, Reply> parse_as(
-    const Rules& rules, const std::vector<std::string>& words,
+    const Rules& rules, const Given& given,
     const std::function<std::string(Options&, std::vector<std::string>)>& set_command) {
+  const std::vector<std::string>& words = given.words;
   CommandLine line;
   line.logging.level = rules.log_level;
   Options parsed;
@@ -163,6 +243,8 @@ std::variant<CommandLine, Reply> parse_as(
       }
     }
     return refusal(rules.name, "cannot understand these options");
+  } catch (const CLI::ArgumentMismatch& e) {
+    return refusal(rules.name, name_variable(app, own, what_value_is_missing(app, e.what())));
   } catch (const CLI::ParseError& e) {
     return refusal(rules.name, name_variable(app, own, e.what()));
   }
@@ -172,6 +254,7 @@ std::variant<CommandLine, Reply> parse_as(
     }
   }
   line.subcommand = std::move(parsed);
+  line.warnings = mistyped_variables(app, given.environment);
   return line;
 }
 
@@ -195,16 +278,18 @@ std::string contradiction_in(const Run& run) {
 
 }  // namespace
 
-std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments, const Environment&) {
+std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments,
+                                       const Environment& environment) {
   if (arguments.empty()) return Reply{std::string(kUsage), kExitUsage};
   const std::string& name = arguments.front();
   const std::vector<std::string> words(arguments.begin() + 1, arguments.end());
+  const Given given{words, environment};
 
   if (name == "--help" || name == "-h" || name == "help") return Reply{std::string(kUsage), kExitOk};
   if (name == "--version" || name == "-V") return Reply{std::string(kVersion), kExitOk};
   if (name == "init") {
     return parse_as<Init>(
-        {"init", "Supervises COMMAND as PID 1 (or as a subreaper), and nothing else.", true}, words,
+        {"init", "Supervises COMMAND as PID 1 (or as a subreaper), and nothing else.", true}, given,
         [](Init& init, std::vector<std::string> command) -> std::string {
           init.command = complete_command(std::move(command), {});
           return init.command.empty() ? "which command? write it behind '--'" : "";
@@ -216,7 +301,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
          "Restores the store's state, runs COMMAND (default: an interactive shell) on the terminal, and "
          "captures the login and everything else at the end.",
          true},
-        words, [](Setup& setup, std::vector<std::string> command) -> std::string {
+        given, [](Setup& setup, std::vector<std::string> command) -> std::string {
           setup.command = complete_command(std::move(command), {});
           return "";
         });
@@ -227,7 +312,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
          "Runs COMMAND (default: claude) on a private working copy of the store's state, with privileges "
          "dropped, and wipes the copy at the end.",
          true},
-        words, [](Run& run, std::vector<std::string> command) -> std::string {
+        given, [](Run& run, std::vector<std::string> command) -> std::string {
           run.command = complete_command(std::move(command), {"claude"});
           return contradiction_in(run);
         });
@@ -238,7 +323,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
          "Keeps the logins of stores alive, for as long as it runs: renews each ahead of its expiry, "
          "publishes it, and says what changes.",
          false, log::Level::info},
-        words, [](Keep& keep, std::vector<std::string>) -> std::string {
+        given, [](Keep& keep, std::vector<std::string>) -> std::string {
           auto stores = kept_stores(keep.store_words, keep.publish_words);
           if (!stores) return stores.error().message() + "; " + stores.error().remedy;
           keep.stores = std::move(*stores);
@@ -248,7 +333,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
   }
   if (name == "health") {
     return parse_as<Health>(
-        {"health", "Says whether the login can be used, until when, and what to do if not.", false}, words,
+        {"health", "Says whether the login can be used, until when, and what to do if not.", false}, given,
         [&](Health& health, std::vector<std::string>) -> std::string {
           if (health.json && health.output() != Health::Format::json)
             return "--json says one format and --format another; take away one of them";
@@ -262,21 +347,21 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
     return parse_as<Capture>(
         {"capture", "Saves the state in a configuration directory in a store. Loses nothing that is better.",
          false},
-        words, [](Capture& capture, std::vector<std::string>) -> std::string {
+        given, [](Capture& capture, std::vector<std::string>) -> std::string {
           return capture.from.empty() ? "what is to be captured? write --from DIR" : "";
         });
   }
   if (name == "restore") {
     return parse_as<Restore>(
         {"restore", "Puts the state of a store, or an earlier login, into a configuration directory.", false},
-        words, [](Restore& restore, std::vector<std::string>) -> std::string {
+        given, [](Restore& restore, std::vector<std::string>) -> std::string {
           return restore.to.empty() ? "where to? write --to DIR" : "";
         });
   }
   if (name == "history") {
     return parse_as<History>(
         {"history", "Lists the logins that a store has had, with their deadlines. Shows no secret.", false},
-        words, {});
+        given, {});
   }
   const std::string guess =
       closest(name, {"init", "setup", "run", "keep", "health", "capture", "restore", "history"});

@@ -8,7 +8,9 @@
 #include <limits>
 
 #include "base/text.h"
+#include "fs/advice.h"
 #include "fs/file.h"
+#include "fs/mounts.h"
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "login/login.h"
@@ -25,7 +27,12 @@ constexpr Milliseconds kLockWait{5000};
 /// Made for whoever the store belongs to.
 Result<void> make_directory_like(const std::string& path, const Store& store) {
   if (::mkdir(path.c_str(), 0700) != 0) {
-    return errno == EEXIST ? Result<void>() : system_error(errno, "make " + printable(path));
+    if (errno == EEXIST) return Done{};
+    Error error = system_error(errno, "make " + printable(path));
+    error.remedy = "name a directory that is there: --publish DIR";
+    if (error.kind == ErrorKind::permission && !fs::in_container())
+      error.remedy += ", or make it: " + fs::how_to_make(path, fs::current_identity());
+    return error;
   }
   // Refused to whoever is not root: then it stays ours.
   [[maybe_unused]] const int ignored = ::chown(path.c_str(), store.owner().uid, store.owner().gid);

@@ -37,7 +37,8 @@ fs::Identity whose_rights(const struct stat& st) {
 
 Error no_directory(const std::string& path) {
   return make_error(ErrorKind::invalid, printable(path) + " is not a directory",
-                    "mount the directory that holds the login, not a file of it");
+                    fs::in_container() ? "mount the directory that holds the login, not a file of it"
+                                       : "name the directory that holds the login, not a file of it");
 }
 
 /// Why the store's owner, or we, may not write it, and what to type.

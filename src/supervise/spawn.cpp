@@ -1,6 +1,7 @@
 #include "supervise/spawn.h"
 
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -118,10 +119,24 @@ class Launcher : public boost::process::v2::posix::default_launcher {
       case Stage::exec:
         break;
     }
-    return system_error(report_.number, "run " + printable(command_.argv.front()));
+    Error error = system_error(report_.number, "run " + printable(command_.argv.front()));
+    error.remedy = remedy();
+    return error;
   }
 
  private:
+  /// Of a command that could not be executed; "" where nothing is known.
+  [[nodiscard]] std::string remedy() const {
+    const bool searched = command_.argv.front().find('/') == std::string::npos;
+    if (report_.number == ENOENT && searched)
+      return "install it where its user finds it, or name its whole path; PATH is " +
+             printable(path_of(command_.env));
+    if (report_.number == ENOENT) return "name a file that is there; a script's first line names one too";
+    if (report_.number == EACCES)
+      return "let the user that it runs as execute it: chmod a+rx, no noexec mount";
+    return "";
+  }
+
   void become_group(int terminal_fd) {
     if (::setpgid(0, 0) != 0) {
       report_ = {Stage::group, errno};
@@ -132,7 +147,8 @@ class Launcher : public boost::process::v2::posix::default_launcher {
     }
   }
 
-  /// The errno that counts: a file that is there and may not be run tells more than one that is not there.
+  /// The errno that counts: a file that is there and may not be run tells more than one that is not there, as
+  /// far as anybody can tell in a directory that we may not enter.
   int try_files() {
     int failure = ENOENT;
     for (const std::string& file : files_) {
@@ -142,7 +158,10 @@ class Launcher : public boost::process::v2::posix::default_launcher {
         ::execve("/bin/sh", script_.data(), env_pointers_.data());
       }
       if (errno == ENOENT || (errno == ENOTDIR && files_.size() > 1)) continue;
-      failure = errno;
+      const int refused = errno;
+      struct stat st {};
+      if (refused == EACCES && files_.size() > 1 && ::stat(file.c_str(), &st) != 0) continue;
+      failure = refused;
       if (failure != EACCES) break;
     }
     return failure;

@@ -84,7 +84,6 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
   bool has_command_ = true;
   bool child_stopped_ = false;
   bool child_killed_ = false;
-  bool not_executed_ = false;
   pid_t foreground_at_stop_ = 0;
   SteadyTime shells_wait_until_ = SteadyTime::max();
   signalfd_siginfo stop_info_{};  // the signal that stops us, for the child
@@ -130,7 +129,7 @@ Result<void> Supervisor::start(const Inherited& inherited, const Command& comman
   const auto spawned = spawn(inherited, command, terminal_.lend());
   if (!spawned) return spawned.error();
   child_ = spawned->pid;
-  not_executed_ = spawned->failure.has_value();
+  outcome_.executed = !spawned->failure;
   if (spawned->failure) log::failure(log::Level::error, *spawned->failure);
   log::debug("started", {{"command", command.argv.front()}, {"pid", child_}});
   reaper_.watch(child_, [this](const ChildChange& change) { on_child(change); });
@@ -214,7 +213,7 @@ void Supervisor::on_child(const ChildChange& change) {
   } else {
     log::debug("the command ended", {{"status", change.number}});
   }
-  outcome_.exited = change.kind == ChildChange::Kind::exited && !not_executed_;
+  outcome_.exited = change.kind == ChildChange::Kind::exited && outcome_.executed;
   outcome_.exit_status = change.shell_status();
   const auto remap = options_.remap_exit.find(outcome_.exit_status);
   if (remap != options_.remap_exit.end()) outcome_.exit_status = remap->second;

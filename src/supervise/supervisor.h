@@ -32,6 +32,7 @@ struct Options {
 
 struct Outcome {
   int exit_status = 0;            // as a shell shows it: status, 128+n, 126, 127; remapped
+  bool executed = true;           // false: the command could not be, with 126 or 127
   bool exited = false;            // the command ran and ended by itself, not by a signal
   int stop_signal = 0;            // the signal that stopped us; 0 if the child ended by itself
   bool killed_leftovers = false;  // something did not end within the grace

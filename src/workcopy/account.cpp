@@ -161,7 +161,7 @@ Result<Account> find_account(std::string_view spec, const AccountFiles& files) {
     auto found = find_passwd(files, [&](const passwd& entry) { return user == entry.pw_name; });
     if (!found) {
       return make_error(
-          ErrorKind::not_found, fmt::format("there is no user '{}' here", printable(user)),
+          ErrorKind::usage, fmt::format("there is no user '{}' here", printable(user)),
           fmt::format("write a number (1000 or 1000:1000), or one of these: {}", known_users(files)));
     }
     account = std::move(*found);
@@ -173,7 +173,7 @@ Result<Account> find_account(std::string_view spec, const AccountFiles& files) {
   const auto gid = is_number(*group) ? parse_id(*group) : find_group(files, *group);
   if (!gid) {
     if (is_number(*group)) return malformed();
-    return make_error(ErrorKind::not_found, fmt::format("there is no group '{}' here", printable(*group)),
+    return make_error(ErrorKind::usage, fmt::format("there is no group '{}' here", printable(*group)),
                       "write its number instead");
   }
   account.gid = *gid;

@@ -32,7 +32,7 @@ struct AccountFiles {
 
 /// "node", "node:staff", "1000", "1000:1000", "1000:staff". With a group there are no supplementary ones, as
 /// engines have it for `--user`; a number without passwd entry and without a group gets that number as its
-/// gid too. Errors: usage (malformed), not_found (no such name: the remedy names those there are).
+/// gid too. Errors: usage (malformed; no such name: the remedy names those there are).
 [[nodiscard]] Result<Account> find_account(std::string_view spec, const AccountFiles& files = {});
 
 /// Who we are now (effective uid and gid). `home_variable` ($HOME) is its home where that is a directory that

@@ -55,6 +55,7 @@ def test_a_state_goes_into_a_store_and_back(place):
     assert (place.store / ".claude.json").exists(), "it lies beside ~/.claude, and in the store inside"
     status, _, err = place.run("restore", "--store", place.store, "--to", place.path / "new")
     assert status == 0, err
+    assert "Restored 3 files" in err, err
     restored = json.loads((place.path / "new/.credentials.json").read_text())["claudeAiOauth"]
     assert "refreshToken" not in restored and "refresh token" in err
     assert (place.path / "new/projects/x.jsonl").read_text() == "one\n"
@@ -67,6 +68,9 @@ def test_the_refresh_token_is_handed_on_only_where_that_is_asked_for(place):
     to = place.path / "new"
     status, _, err = place.run("restore", "--store", place.store, "--to", to, "--refresh-token=copy")
     assert status == 0, err
+    status, _, err = place.run("restore", "--store", place.store, "--to", place.path / "one", "--generation", "1",
+                               "--exclude", ".claude.json")
+    assert status == 0 and "Restored 1 file (" in err, err
     assert (to / ".credentials.json").read_text() == (place.config / ".credentials.json").read_text()
 
 
@@ -218,6 +222,53 @@ def test_nonsense_is_refused_and_says_what_to_do(place):
         assert expected in err, words
     assert place.run("restore", "--store", place.path / "none", "--to", place.path / "x")[0] == 66
     assert not (place.path / "x").exists()
+
+
+def test_a_store_that_is_not_there_is_said_with_what_to_do(place):
+    (place.path / "file").write_text("x")
+    for command in (["history"], ["restore", "--to", place.path / "x"]):
+        status, _, err = place.run(*command, "--store", place.path / "none")
+        assert status == 66 and "No such file" in err, err
+        assert "say where it is: --store DIR" in err and f"claude-init setup --store {place.path}/none" in err, err
+        status, _, err = place.run(*command, "--store", place.path / "file")
+        assert status == 66 and "name the directory that holds the login, not a file of it" in err, err
+
+
+def test_what_can_be_typed_names_the_store(place):
+    log_in = {"CLAUDE_INIT_LOG_IN": "type setup {name}"}
+    assert "type setup none" in place.run("history", "--store", place.path / "none", **log_in)[2]
+    assert "type setup none" in place.run("health", "--store", place.path / "none", **log_in)[1]
+
+
+def test_a_source_without_a_login_is_named_with_what_to_do(place):
+    (place.config / "settings.json").write_text("{}")
+    status, _, err = place.capture()
+    assert err.startswith("claude-init: warning: "), "as in the log"
+    assert status == 67 and f"No login was captured: that in {place.config} is missing" in err, err
+    assert "--from" in err and "log in first" in err, err
+
+
+@pytest.mark.parametrize("name", ["health", "setup", "run"])
+def test_a_user_that_is_not_there_is_a_wrong_setting(place, name):
+    place.store.mkdir()
+    command = ["--", "true"] if name != "health" else []
+    status, _, err = place.run(name, "--store", place.store, "--user", "nobody-here", *command)
+    assert status == 64 and "there is no user 'nobody-here' here" in err, err
+    status, _, err = place.run(name, "--store", place.store, *command, CLAUDE_INIT_USER="nobody-here")
+    assert status == 64, err
+
+
+def test_a_mistyped_variable_is_said(place):
+    _, _, err = place.run("health", CLAUDE_INIT_STROE="x")
+    assert err.count("nothing reads CLAUDE_INIT_STROE; did you mean CLAUDE_INIT_STORE?") == 1, err
+    assert place.run("health", CLAUDE_INIT_STORE=str(place.store))[2] == ""
+
+
+def test_the_help_names_every_way_to_it(place):
+    text = place.run("--help")[1]
+    assert "--version" in text and "-h" in text
+    text = place.run("run", "--help")[1]
+    assert "-h, --help" in text and "$CLAUDE_HUB_DIR" in text and "--remap-exit N:M" in text, text
 
 
 def test_limits_end_in_a_message_and_an_untouched_store(place):

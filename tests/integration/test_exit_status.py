@@ -44,13 +44,14 @@ def test_a_command_that_is_not_there_is_127_and_says_so(pid1):
     status, errors = run(["no-such-command"], pid1=pid1)
     assert status == 127
     assert "no-such-command" in errors and "No such file" in errors
+    assert "PATH is " in errors
 
 
 @PID1
 def test_a_command_that_cannot_be_executed_is_126_and_says_so(pid1):
     status, errors = run(["/etc/passwd"], pid1=pid1)
     assert status == 126
-    assert "/etc/passwd" in errors and "Permission denied" in errors
+    assert "/etc/passwd" in errors and "Permission denied" in errors and "chmod a+rx" in errors
 
 
 @PID1

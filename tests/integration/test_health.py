@@ -202,7 +202,18 @@ def test_a_login_that_looks_well_and_does_not_work_is_told_with_the_clis_own_wor
 def test_a_cli_that_is_not_there_is_told_with_what_to_do(health):
     health.host.put(login("a"))
     status, text = health("--live", "--live-command", "not-there --print")
-    assert status == 1 and "there is no 'not-there' here; name it with --live-command" in text
+    assert status == 1 and "there is no 'not-there' here" in text
+    assert "--live-command" in text and "proxy" not in text, text
+    assert health("--live", "--live-command", "not-there --print")[0] == 1
+    assert "run not-there: No such file" in health.errors, "it is tried each time: somebody may have installed it"
+    assert health("--live")[0] == 0, "what was said of another command is not said of this one"
+    health.answer("exit 1")
+    assert health("--live", "--live-command", "claude x")[0] == 1
+    assert health("--live")[0] == 0
+    closed = health.here / "closed"
+    closed.write_text("#!/bin/sh")
+    status, text = health("--live", "--live-command", str(closed))
+    assert status == 1 and "is there and cannot be executed" in text and "proxy" not in text, text
 
 
 def test_a_cli_that_hangs_is_ended_with_all_it_started(health):
@@ -401,6 +412,41 @@ def test_a_directory_above_the_store_that_bars_the_way(somebody):
         assert "chown" not in text and "belongs to" not in text, (command, text)
     above.chmod(0o711)
     assert somebody("health", "--store", somebody.store)[0] == 0
+
+
+def test_a_store_that_may_not_be_made(somebody):
+    store, source = somebody.path / "new", somebody.path / "from"
+    source.mkdir()
+    make = f"sudo install -d -o {SOMEBODY} -g {SOMEBODY} -m 700 {store}\n"
+    status, text = somebody("capture", "--from", source, "--store", store)
+    assert status == 77 and make in text and "name another store" in text and "chmod" not in text, text
+    above = somebody.path / "above"
+    above.mkdir(mode=0o700)
+    status, text = somebody("capture", "--from", source, "--store", above / "new")
+    assert status == 77 and f"sudo chmod a+x {above}\n" in text, text
+    assert make.replace(str(store), str(above / "new")) in text, text
+
+
+def test_a_command_that_is_nowhere_is_not_found_also_where_a_directory_may_not_be_entered(somebody):
+    closed = somebody.path / "closed"
+    closed.mkdir(mode=0o700)
+    run = ["init", "--", "env", f"PATH={closed}:/usr/bin:/bin", somebody.binary, "init", "--"]
+    status, text = somebody(*run, "no-such-command")
+    assert status == 127 and f"PATH is {closed}:/usr/bin:/bin" in text, text
+    tool = somebody.path / "tool"
+    tool.write_text("#!/bin/sh")
+    status, text = somebody("init", "--", "env", f"PATH={somebody.path}:{closed}", somebody.binary, "init", "--", "tool")
+    assert status == 126 and "chmod a+rx" in text, text
+
+
+def test_what_restore_may_not_read_or_write(somebody):
+    (somebody.path / "to").mkdir()
+    status, text = somebody("restore", "--store", somebody.store, "--to", somebody.path / "to")
+    assert status == 77 and f"uid {SOMEBODY} may not write {somebody.path}/to: name another directory with --to" in text, text
+    (somebody.store / ".claude-init").mkdir(mode=0o700)  # root's, in a store of theirs
+    os.chown(somebody.path / "to", SOMEBODY, SOMEBODY)
+    status, text = somebody("restore", "--store", somebody.store, "--to", somebody.path / "to")
+    assert status == 77 and f"sudo chown -R {SOMEBODY}:{SOMEBODY} {somebody.store}" in text, text
 
 
 def test_a_store_of_somebody_else_on_a_host(somebody):

@@ -220,6 +220,14 @@ def test_an_address_that_cannot_be_had_is_refused(keeping):
     keeping.start("--listen", "localhost", pid1=False)
     assert keeping.process.wait(20) == 64
     assert "write ADDR:PORT" in keeping.said()
+    assert "keeping stores=" not in keeping.said()
+
+
+def test_a_metrics_file_that_cannot_be_written_is_said_once_with_what_to_do(keeping):
+    keeping.store("dev", login("a"))
+    keeping.start("--metrics-file", "/nonexistent/x")
+    eventually(lambda: "name a file in a directory that is there" in keeping.said(), "what to do")
+    assert keeping.stop()[0] == 0
 
 
 HOOK = """#!/bin/sh

@@ -113,6 +113,12 @@ def test_a_directory_with_a_login_of_its_own_is_left_as_it_is(host, published):
     assert "sk-ant-ort01-FAKEown" in (published / ".credentials.json").read_text()
 
 
+def test_a_place_that_cannot_be_made_is_said_with_what_to_do(host):
+    host.put(login("a"))
+    status, _, err = host.session("run", "true", "--publish", "/proc/x")
+    assert status == 66 and "make /proc/x" in err and "name a directory that is there: --publish DIR" in err, err
+
+
 @pytest.mark.parametrize("where", [".", "inside", ".."])
 def test_the_store_is_not_published_into_itself(host, where):
     host.put(login("first"))

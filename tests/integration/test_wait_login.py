@@ -75,7 +75,7 @@ def put_file_in_its_place(host):
 def test_it_starts_by_itself_when_the_login_comes(host, wrapper, before, named):
     before(host)
     waiting = Waiting(host, wrapper=wrapper)
-    assert waiting.said.startswith(f"warning: {SAID}: {named}: "), waiting.said
+    assert waiting.said.startswith(f"claude-init: warning: {SAID}: {named}: "), waiting.said
     if host.store.is_file():
         host.store.unlink()
     host.store.mkdir(mode=0o700, exist_ok=True)

@@ -17,6 +17,8 @@ TEST_CASE("what is to be typed on the host names its directory there, and is a c
         "sudo chown -R 1000:1001 '/a b' && sudo chmod -R u+rwX,go= '/a b'");
   CHECK(how_to_give("/claude-auth", {1000, 1001}, true) ==
         "on the host: sudo chown -R 1000:1001 HOST_DIR && sudo chmod -R u+rwX,go= HOST_DIR");
+  CHECK(how_to_make("/a b", {1000, 1001}) == "sudo install -d -o 1000 -g 1001 -m 700 '/a b'");
+  CHECK_THAT(how_to_let_pass("/a b"), EndsWith("sudo chmod a+x '/a b'"));
   CHECK(how_to_open_modes("/a", false) == "chmod -R u+rwX /a");
   CHECK(how_to_open_modes("/a", true) == "on the host: sudo chmod -R u+rwX HOST_DIR");
 }

@@ -253,6 +253,12 @@ TEST_CASE("what came of trying it is told, and one without an answer is not heal
   CHECK(json["live"]["age_seconds"] == 180);
   CHECK(json["healthy"] == false);
 
+  with.live->executed = false;
+  CHECK(explain(seen, with).headline.ends_with("; but the CLI could not be run"));
+  CHECK(contains(as_text(seen, with), "--live-command"));
+  CHECK_FALSE(contains(as_text(seen, with), "proxy"));
+  with.live->executed = true;
+
   with.live->rejected = true;
   seen.state = State::dead;
   CHECK(explain(seen, with).headline == "dead: the server no longer accepts this login");

@@ -20,6 +20,15 @@ std::string shown(const Words& stores, const Words& published) {
 
 }  // namespace
 
+TEST_CASE("a word in braces is a store's name or nothing") {
+  for (const char* text :
+       {"", "log in", "setup {name}", "{name}{name}", "a${HOME}/{name}", "{a,b} {} { }", "{"}) {
+    CHECK(unknown_place(text).empty());
+  }
+  CHECK(unknown_place("setup {nmae}") == "{nmae}");
+  CHECK(unknown_place("{name} {STORE}") == "{STORE}");
+}
+
 TEST_CASE("stores to keep: a name, or that of the directory", "[keep]") {
   CHECK(shown({"dev=/a/b", "/stores/staging/", "rel"}, {}) ==
         "dev|/a/b| staging|/stores/staging/| rel|rel| ");

@@ -131,6 +131,29 @@ TEST_CASE("what a variable sets wrong is told by its name, with what to write") 
   CHECK_FALSE(parsed_as<Run>({"run", "--exec=0", "true"}).exec);
 }
 
+TEST_CASE("a variable that is nearly one of an option is said, whatever subcommand it is for") {
+  const auto warnings = [](const char* variable) {
+    const char* const variables[] = {"PATH=/bin", variable, nullptr};
+    const auto parsed = parse({"health"}, Environment(variables));
+    REQUIRE(std::holds_alternative<CommandLine>(parsed));
+    return std::get<CommandLine>(parsed).warnings;
+  };
+  CHECK(warnings("CLAUDE_INIT_STROE=x") ==
+        Words{"nothing reads CLAUDE_INIT_STROE; did you mean CLAUDE_INIT_STORE?"});
+  CHECK(warnings("CLAUDE_INIT_LOGLEVEL=debug").front().ends_with("CLAUDE_INIT_LOG_LEVEL?"));
+  for (const char* other :
+       {"CLAUDE_INIT_STORE=x", "CLAUDE_INIT_LOG_IN=x", "CLAUDE_INIT_REMAP_EXIT=1:2", "CLAUDE_INIT_FROM=x",
+        // What others than we read.
+        "CLAUDE_INIT_CHANGE=x", "CLAUDE_INIT_STORE_NAME=x", "CLAUDE_INIT_STATE=x", "CLAUDE_INIT_TEXT=x",
+        "CLAUDE_INIT_REMEDY=x", "CLAUDE_INIT_PUBLISHED=x", "CLAUDE_INIT_WEBHOOK_URL=x",
+        "CLAUDE_INIT_WEBHOOK_URL_FILE=x", "CLAUDE_INIT_SECRET=x", "CLAUDE_INIT_KUBERNETES_ACCOUNT=x",
+        "CLAUDE_INIT_ENGINE=x", "CLAUDE_INIT_ENGINE_ARGS=x", "CLAUDE_INIT_CLI_ENV=x", "CLAUDE_INIT_BINARY=x",
+        "CLAUDE_INIT_TEST_LONG=1", "CLAUDE_INIT_E2E_CACHE=x", "CLAUDE_INIT_BENCH_DIR=x"}) {
+    INFO(other);
+    CHECK(warnings(other).empty());
+  }
+}
+
 TEST_CASE("health: an age in a variable is for those with --live, and stops no other") {
   ::setenv("CLAUDE_INIT_MAX_AGE", "1h", 1);
   const auto plain = parse_words({"health"});
@@ -158,9 +181,11 @@ TEST_CASE("a wrong command line is refused with what to write instead") {
              Contains("no option '--print'") && !Contains("behind '--'"));
   CHECK_THAT(refused({"health", "--store=s", "x"}), Contains("takes no command, but got 'x'"));
   CHECK_THAT(refused({"run", "--grace", "soon", "cmd"}), Contains("500ms, 5s, 2m"));
-  CHECK_THAT(refused({"run", "--grace"}), Contains("--grace"));
+  CHECK_THAT(refused({"run", "--grace"}), Contains("--grace: it has no value; write --grace TIME"));
+  CHECK_THAT(refused({"run", "--store=", "true"}), Contains("--store: it has no value; write --store DIR"));
+  CHECK_THAT(refused({"keep", "--log-in", "do {nmae}"}), Contains("{nmae}") && Contains("write {name}"));
   CHECK_THAT(refused({"run", "--remap-exit", "256:0", "cmd"}), Contains("0 to 255"));
-  CHECK_THAT(refused({"run", "--remap-exit", "7", "cmd"}), Contains("FROM:TO"));
+  CHECK_THAT(refused({"run", "--remap-exit", "7", "cmd"}), Contains("write N:M"));
   CHECK_THAT(refused({"run", "--rewrite", "NONSENSE:TERM", "cmd"}), Contains("NONSENSE"));
   CHECK_THAT(refused({"run", "--log-level", "loud", "cmd"}), Contains("error, warn, info, debug, trace"));
   CHECK_THAT(refused({"run", "--copy", "some", "cmd"}), Contains("all or login"));

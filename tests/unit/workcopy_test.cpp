@@ -172,9 +172,9 @@ TEST_CASE("a user that cannot be understood or found is refused with what to wri
   }
   const auto unknown = find_account("nodee", files);
   REQUIRE_FALSE(unknown.ok());
-  CHECK(unknown.error().kind == ErrorKind::not_found);
+  CHECK(unknown.error().kind == ErrorKind::usage);
   CHECK(unknown.error().remedy.find("root, node, bare") != std::string::npos);
-  CHECK(find_account("node:nogroup", files).error().kind == ErrorKind::not_found);
+  CHECK(find_account("node:nogroup", files).error().kind == ErrorKind::usage);
 }
 
 TEST_CASE("HOME counts only where it is a directory of ours") {
