@@ -345,8 +345,8 @@ def test_the_ready_made_webhook_posts_the_change_and_keeps_its_url_to_itself(kee
         server.settimeout(20)
         (keeping.path / "url").write_text(f"http://127.0.0.1:{server.getsockname()[1]}/FAKEsecret\n")
         keeping.environment["CLAUDE_INIT_WEBHOOK_URL_FILE"] = str(keeping.path / "url")
-        keeping.store("dev", login("a"))
-        keeping.start("--on-change", script)
+        keeping.store("dev")
+        keeping.start("--on-change", script, "--log-in", LOG_IN)
         client, _ = server.accept()
         with client:
             data = b""
@@ -356,7 +356,9 @@ def test_the_ready_made_webhook_posts_the_change_and_keeps_its_url_to_itself(kee
             client.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
     head, body = data.split(b"\r\n\r\n", 1)
     assert head.startswith(b"POST /FAKEsecret HTTP/1.1") and b"Content-Type: application/json" in head
-    assert json.loads(body)["change"] == "usable"
+    change = json.loads(body)
+    assert change["change"] == "unusable"
+    assert change["text"] == f"dev: missing: nobody has logged in. → {LOG_IN}", "all that a chat shows"
     assert any("curl" in line for line in arguments)
     assert not any("FAKEsecret" in line for line in arguments)
     assert keeping.stop()[0] == 0
