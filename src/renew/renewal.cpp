@@ -70,7 +70,15 @@ constexpr std::array<std::string_view, 27> kPassedOn{"PATH",
 
 using Kind = Outcome::Kind;
 
-Outcome rejected_by_server() {
+/// What a server does to a login that has ended is nobody's fault.
+Outcome rejected_by_server(const Secret& given) {
+  const auto login = login::parse(given.reveal());
+  if (login && login::has_ended(*login, unix_now())) {
+    return {Kind::rejected,
+            "it has ended, as each does after about four weeks: nothing is broken",
+            {},
+            "rejected"};
+  }
   return {Kind::rejected,
           "the server rejected it: it was ended elsewhere, or a copy of it was renewed",
           {},
@@ -357,7 +365,7 @@ Outcome Renewal::finish(const Ended& ended) {
       outcome = publish();
       break;
     case Made::blank:  // 2
-      outcome = still_has_given() ? rejected_by_server() : Outcome{Kind::not_due, {}, {}};
+      outcome = still_has_given() ? rejected_by_server(given_) : Outcome{Kind::not_due, {}, {}};
       break;
     case Made::useless:
       outcome = {Kind::failed, "the renewing command left no login that can be used", {}, "useless"};
