@@ -42,11 +42,14 @@ Result<keep::Keeper::Options> keeper_options(const options::Keep& options, const
     keeper.name = std::move(*name);
   }
   if (!kept.publish.empty()) keeper.publish = choose_store(kept.publish, {}, environment);
-  keeper.context = health_context(store::inspect(keeper.store, unix_now()), environment);
-  if (!options.log_in.empty()) {
-    keeper.context.setup_command = with_name(options.log_in, keeper.name);
-    keeper.context.told_setup_command = true;
-  }
+  const std::string log_in = with_name(options.log_in, keeper.name);
+  keeper.context = [log_in, &environment](const store::Inspection& seen) {
+    health::Context context = health_context(seen, environment);
+    if (log_in.empty()) return context;
+    context.setup_command = log_in;
+    context.told_setup_command = true;
+    return context;
+  };
   keeper.renews = !options.renewal.never;
   keeper.renewal = renewer_options(options.renewal, keeper.store, environment, "keep");
   keeper.renewal.turns = &turns;

@@ -173,6 +173,14 @@ Outcome why_nothing(const Ended& ended) {
 
 }  // namespace
 
+std::optional<Outcome> check_home(const store::Store& store) {
+  const auto own = store::check_identity(store);
+  if (own) return std::nullopt;
+  const bool copied = own.error().kind == ErrorKind::usage;
+  return copied ? Outcome{Kind::refused, own.error().message(), own.error().remedy, "copied"}
+                : failed(own.error());
+}
+
 /// 1. The lock: busy means that somebody else renews, and the store will change.
 /// 2. What an earlier renewal that was cut short has left: if it has new tokens, they are published.
 /// 3. The store's login, now that nobody else of us can renew it: another one than the one that is due needs
@@ -199,11 +207,7 @@ std::variant<Renewal, Outcome> Renewal::begin(const std::string& path, const Sec
   const auto parsed = login::parse(login.text->reveal());
   if (!parsed || !parsed->has_refresh_token) return Outcome{Kind::not_due, {}, {}};
   // 4.
-  if (const auto own = store::check_identity(renewal.store_); !own) {
-    const bool copied = own.error().kind == ErrorKind::usage;
-    return copied ? Outcome{Kind::refused, own.error().message(), own.error().remedy, "copied"}
-                  : failed(own.error());
-  }
+  if (auto away = check_home(renewal.store_)) return *away;
   if (const auto room = renewal.store_.prepare(kNeededBytes); !room) return failed(room.error());
   // 5.
   if (const auto made = renewal.make_directory(login.text->reveal()); !made) return failed(made.error());

@@ -116,6 +116,31 @@ def test_a_publication_that_had_to_be_tried_again_counts_with_all_the_time_it_to
     assert served.metric('claude_init_propagation_seconds_sum{store="dev"}') >= 1.5
 
 
+def test_working_copies_are_counted_by_a_keeper_that_does_not_renew_and_in_a_store_that_came_later(keeping, host):
+    served = Served(keeping, "--renew=never", pid1=False)
+    for name in ("a", "b"):
+        keeping.store("dev", login(name))
+        keeping.says("works", times=1 if name == "a" else 2)
+        host.store = keeping.path / "dev"
+        run = host.start("run", "echo ready; read go")
+        assert run.stdout.readline() == "ready\n"
+        assert served.metric('claude_init_working_copies{store="dev"}') == 1
+        run.communicate("\n", timeout=20)
+        (keeping.path / "dev").rename(keeping.path / f"gone-{name}")
+        keeping.says("no-store", times=2 if name == "a" else 3)
+
+
+def test_captures_are_remembered_while_the_store_is_away(keeping):
+    keeping.store("dev", login("a", left=-60))
+    served = Served(keeping)
+    keeping.has_token("a+")
+    count = lambda: served.metric('claude_init_captures_total{store="dev"}')
+    made = eventually(count, "the capture")
+    (keeping.path / "dev").rename(keeping.path / "gone")
+    keeping.says("no-store")
+    assert count() == made
+
+
 @pytest.mark.parametrize("through", ["dev", "published"])
 def test_working_copies_that_live_are_counted_also_through_a_read_only_mount(keeping, host, through):
     keeping.store("dev", login("a"))
@@ -263,7 +288,7 @@ def test_the_hook_is_called_once_for_each_change_with_what_happened_and_never_a_
     (keeping.path / "dev/.credentials.json").unlink()
     keeping.says("missing")
     keeping.put(login("b", left=7200))
-    hook.gets("usable", "expiring", "renewed", "account-changed", "dead", "unusable", "recovered")
+    hook.gets("usable", "expiring", "renewed", "account-changed", "dead", "unusable", "account-changed", "recovered")
     dead = hook.calls()[4]
     assert dead["store"] == "dev" and dead["state"] == "dead" and dead["remedy"] == LOG_IN
     assert dead["store_path"] == str(keeping.path / "dev") and dead["published_path"].endswith("published")
