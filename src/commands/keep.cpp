@@ -4,8 +4,8 @@
 #include <boost/filesystem/operations.hpp>
 #include <boost/filesystem/path.hpp>
 #include <deque>
-#include <map>
 #include <utility>
+#include <vector>
 
 #include "base/text.h"
 #include "commands/commands.h"
@@ -34,34 +34,58 @@ Result<keep::Keeper::Options> keeper_options(const options::Keep& options, const
     keeper.name = std::move(*name);
   }
   if (!kept.publish.empty()) keeper.publish = choose_store(kept.publish, {}, environment);
-  keeper.context = health_context(store::inspect(keeper.store, unix_now()), environment);
-  if (!options.log_in.empty()) {
-    keeper.context.setup_command = with_name(options.log_in, keeper.name);
-    keeper.context.told_setup_command = true;
-  }
+  const std::string log_in = with_name(options.log_in, keeper.name);
+  keeper.context = [log_in, &environment](const store::Inspection& seen) {
+    health::Context context = health_context(seen, environment);
+    if (log_in.empty()) return context;
+    context.setup_command = log_in;
+    context.told_setup_command = true;
+    return context;
+  };
   keeper.renews = !options.renewal.never;
   keeper.renewal = renewer_options(options.renewal, keeper.store, environment, "keep");
   keeper.renewal.turns = &turns;
   return keeper;
 }
 
-/// A directory that is published into loses what else it has, so nobody else writes there. By what the paths
-/// lead to now. Error: usage.
-Result<void> check_places(const std::deque<keep::Keeper>& keepers) {
-  std::map<std::string, std::string> places;  // → what it is
+/// A directory that a keeper writes, by what its path leads to now.
+struct Place {
+  std::string path;
+  std::string what;
+};
+
+bool is_at_or_below(const std::string& path, const std::string& directory) {
+  return path == directory || path.starts_with(directory.ends_with('/') ? directory : directory + '/');
+}
+
+std::vector<Place> places_of(const std::deque<keep::Keeper>& keepers) {
+  std::vector<Place> places;
   for (const keep::Keeper& keeper : keepers) {
     for (const auto& [path, what] : {std::pair(keeper.options().store, "the store "),
                                      std::pair(keeper.options().publish, "where it publishes ")}) {
       if (path.empty()) continue;
       boost::system::error_code ignored;
-      const std::string resolved = boost::filesystem::weakly_canonical(path, ignored).string();
-      const auto [there, added] =
-          places.emplace(resolved.empty() ? path : resolved, what + keeper.options().name);
-      if (added) continue;
-      return make_error(
-          ErrorKind::usage,
-          fmt::format("{} is both {} and {}{}", printable(path), there->second, what, keeper.options().name),
-          "give each store, and each --publish, a directory of its own");
+      std::string resolved = boost::filesystem::weakly_canonical(path, ignored).string();
+      places.push_back({resolved.empty() ? path : std::move(resolved), what + keeper.options().name});
+    }
+  }
+  return places;
+}
+
+/// A directory that is published into loses what else it has, so nobody else writes there, nor in it, nor
+/// around it. Error: usage.
+Result<void> check_places(const std::deque<keep::Keeper>& keepers) {
+  const std::vector<Place> places = places_of(keepers);
+  for (const Place& one : places) {
+    for (const Place& other : places) {
+      if (&one == &other || !is_at_or_below(one.path, other.path)) continue;
+      const std::string is =
+          one.path == other.path
+              ? fmt::format("{} is both {} and {}", printable(one.path), one.what, other.what)
+              : fmt::format("{}, {}, is inside {}, {}", printable(one.path), one.what, printable(other.path),
+                            other.what);
+      return make_error(ErrorKind::usage, is,
+                        "give each store, and each --publish, a directory of its own, beside the others");
     }
   }
   return Done{};

@@ -68,7 +68,7 @@ KeepOutputs::KeepOutputs(const supervise::Loop& loop, const options::Keep& optio
     : options_(options),
       keepers_(keepers),
       started_(unix_now()),
-      hook_(loop.io, loop.inherited, loop.reaper, options.on_change, environment.variables()),
+      hook_(loop.io, loop.inherited, loop.reaper, options.on_change, environment.variables(), {}),
       io_(loop.io),
       metrics_changed_(loop.io, kGathered, kGathered, [this] { write_metrics(); }),
       metrics_aged_(loop.io, kAge, kAge, [this] { write_metrics(); }) {}

@@ -11,6 +11,8 @@ namespace {
 
 using login::State;
 
+constexpr std::string_view kNormalEnd = "That is its normal end: nothing is broken.";
+
 /// "2026-11-24 05:12 UTC (in 7 h 59 min)", "2026-11-23 20:00 UTC (1 h 12 min ago)".
 std::string when(UnixMs time, UnixMs now) {
   return time > now ? fmt::format("{} (in {})", format_utc(time), format_duration(time - now))
@@ -95,16 +97,15 @@ Explanation renewable(const store::Inspection& inspection, const Context& contex
 Explanation expired(const store::Inspection& inspection, const Context& context) {
   const login::Login& login = *inspection.login;
   Explanation out;
-  const bool ended = login.refresh_expires_at && *login.refresh_expires_at <= context.now;
   if (login.scopes.empty()) {
     out.headline = "expired: the CLI does not accept this login";
     out.meaning =
         credentials_of(inspection) + " has tokens without scopes, which the CLI takes for not logged in.";
-  } else if (ended) {
+  } else if (login::has_ended(login, context.now)) {
     out.headline = "expired: the login has ended";
-    out.meaning =
-        fmt::format("It ended {}, and its last access token {}. That is its normal end: nothing is broken.",
-                    when(*login.refresh_expires_at, context.now), when(login.expires_at, context.now));
+    out.meaning = fmt::format("It ended {}, and its last access token {}. {}",
+                              when(*login.refresh_expires_at, context.now),
+                              when(login.expires_at, context.now), kNormalEnd);
   } else {
     out.headline = "expired: the access token has run out and nothing here can renew it";
     out.meaning =
@@ -123,6 +124,13 @@ Explanation dead(const store::Inspection& inspection, const Context& context) {
     out.meaning =
         fmt::format("Its access token should still be valid, and the CLI was refused with it {}: {}",
                     ago(context.live->at, context.now), printable(context.live->said));
+    out.remedies = {log_in_again(inspection, context)};
+    return out;
+  }
+  if (inspection.login && login::has_ended(*inspection.login, context.now)) {
+    out.headline = "dead: the login has ended";
+    out.meaning = fmt::format("It ended {}, and the server does not renew it any more. {}",
+                              when(*inspection.login->refresh_expires_at, context.now), kNormalEnd);
     out.remedies = {log_in_again(inspection, context)};
     return out;
   }

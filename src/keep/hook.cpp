@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -17,14 +16,20 @@ namespace claude_init::keep {
 namespace {
 
 constexpr std::size_t kMostWaiting = 64;
-constexpr Milliseconds kTimeLimit{30'000};
-constexpr std::array<Milliseconds, 3> kPauses{Milliseconds(1000), Milliseconds(10'000), Milliseconds(60'000)};
 constexpr int kDropped = -1;
 
 /// What sysexits.h has for what may be another time, and claude-init with it: from "unavailable" to "no
 /// permission".
 bool may_work_later(int status) {
   return status >= 69 && status <= 77;
+}
+
+/// "dev: the login is dead: …. → docker compose run --rm setup": all that a chat shows.
+std::string alone(const Hook::Call& call) {
+  std::string text = call.store + ": " + call.event.text;
+  if (call.event.remedy.empty()) return text;
+  if (text.back() != '.') text += '.';
+  return text + " → " + call.event.remedy;
 }
 
 std::string as_json(const Hook::Call& call) {
@@ -34,7 +39,7 @@ std::string as_json(const Hook::Call& call) {
                    {"store", call.store},
                    {"store_path", call.path},
                    {"state", call.state},
-                   {"text", call.event.text}};
+                   {"text", alone(call)}};
   if (!call.event.remedy.empty()) out["remedy"] = call.event.remedy;
   if (!call.published_path.empty()) out["published_path"] = call.published_path;
   if (call.expires_at) out["access_token_expires_at"] = format_iso8601(*call.expires_at);
@@ -60,12 +65,13 @@ void set(std::vector<std::string>& env, const std::string& name, const std::stri
 }  // namespace
 
 Hook::Hook(boost::asio::io_context& io, const supervise::Inherited& inherited, supervise::Reaper& reaper,
-           std::string command, std::vector<std::string> env)
+           std::string command, std::vector<std::string> env, Times times)
     : timer_(io),
       inherited_(inherited),
       reaper_(reaper),
       command_(std::move(command)),
-      env_(std::move(env)) {}
+      env_(std::move(env)),
+      times_(times) {}
 
 void Hook::stop() {
   stopped_ = true;
@@ -100,7 +106,7 @@ void Hook::start() {
            {"STORE", call.path},
            {"STORE_NAME", call.store},
            {"STATE", call.state},
-           {"TEXT", call.event.text},
+           {"TEXT", alone(call)},
            {"REMEDY", call.event.remedy},
            {"PUBLISHED", call.published_path}}) {
     set(command.env, std::string("CLAUDE_INIT_") + name + '=', value);
@@ -118,11 +124,11 @@ void Hook::start() {
     if (change.kind == supervise::ChildChange::Kind::stopped) return;
     ended(change.shell_status());
   });
-  timer_.expires_after(kTimeLimit);
+  timer_.expires_after(times_.limit);
   timer_.async_wait([this, pid, run = counts_.runs](const boost::system::error_code& failure) {
     if (failure || !running_ || run != counts_.runs) return;
     timed_out_ = true;
-    log::warn("the hook took too long and is killed", {{"limit_s", kTimeLimit.count() / 1000}});
+    log::warn("the hook took too long and is killed", {{"limit_s", times_.limit.count() / 1000}});
     ::kill(-pid, SIGKILL);
   });
 }
@@ -135,7 +141,7 @@ void Hook::ended(int status) {
   if (stopped_) return;
   const Call& call = waiting_.front();
   const bool later = (may_work_later(status) || timed_out_) && !is_overtaken(call);
-  const bool again = attempts_ < kPauses.size() || (later && waiting_.size() == 1);
+  const bool again = attempts_ < times_.pauses.size() || (later && waiting_.size() == 1);
   log::warn(again || later ? "the hook failed and is called again"
                            : "the hook failed and is given up for this change",
             {{"status", status}, {"change", name_of(call.event.change)}, {"store", call.store}});
@@ -143,7 +149,7 @@ void Hook::ended(int status) {
     if (later) waiting_.push_back(call);  // when the others have had their turn
     return next();
   }
-  timer_.expires_after(kPauses[std::min(attempts_, kPauses.size() - 1)]);
+  timer_.expires_after(times_.pauses[std::min(attempts_, times_.pauses.size() - 1)]);
   attempts_ += 1;
   timer_.async_wait([this](const boost::system::error_code& failure) {
     if (!failure) start();

@@ -1,11 +1,15 @@
 #include "keep/keeper.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "fs/open.h"
 #include "log/log.h"
 #include "store/generations.h"
+#include "store/id.h"
 #include "store/layout.h"
 #include "store/presence.h"
 #include "store/published.h"
@@ -17,6 +21,8 @@ namespace {
 constexpr Milliseconds kInterval{2000};        // between two looks where inotify cannot know
 constexpr Milliseconds kPublishAgain{10'000};  // after it failed
 constexpr std::int64_t kFarAway = 365 * kDay;  // nothing is due, but the clock may be set
+// A store that may not be written becomes another by what nobody tells: a remount, its mode, its server.
+constexpr std::int64_t kRefusedAgain = 10 * kMinute;
 
 /// Renewals are told to the record, which knows what of them is news.
 renew::Renewer::Options with_record(renew::Renewer::Options renewal, const std::string& store,
@@ -24,6 +30,20 @@ renew::Renewer::Options with_record(renew::Renewer::Options renewal, const std::
   renewal.store = store;
   renewal.on_outcome = std::move(on_outcome);
   return renewal;
+}
+
+/// Why the login may not be renewed from here, where the store shows that before it is due.
+std::optional<renew::Outcome> why_refused(const store::Inspection& seen) {
+  using Kind = renew::Outcome::Kind;
+  if (const std::string problem = store::why_not_writable(seen); !problem.empty()) {
+    return renew::Outcome{
+        Kind::refused, problem,
+        "mount it so that it can be written, and run as its owner, uid " + std::to_string(seen.owner.uid),
+        "read-only"};
+  }
+  const auto store = store::Store::open(seen.path);
+  auto away = store ? renew::check_home(*store) : std::nullopt;
+  return away && away->kind == Kind::refused ? away : std::nullopt;
 }
 
 follow::FileWatch::Options file_in(const std::string& directory, std::string_view name, fs::Identity who,
@@ -44,7 +64,7 @@ Keeper::Keeper(const supervise::Loop& loop, follow::Inotify& inotify, Options op
       inotify_(inotify),
       options_(std::move(options)),
       tell_(std::move(tell)),
-      record_(options_.name, options_.context),
+      record_(options_.name, {}, options_.renews),
       timer_(loop.io),
       publish_again_(loop.io, kPublishAgain, kPublishAgain, [this] { publish(); }) {}
 
@@ -70,12 +90,13 @@ void Keeper::finish(const Deadline& deadline) {
 Shown Keeper::shown() const {
   Shown shown;
   shown.record = &record_;
+  shown.captures = captures_;
   if (renewer_) shown.next_renewal = renewer_->next();
   if (!options_.publish.empty()) shown.publishing = &publishing_;
   const auto store = store::Store::open(options_.store);
   if (!store) return shown;
   const auto generations = store::list_generations(*store, unix_now());
-  if (generations && !generations->empty()) shown.captures = generations->back().number;
+  if (generations && !generations->empty()) shown.captures = captures_ = generations->back().number;
   shown.working_copies = store::count_present(*store);
   if (options_.publish.empty()) return shown;
   const auto published = store::Store::open(options_.publish);
@@ -100,18 +121,23 @@ void Keeper::look() {
     });
   }
   // 2.
+  record_.know(options_.context(seen));
   tell(record_.observe(seen, now));
   if (stopped_) return;
   // 3.
   renew_where_we_may(seen);
+  if (const auto store = store::Store::open(options_.store)) count_in(*store);
   if (exists && !publisher_ && !publish_again_.pending()) publish();
   // 4.
-  const auto armed = timer_.at(record_.next_look(now).value_or(now + kFarAway), [this] { look(); });
+  const UnixMs next = record_.next_look(now).value_or(now + kFarAway);
+  const auto armed =
+      timer_.at(refused_.empty() ? next : std::min(next, now + kRefusedAgain), [this] { look(); });
   if (!armed) log::failure(log::Level::warn, armed.error());
 }
 
 void Keeper::watch(fs::Identity owner) {
   owner_ = owner;
+  identity_.reset();
   login_.emplace(loop_.io, inotify_, file_in(options_.store, store::kCredentials, owner, [this] { look(); }));
   settings_.emplace(loop_.io, inotify_,
                     file_in(options_.store, store::kClaudeJson, owner, [this] { look(); }));
@@ -119,29 +145,57 @@ void Keeper::watch(fs::Identity owner) {
   settings_->start();
 }
 
-/// A store that cannot be written is news once for each access token in it, as a renewal that failed.
+/// 1. What may not be renewed from here is told, and when it may again.
+/// 2. The renewer, from when it may the first time.
 void Keeper::renew_where_we_may(const store::Inspection& seen) {
+  // 1.
   const bool renewable = seen.login && seen.login->has_refresh_token;
-  if (!renewable) not_renewed_ = 0;
+  if (!renewable) refused_.clear();
   if (!options_.renews || seen.state == login::State::no_store) return;
-  const std::string problem = store::why_not_writable(seen);
-  if (!problem.empty() && renewable &&
-      std::exchange(not_renewed_, seen.login->expires_at) != seen.login->expires_at) {
-    renew::Outcome refused{renew::Outcome::Kind::refused, problem, {}, "read-only"};
-    refused.remedy =
-        "mount it so that it can be written, and run as its owner, uid " + std::to_string(seen.owner.uid);
-    tell(record_.tried(refused, unix_now()));
-  }
-  if (problem.empty()) not_renewed_ = 0;
-  if (problem.empty() && !renewer_) {
-    const auto on_outcome = [this](const renew::Outcome& outcome) {
-      tell(record_.tried(outcome, unix_now()));
-      look();
-    };
-    renewer_.emplace(loop_, with_record(options_.renewal, options_.store, on_outcome));
-    if (const auto store = store::Store::open(options_.store)) count_in(*store);
+  const auto refusal = why_refused(seen);
+  if (renewable) mind_refusal(refusal, seen.login->expires_at);
+  // 2.
+  if (!refusal && !renewer_) {
+    renewer_.emplace(loop_,
+                     with_record(options_.renewal, options_.store, [this](const renew::Outcome& outcome) {
+                       tried(outcome);
+                       look();
+                     }));
   }
   if (renewer_) renewer_->look();
+}
+
+/// A refusal is news once for each access token, as a renewal that failed.
+void Keeper::mind_refusal(const std::optional<renew::Outcome>& refusal, UnixMs expires_at) {
+  watch_identity(refusal && refusal->cause == "copied");
+  if (!refusal && refused_.empty()) return;
+  const std::string what = refusal ? fmt::format("{} {}", refusal->cause, expires_at) : std::string();
+  if (std::exchange(refused_, what) == what) return;
+  if (refusal) return tried(*refusal);
+  tell(record_.allowed(unix_now()));
+  if (renewer_) renewer_->try_again();
+}
+
+/// `setup --adopt` writes the identity anew, and nothing else that we watch.
+void Keeper::watch_identity(bool wanted) {
+  if (wanted == identity_.has_value()) return;
+  boost::asio::post(loop_.io, [this, wanted] {  // we may be in its call
+    if (!wanted) return identity_.reset();
+    if (stopped_) return;
+    identity_.emplace(
+        loop_.io, inotify_,
+        file_in(fs::join(options_.store, store::kPrivateDir), store::kIdentity, owner_, [this] { look(); }));
+    identity_->start();
+    look();  // what was adopted before
+  });
+}
+
+void Keeper::tried(const renew::Outcome& outcome) {
+  if (record_.is_another_cause(outcome)) {
+    log::warn("the login could not be renewed for another reason",
+              {{"store", options_.name}, {"reason", outcome.reason}, {"do", outcome.remedy}});
+  }
+  tell(record_.tried(outcome, unix_now()));
 }
 
 void Keeper::tell(const std::vector<Event>& news) {

@@ -30,9 +30,10 @@ class Keeper {
  public:
   struct Options {
     std::string name;
-    std::string store;        // absolute
-    std::string publish;      // the directory of a published store; "" = none
-    health::Context context;  // who looks, and what a person types to log in to this store
+    std::string store;    // absolute
+    std::string publish;  // the directory of a published store; "" = none
+    /// Who looks, and what a person types to log in to this store, which is as it is seen here.
+    std::function<health::Context(const store::Inspection&)> context;
     bool renews = true;
     renew::Renewer::Options renewal;  // `store` and `on_outcome` are set here
   };
@@ -55,6 +56,9 @@ class Keeper {
   void look();
   void watch(fs::Identity owner);
   void renew_where_we_may(const store::Inspection& seen);
+  void mind_refusal(const std::optional<renew::Outcome>& refusal, UnixMs expires_at);
+  void watch_identity(bool wanted);
+  void tried(const renew::Outcome& outcome);
   void tell(const std::vector<Event>& news);
   void await_next(UnixMs now);
   void publish();
@@ -73,7 +77,9 @@ class Keeper {
   std::optional<follow::FileWatch> login_;
   std::optional<follow::FileWatch> settings_;  // whose login it is
   std::optional<renew::Renewer> renewer_;
-  UnixMs not_renewed_ = 0;  // the end of the access token of which that was told; 0 = of none
+  std::string refused_;  // why, and of which access token, that was told; "" = it is not
+  std::optional<follow::FileWatch> identity_;  // while the store is a copy
+  mutable std::uint64_t captures_ = 0;         // when they could last be counted
   std::optional<follow::Publisher> publisher_;
   std::optional<follow::FileWatch> published_login_;
   follow::Debounce publish_again_;

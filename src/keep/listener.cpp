@@ -34,6 +34,22 @@ Error wrong_address(std::string_view text) {
                     "write ADDR:PORT, such as :8080, 127.0.0.1:8080 or [::1]:8080");
 }
 
+/// As --listen takes it: "127.0.0.1:8080", "[::]:8080".
+std::string shown(const tcp::endpoint& endpoint) {
+  const std::string address = endpoint.address().to_string();
+  return endpoint.address().is_v6() ? fmt::format("[{}]:{}", address, endpoint.port())
+                                    : fmt::format("{}:{}", address, endpoint.port());
+}
+
+/// What to do about an address that cannot be had.
+std::string remedy_for(const error_code& failure) {
+  if (failure == asio::error::address_in_use)
+    return "somebody else listens there: name another port, --listen ADDR:PORT";
+  if (failure == asio::error::access_denied) return "name a port from 1024 on, --listen ADDR:PORT";
+  if (failure.value() == EADDRNOTAVAIL) return "name an address of this machine, or :PORT for all of them";
+  return "";
+}
+
 }  // namespace
 
 Result<tcp::endpoint> parse_address(std::string_view text) {
@@ -144,8 +160,9 @@ Result<void> Listener::listen(tcp::endpoint endpoint) {
     failure = open(endpoint);
   }
   if (failure) {
-    return system_error(failure.value(),
-                        fmt::format("listen on {}:{}", endpoint.address().to_string(), endpoint.port()));
+    Error error = system_error(failure.value(), "listen on " + shown(endpoint));
+    if (error.remedy.empty()) error.remedy = remedy_for(failure);
+    return error;
   }
   log::info("listening", {{"address", endpoint.address().to_string()}, {"port", port()}});
   accept();

@@ -130,13 +130,17 @@ std::string todo(std::string_view tone, std::string_view what, std::string_view 
                      command.empty() ? "" : fmt::format("<code>{}</code>", escaped(command)));
 }
 
-std::string_view what_to_do(const Record& record) {
+std::string_view what_to_do(const Record& record, UnixMs now) {
+  const auto& login = record.seen().login;
+  if (login && record.outcome() != State::missing && login::has_ended(*login, now))
+    return "The login has ended, as each does after about four weeks: nothing is broken. To log in again:";
   switch (record.seen().state) {
     case State::usable:
       return "The server does not renew this login any more. Log in again before its access token ends:";
     case State::missing:
       return "Nobody has logged in. To log in:";
     case State::no_store:
+      return "There is no store:";
     case State::unreadable:
       return "The store cannot be read:";
     default:
@@ -148,7 +152,7 @@ std::string next_step(const Shown& shown, UnixMs now) {
   const Record& record = *shown.record;
   std::string out;
   const std::string remedy = record.remedy(now);
-  if (!remedy.empty()) out += todo("bad", what_to_do(record), remedy);
+  if (!remedy.empty()) out += todo("bad", what_to_do(record, now), remedy);
   if (ends_soon(record, now)) {
     const std::int64_t left = *record.seen().login->refresh_expires_at - now;
     out += todo("warn",
@@ -158,10 +162,11 @@ std::string next_step(const Shown& shown, UnixMs now) {
                 record.log_in());
   }
   if (record.failing_since()) {
+    const auto& [reason, remedy_of_it, again] = record.obstacle();
     out += todo("warn",
-                fmt::format("Not renewed for {}. It is tried again; the log says why.",
-                            format_duration(now - *record.failing_since())),
-                "");
+                fmt::format("Not renewed for {}{}{}.{}", format_duration(now - *record.failing_since()),
+                            reason.empty() ? "" : ": ", escaped(reason), again ? " It is tried again." : ""),
+                remedy_of_it);
   }
   if (shown.publishing != nullptr && !shown.publishing->problem.empty())
     out += todo("bad", "Not published: " + escaped(shown.publishing->problem), "");

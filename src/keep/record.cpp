@@ -15,6 +15,9 @@ using login::State;
 
 constexpr std::array<std::int64_t, 3> kNotices{7 * kDay, 3 * kDay, 1 * kDay};
 constexpr std::size_t kEventsKept = 20;
+// An access token that has ended is renewed within seconds where it can be: when a keeper starts, a machine
+// wakes up, a store comes back.
+constexpr std::int64_t kRenewalPatience = 5 * kMinute;
 
 /// What a person cares about.
 enum class Condition { works, waits, dead, none };
@@ -50,11 +53,6 @@ std::string validity(const store::Inspection& seen, UnixMs now) {
   return fmt::format("its access token {} {}", end > now ? "is valid until" : "ended on", format_utc(end));
 }
 
-bool is_another_account(const store::Inspection& a, const store::Inspection& b) {
-  if (!a.login || !b.login || a.login->account_uuid.empty() || b.login->account_uuid.empty()) return false;
-  return a.login->account_uuid != b.login->account_uuid;
-}
-
 }  // namespace
 
 std::string_view name_of(Change change) {
@@ -76,6 +74,7 @@ std::vector<Event> Record::observe(store::Inspection seen, UnixMs now) {
   const store::Inspection before = std::exchange(seen_, std::move(seen));
   compare(before, news, now);
   looked_ = true;
+  warn_of_waiting(news, now);
   warn_of_end(news, now);
   return news;
 }
@@ -100,15 +99,17 @@ void Record::compare(const store::Inspection& before, std::vector<Event>& news, 
   const Condition condition = condition_of(seen_);
   const Condition condition_before = condition_of(before);
   // 1.
-  const bool another = looked_ && is_another_account(before, seen_);
+  const std::string account = seen_.login ? seen_.login->account_uuid : std::string();
+  const bool another = !account.empty() && !account_.empty() && account != account_;
+  if (!account.empty()) account_ = account;
   if (another) {
     add(news, now, Change::account_changed, fmt::format("the login is now that of {}", whose(seen_)));
     warned_ = INT64_MAX;
-    failing_since_.reset();
+    fails_no_more();
   }
   // 2.
   if (condition == Condition::dead) {
-    failing_since_.reset();
+    fails_no_more();
     broken_ = true;
     if (looked_ && condition_before == Condition::dead) return;
     return add(news, now, Change::dead, why_dead(now), remedy(now));
@@ -125,14 +126,15 @@ void Record::compare(const store::Inspection& before, std::vector<Event>& news, 
   // 3.
   const bool was_broken = std::exchange(broken_, false);
   if (was_broken || !looked_) {
-    failing_since_.reset();
+    fails_no_more();
     return add(news, now, looked_ ? Change::recovered : Change::usable,
                fmt::format("the login of {} works; {}", whose(seen_), validity(seen_, now)));
   }
   // 4.
   if (!another && before.login && seen_.login && seen_.login->expires_at > before.login->expires_at) {
     last_renewal_ = now;
-    const bool was_failing = std::exchange(failing_since_, std::nullopt).has_value();
+    const bool was_failing = failing_since_.has_value();
+    fails_no_more();
     add(news, now, was_failing ? Change::recovered : Change::renewed,
         fmt::format("the login has been renewed; {}", validity(seen_, now)));
   }
@@ -159,9 +161,18 @@ std::string Record::remedy(UnixMs now) const {
   return remedies.empty() ? context_.setup_command : remedies.front();
 }
 
+/// Its normal end, which every login comes to; what the CLI does not accept, or nothing can renew; what the
+/// server has rejected.
 std::string Record::why_dead(UnixMs now) const {
+  const bool accepted = seen_.login && (seen_.login->blanked || !seen_.login->scopes.empty());
+  if (accepted && login::has_ended(*seen_.login, now)) {
+    return fmt::format("the login has ended, as each does after about four weeks: nothing is broken{}",
+                       seen_.state == State::usable ? "; " + validity(seen_, now) : "");
+  }
   if (seen_.state == State::expired) {
-    return "the login has expired: its access token has ended, and there is no refresh token";
+    health::Context context = context_;
+    context.now = now;
+    return health::explain(seen_, context).headline;
   }
   const std::string why = rejection_.empty() ? "the server has rejected it" : printable(rejection_);
   return seen_.state == State::usable ? fmt::format("the login is dead: {}; {}", why, validity(seen_, now))
@@ -171,7 +182,11 @@ std::string Record::why_dead(UnixMs now) const {
 std::vector<Event> Record::tried(const renew::Outcome& outcome, UnixMs now) {
   using Kind = renew::Outcome::Kind;
   std::vector<Event> news;
-  if (outcome.kind == Kind::busy || outcome.kind == Kind::not_due) return news;
+  if (outcome.kind == Kind::not_due) return news;
+  if (outcome.kind == Kind::busy) {
+    if (!failing_since_) obstacle_ = {printable(outcome.reason), outcome.remedy};
+    return news;
+  }
   if (outcome.kind == Kind::renewed) {
     renewals_ += 1;
     return news;
@@ -184,16 +199,60 @@ std::vector<Event> Record::tried(const renew::Outcome& outcome, UnixMs now) {
   }
   const Condition condition = condition_of(seen_);
   const bool may_live = condition == Condition::works || condition == Condition::waits;
-  if (!may_live || failing_since_) return news;
+  if (!may_live) return news;
+  obstacle_ = {printable(outcome.reason), outcome.remedy, outcome.kind != Kind::refused};
+  causes_.emplace(outcome.cause);
+  if (failing_since_) return news;
   failing_since_ = now;
   add(news, now, Change::failing,
       outcome.kind == Kind::refused
-          ? fmt::format("the login is not renewed from here: {}; {}", printable(outcome.reason),
-                        validity(seen_, now))
-          : fmt::format("the login could not be renewed, which is tried again: {}; {}",
-                        printable(outcome.reason), validity(seen_, now)),
+          ? fmt::format("the login is not renewed from here: {}; {}", obstacle_.reason, validity(seen_, now))
+          : fmt::format("the login could not be renewed, which is tried again: {}; {}", obstacle_.reason,
+                        validity(seen_, now)),
       outcome.remedy);
   return news;
+}
+
+bool Record::is_another_cause(const renew::Outcome& outcome) const {
+  using Kind = renew::Outcome::Kind;
+  const bool counted = outcome.kind == Kind::failed || outcome.kind == Kind::refused;
+  return counted && failing_since_ && !causes_.contains(outcome.cause);
+}
+
+/// Of one that waits for a renewal this tells nothing: that renewal will.
+std::vector<Event> Record::allowed(UnixMs now) {
+  std::vector<Event> news;
+  if (!failing_since_ || obstacle_.again) return news;
+  obstacle_.again = true;
+  if (condition_of(seen_) != Condition::works) return news;
+  fails_no_more();
+  add(news, now, Change::recovered,
+      fmt::format("the login can be renewed from here again; {}", validity(seen_, now)));
+  return news;
+}
+
+void Record::fails_no_more() {
+  failing_since_.reset();
+  obstacle_ = {};
+  causes_.clear();
+}
+
+/// That nobody has renewed it is a failure too, though none was counted: this keeper may not, or somebody
+/// holds the lock and does nothing.
+void Record::warn_of_waiting(std::vector<Event>& news, UnixMs now) {
+  if (condition_of(seen_) != Condition::waits) return waits_since_.reset();
+  if (!waits_since_ || *waits_since_ > now) waits_since_ = now;  // the clock was set back
+  if (failing_since_ || now - *waits_since_ < kRenewalPatience) return;
+  failing_since_ = waits_since_;
+  if (!renews_) {
+    obstacle_ = {"this keeper does not renew (--renew=never)",
+                 "renew it elsewhere, or start the keeper without --renew=never", false};
+  }
+  add(news, now, Change::failing,
+      fmt::format("the access token ended on {} and has not been renewed{}{}",
+                  format_utc(seen_.login->expires_at), obstacle_.reason.empty() ? "" : ": ",
+                  obstacle_.reason),
+      obstacle_.remedy);
 }
 
 void Record::warn_of_end(std::vector<Event>& news, UnixMs now) {
@@ -223,6 +282,7 @@ std::optional<UnixMs> Record::next_look(UnixMs now) const {
     if (time > now && (!next || time < *next)) next = time;
   };
   consider(seen_.login->expires_at);
+  if (waits_since_ && !failing_since_) consider(*waits_since_ + kRenewalPatience);
   if (const auto end = seen_.login->refresh_expires_at) {
     consider(*end);
     for (const std::int64_t notice : kNotices) consider(*end - notice);

@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,7 +22,7 @@ enum class Change {
   usable,           // the first look found a login that works
   unusable,         // there is none: missing, empty, malformed, unreadable, no store
   renewed,          // a new access token of the same login
-  failing,          // a renewal did not bring one; it is tried again
+  failing,          // a renewal did not bring one, or none has come for long; it is tried again
   dead,             // the login cannot be renewed any more: somebody has to log in
   expiring,         // the login itself ends in 7, 3 or 1 days
   recovered,        // it works again after it did not, or after renewals failed
@@ -36,19 +37,35 @@ struct Event {
   std::string remedy;  // what to type; "" where nothing is to be done
 };
 
+/// What keeps a login from being renewed, while something does.
+struct Obstacle {
+  std::string reason;  // one clause; "" where it is not known
+  std::string remedy;  // what to do or to type; "" where nothing is known
+  bool again = true;   // it is tried again by itself, not only when something of the store has changed
+};
+
 class Record {
  public:
-  /// `context`: who looks, and what to type to log in to this store; its `now` is not used.
-  Record(std::string name, health::Context context) : name_(std::move(name)), context_(std::move(context)) {}
+  /// `context`: who looks, and what to type to log in to this store; its `now` is not used. `renews`: this
+  /// keeper does.
+  Record(std::string name, health::Context context, bool renews = true)
+      : name_(std::move(name)), context_(std::move(context)), renews_(renews) {}
+  /// The same, where it may have changed with the store.
+  void know(health::Context context) { context_ = std::move(context); }
 
   /// The store as it is seen at `now`: what is news about it. To be called when it may have changed, and at
   /// next_look().
   [[nodiscard]] std::vector<Event> observe(store::Inspection seen, UnixMs now);
   /// What a renewal of ours came to. Where the store has changed too, observe() tells the rest.
   [[nodiscard]] std::vector<Event> tried(const renew::Outcome& outcome, UnixMs now);
+  /// Whether that failure is news of renewals of which it has been told already that they fail: each cause
+  /// once. To be asked before tried().
+  [[nodiscard]] bool is_another_cause(const renew::Outcome& outcome) const;
+  /// What refused a renewal (Outcome::Kind::refused) is gone.
+  [[nodiscard]] std::vector<Event> allowed(UnixMs now);
 
-  /// When something becomes news by itself: the access token's end, 7, 3 and 1 days before the login's, and
-  /// that. Nothing where nothing will.
+  /// When something becomes news by itself: the access token's end, and that it was not renewed long after
+  /// that; 7, 3 and 1 days before the login's end, and that. Nothing where nothing will.
   [[nodiscard]] std::optional<UnixMs> next_look(UnixMs now) const;
 
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -63,6 +80,8 @@ class Record {
   /// Whether a workload can use the login now.
   [[nodiscard]] bool ready() const { return seen_.state == login::State::usable; }
   [[nodiscard]] std::optional<UnixMs> failing_since() const { return failing_since_; }
+  /// Why, as far as it is known; of use while it fails.
+  [[nodiscard]] const Obstacle& obstacle() const { return obstacle_; }
   [[nodiscard]] std::optional<UnixMs> last_renewal() const { return last_renewal_; }
   [[nodiscard]] std::uint64_t renewals() const { return renewals_; }
   [[nodiscard]] const std::map<std::string, std::uint64_t>& failures() const {
@@ -75,13 +94,20 @@ class Record {
   void add(std::vector<Event>& news, UnixMs now, Change change, std::string text, std::string remedy = {});
   void compare(const store::Inspection& before, std::vector<Event>& news, UnixMs now);
   [[nodiscard]] std::string why_dead(UnixMs now) const;
+  void warn_of_waiting(std::vector<Event>& news, UnixMs now);
   void warn_of_end(std::vector<Event>& news, UnixMs now);
+  void fails_no_more();
 
   std::string name_;
   health::Context context_;
+  bool renews_ = true;
   store::Inspection seen_;
   bool looked_ = false;
+  std::string account_;                // the last one that a login named
+  std::optional<UnixMs> waits_since_;  // for a renewal, its access token having ended
   std::optional<UnixMs> failing_since_;
+  Obstacle obstacle_;
+  std::set<std::string, std::less<>> causes_;  // of failures since then
   std::optional<UnixMs> last_renewal_;
   std::uint64_t renewals_ = 0;
   std::map<std::string, std::uint64_t> failures_;

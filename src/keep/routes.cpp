@@ -26,7 +26,14 @@ Answer readiness(const View& view, std::string_view name) {
   const std::string& problem = record.seen().problem;
   if (!problem.empty()) body += printable(problem) + '\n';
   if (record.seen().renewal_rejected) body += "the server does not renew this login any more\n";
-  if (const std::string remedy = record.remedy(view.now); !remedy.empty()) body += "→ " + remedy + '\n';
+  std::string remedy = record.remedy(view.now);
+  if (record.failing_since()) {
+    const std::string& reason = record.obstacle().reason;
+    body += fmt::format("not renewed for {}{}{}\n", format_duration(view.now - *record.failing_since()),
+                        reason.empty() ? "" : ": ", reason);
+    if (remedy.empty()) remedy = record.obstacle().remedy;
+  }
+  if (!remedy.empty()) body += "→ " + remedy + '\n';
   return {record.ready() ? 200u : 503u, "text/plain; charset=utf-8", std::move(body)};
 }
 

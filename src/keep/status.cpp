@@ -33,14 +33,19 @@ ordered_json store_of(const Shown& shown, UnixMs now) {
   if (record.last_renewal()) out["last_renewal"] = format_iso8601(*record.last_renewal());
   out["renewals"] = record.renewals();
   out["renewal_failures"] = record.failures();
-  if (record.failing_since()) out["failing_since"] = format_iso8601(*record.failing_since());
+  std::string remedy = record.remedy(now);
+  if (record.failing_since()) {
+    out["failing_since"] = format_iso8601(*record.failing_since());
+    if (!record.obstacle().reason.empty()) out["failing_reason"] = record.obstacle().reason;
+    if (remedy.empty()) remedy = record.obstacle().remedy;
+  }
   if (shown.publishing != nullptr) {
     out["published"] = shown.publishing->logins;
     if (!shown.publishing->problem.empty()) out["publish_problem"] = shown.publishing->problem;
   }
   out["captures"] = shown.captures;
   out["working_copies"] = shown.working_copies;
-  if (const std::string remedy = record.remedy(now); !remedy.empty()) out["remedy"] = remedy;
+  if (!remedy.empty()) out["remedy"] = remedy;
   out["events"] = ordered_json::array();
   for (const Event& event : record.events()) out["events"].push_back(event_of(event));
   return out;

@@ -19,14 +19,26 @@ Format g_format = Format::text;
 
 constexpr std::array<std::string_view, 5> kNames{"error", "warn", "info", "debug", "trace"};
 
-std::string json_string(std::string_view text) {
-  // printable() leaves valid UTF-8 without control characters; what JSON still needs escaped are these two.
+/// `text` is printable().
+std::string quoted(std::string_view text) {
   std::string out = "\"";
-  for (const char c : printable(text)) {
+  for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
     out += c;
   }
   return out + '"';
+}
+
+/// printable() leaves valid UTF-8 without control characters; what JSON still needs escaped are those two.
+std::string json_string(std::string_view text) {
+  return quoted(printable(text));
+}
+
+/// As logfmt has it: bare where it is one word, else quoted, with what would end the quotes escaped.
+std::string text_value(std::string_view value) {
+  std::string text = printable(value);
+  if (!text.empty() && text.find_first_of(" \"=") == std::string::npos) return text;
+  return quoted(text);
 }
 
 std::string text_line(Level level, std::string_view message, std::initializer_list<Field> fields) {
@@ -37,10 +49,7 @@ std::string text_line(Level level, std::string_view message, std::initializer_li
   if (level == Level::trace) line += "trace: ";
   line += printable(message);
   for (const Field& field : fields) {
-    const std::string value = printable(field.value);
-    const bool quoted = value.empty() || value.find_first_of(" \"=") != std::string::npos;
-    const std::string_view quote = quoted ? "\"" : "";
-    fmt::format_to(std::back_inserter(line), " {}={}{}{}", field.key, quote, value, quote);
+    fmt::format_to(std::back_inserter(line), " {}={}", field.key, text_value(field.value));
   }
   return line;
 }

@@ -98,6 +98,7 @@ std::string redact(std::string_view text) {
         std::size_t j = i;
         if (rest[0] == '=') {
           ++j;
+          if (text.substr(j).starts_with("\\\"")) ++j;
           if (j < text.size() && text[j] == '"') ++j;
         } else {
           while (j < text.size() && (text[j] == '"' || text[j] == '\\' || text[j] == ':' || text[j] == ' '))

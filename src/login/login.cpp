@@ -205,8 +205,11 @@ State judge(const Login& login, UnixMs now) {
   if (!login.has_access_token && !login.has_refresh_token) return State::missing;
   if (login.scopes.empty()) return State::expired;
   if (login.has_access_token && login.expires_at > now) return State::usable;
-  const bool login_lives = !login.refresh_expires_at || *login.refresh_expires_at > now;
-  return login.has_refresh_token && login_lives ? State::renewable : State::expired;
+  return login.has_refresh_token && !has_ended(login, now) ? State::renewable : State::expired;
+}
+
+bool has_ended(const Login& login, UnixMs now) {
+  return login.refresh_expires_at && *login.refresh_expires_at <= now;
 }
 
 Judged judge_file(std::string_view text, UnixMs now) {

@@ -58,6 +58,10 @@ struct Login {
 /// A deadline counts as passed in its own millisecond.
 [[nodiscard]] State judge(const Login& login, UnixMs now);
 
+/// Whether the login's own end has passed, where that is recorded: its normal end, with which nothing is
+/// wrong.
+[[nodiscard]] bool has_ended(const Login& login, UnixMs now);
+
 /// The parsed login, if any, with its state: `text` is the whole file.
 struct Judged {
   State state = State::missing;

@@ -70,7 +70,15 @@ constexpr std::array<std::string_view, 27> kPassedOn{"PATH",
 
 using Kind = Outcome::Kind;
 
-Outcome rejected_by_server() {
+/// What a server does to a login that has ended is nobody's fault.
+Outcome rejected_by_server(const Secret& given) {
+  const auto login = login::parse(given.reveal());
+  if (login && login::has_ended(*login, unix_now())) {
+    return {Kind::rejected,
+            "it has ended, as each does after about four weeks: nothing is broken",
+            {},
+            "rejected"};
+  }
   return {Kind::rejected,
           "the server rejected it: it was ended elsewhere, or a copy of it was renewed",
           {},
@@ -165,6 +173,14 @@ Outcome why_nothing(const Ended& ended) {
 
 }  // namespace
 
+std::optional<Outcome> check_home(const store::Store& store) {
+  const auto own = store::check_identity(store);
+  if (own) return std::nullopt;
+  const bool copied = own.error().kind == ErrorKind::usage;
+  return copied ? Outcome{Kind::refused, own.error().message(), own.error().remedy, "copied"}
+                : failed(own.error());
+}
+
 /// 1. The lock: busy means that somebody else renews, and the store will change.
 /// 2. What an earlier renewal that was cut short has left: if it has new tokens, they are published.
 /// 3. The store's login, now that nobody else of us can renew it: another one than the one that is due needs
@@ -191,11 +207,7 @@ std::variant<Renewal, Outcome> Renewal::begin(const std::string& path, const Sec
   const auto parsed = login::parse(login.text->reveal());
   if (!parsed || !parsed->has_refresh_token) return Outcome{Kind::not_due, {}, {}};
   // 4.
-  if (const auto own = store::check_identity(renewal.store_); !own) {
-    const bool copied = own.error().kind == ErrorKind::usage;
-    return copied ? Outcome{Kind::refused, own.error().message(), own.error().remedy, "copied"}
-                  : failed(own.error());
-  }
+  if (auto away = check_home(renewal.store_)) return *away;
   if (const auto room = renewal.store_.prepare(kNeededBytes); !room) return failed(room.error());
   // 5.
   if (const auto made = renewal.make_directory(login.text->reveal()); !made) return failed(made.error());
@@ -357,7 +369,7 @@ Outcome Renewal::finish(const Ended& ended) {
       outcome = publish();
       break;
     case Made::blank:  // 2
-      outcome = still_has_given() ? rejected_by_server() : Outcome{Kind::not_due, {}, {}};
+      outcome = still_has_given() ? rejected_by_server(given_) : Outcome{Kind::not_due, {}, {}};
       break;
     case Made::useless:
       outcome = {Kind::failed, "the renewing command left no login that can be used", {}, "useless"};

@@ -38,6 +38,9 @@ struct Outcome {
   std::string_view cause{};  // of failed, refused and rejected: one word, for counters
 };
 
+/// Whether this store is where it was made. Nothing: it is. `refused`: it is a copy.
+[[nodiscard]] std::optional<Outcome> check_home(const store::Store& store);
+
 /// How a renewing command ended.
 struct Ended {
   supervise::ChildChange change;

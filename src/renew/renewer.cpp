@@ -63,6 +63,12 @@ void Renewer::look() {
   arm();
 }
 
+void Renewer::try_again() {
+  if (last_ && last_->kind == Outcome::Kind::refused) given_up_ = false;
+  history_ = {};
+  arm();
+}
+
 void Renewer::stop() {
   stopped_ = true;
   asked_.reset();

@@ -42,6 +42,8 @@ class Renewer {
   /// Looks at the store's login and arms the timer for it. To be called first, and whenever the login may
   /// have changed.
   void look();
+  /// What refused a renewal, or made it fail, may be gone: it is tried as if it had not been.
+  void try_again();
   /// No renewal is started from here on. One that is running is not disturbed: when its command ends, within
   /// the grace of who supervises it, what it made is published.
   void stop();
@@ -72,7 +74,7 @@ class Renewer {
   Deadlines deadlines_;
   History history_;
   double jitter_ = 0;
-  bool given_up_ = false;  // this login is dead, or not ours
+  bool given_up_ = false;  // this login is dead, or not ours until try_again()
   bool stopped_ = false;
   std::shared_ptr<int> asked_;  // for a turn, to renew `due_`; gone when that is not wanted any more
   std::optional<Turns::Turn> turn_;

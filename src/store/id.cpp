@@ -26,7 +26,6 @@
 namespace claude_init::store {
 namespace {
 
-constexpr const char* kId = "id";
 constexpr const char* kWitness = "locks/method";
 constexpr std::size_t kMaxId = 4096;
 
@@ -109,7 +108,7 @@ Result<Record> parse(std::string_view text, const std::string& path) {
 }
 
 Result<Record> read_record(const Store& store) {
-  const std::string name = fs::join(kPrivateDir, kId);
+  const std::string name = fs::join(kPrivateDir, kIdentity);
   const auto file = fs::open_regular(store.fd(), name, fs::Links::refuse);
   if (!file) return file.error();
   const auto text = fs::read_all(*file, kMaxId, name);
@@ -136,18 +135,18 @@ Result<void> ensure_id(const Store& store) {
   const fs::ActAs as(store.owner());
   const auto own = open_own(store);
   if (!own) return own.error();
-  if (::faccessat(own->get(), kId, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return Done{};
+  if (::faccessat(own->get(), kIdentity, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return Done{};
   const auto record = new_record(store);
   if (!record) return record.error();
   // Of two that come at once the second one finds the first one's. Where there are no hard links, the last
   // one's stays.
-  const std::string temporary = fmt::format("{}.{}", kId, record->id.store);
+  const std::string temporary = fmt::format("{}.{}", kIdentity, record->id.store);
   const auto written =
       fs::write_file(own->get(), temporary, format(*record), store.modes().file, fs::Sync::yes);
   if (!written) return written;
-  int error = ::linkat(own->get(), temporary.c_str(), own->get(), kId, 0) == 0 ? 0 : errno;
+  int error = ::linkat(own->get(), temporary.c_str(), own->get(), kIdentity, 0) == 0 ? 0 : errno;
   if (error != 0 && error != EEXIST)
-    error = ::renameat(own->get(), temporary.c_str(), own->get(), kId) == 0 ? 0 : errno;
+    error = ::renameat(own->get(), temporary.c_str(), own->get(), kIdentity) == 0 ? 0 : errno;
   ::unlinkat(own->get(), temporary.c_str(), 0);
   if (error != 0 && error != EEXIST) return system_error(error, "name the store");
   return Done{};
@@ -191,7 +190,8 @@ Result<void> adopt(const Store& store, const Lock& /*held*/) {
   if (!record) return record.error_with(what);
   const auto own = open_own(store);
   if (!own) return own.error_with(what);
-  const auto written = fs::replace_file(own->get(), kId, format(*record), store.modes().file, fs::Sync::yes);
+  const auto written =
+      fs::replace_file(own->get(), kIdentity, format(*record), store.modes().file, fs::Sync::yes);
   if (!written) return written.error_with(what);
   log::info("adopted", {{"store", store.path()}, {"id", record->id.store}});
   return Done{};

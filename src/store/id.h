@@ -29,6 +29,8 @@
 /// copy on a file system whose change time is the modification time (sshfs).
 namespace claude_init::store {
 
+inline constexpr const char* kIdentity = "id";  // in kPrivateDir
+
 struct StoreId {
   std::string store;  // 32 hexadecimal digits
   std::string host;

@@ -207,6 +207,52 @@ def test_that_a_store_cannot_be_written_is_told_when_the_login_comes_later(keepi
     assert keeping.stop()[0] == 0
 
 
+def copied(keeping, left):
+    """The store `dev`, a copy of one in which somebody has renewed."""
+    keeping.store("first", login("a", left=-60))
+    keeping.start(stores=("first",))
+    keeping.has_token("a+", "first")
+    keeping.stop()
+    keeping.log.write_text("")
+    subprocess.run(["cp", "-a", keeping.path / "first", keeping.path / "dev"], check=True)
+    keeping.put(login("b", left=left))
+
+
+def adopt(keeping):
+    subprocess.run([BINARY, "setup", "--adopt", "--store", keeping.path / "dev", "--", "true"], check=False,
+                   env=keeping.environment, stdin=subprocess.DEVNULL, capture_output=True)
+
+
+@pytest.mark.parametrize("left", [-60, 8 * 3600], ids=["due", "not-due"])
+def test_a_copied_store_is_told_at_once_and_kept_as_soon_as_it_is_adopted(keeping, left):
+    copied(keeping, left)
+    keeping.start(pid1=False)
+    keeping.says("the login is not renewed from here: ")
+    assert "is a copy" in keeping.said() and "--adopt" in keeping.said()
+    assert len(keeping.calls()) == 1
+    adopt(keeping)
+    if left < 0:
+        keeping.has_token("b+")
+        keeping.says("the login has been renewed")
+    else:
+        keeping.says("the login can be renewed from here again")
+    code, said = keeping.stop()
+    assert code == 0
+    assert said.count("not renewed from here") == 1, said
+
+
+def test_what_is_said_of_a_store_goes_by_whose_it_is_when_it_is_looked_at(keeping):
+    keeping.start(pid1=False)
+    keeping.says("no-store")
+    keeping.store("new", login("a"))
+    os.chown(keeping.path / "new", 1234, 1234)
+    os.chown(keeping.path / "new/.credentials.json", 2345, 2345)
+    (keeping.path / "new").rename(keeping.path / "dev")
+    keeping.says("unreadable: permission denied")
+    assert "1234" in keeping.said().split("unreadable", 1)[1]
+    assert keeping.stop()[0] == 0
+
+
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace, which makes watches slow")
 def test_a_login_that_comes_while_the_watches_change_hands_is_seen(keeping):
     slow = [*STRACE, "-f", "-e", "trace=inotify_add_watch", "-e", "inject=inotify_add_watch:delay_enter=100000"]
@@ -222,7 +268,8 @@ def test_a_login_that_comes_while_the_watches_change_hands_is_seen(keeping):
     keeping.says("the login of 1 works")
 
 
-@pytest.mark.parametrize("publish", ["dev=test", "dev=dev", "dev=link", "dev=other test=other"])
+@pytest.mark.parametrize("publish", ["dev=test", "dev=dev", "dev=link", "dev=other test=other", "dev=test/sub",
+                                     "dev=link/sub", "dev=", "dev=other test=other/sub"])
 def test_no_two_write_into_one_directory(keeping, publish):
     for name in ("dev", "test", "other"):
         keeping.store(name)
@@ -230,7 +277,8 @@ def test_no_two_write_into_one_directory(keeping, publish):
     words = [f"--publish={word.replace('=', '=' + str(keeping.path) + '/')}" for word in publish.split()]
     keeping.start(*words, stores=("dev", "test"), pid1=False)
     assert keeping.process.wait(20) == 64
-    assert " is both " in keeping.said() and "a directory of its own" in keeping.said()
+    assert " is both " in keeping.said() or " is inside " in keeping.said()
+    assert "a directory of its own" in keeping.said()
     assert all(not list((keeping.path / name).iterdir()) for name in ("dev", "test", "other"))
 
 

@@ -116,6 +116,31 @@ def test_a_publication_that_had_to_be_tried_again_counts_with_all_the_time_it_to
     assert served.metric('claude_init_propagation_seconds_sum{store="dev"}') >= 1.5
 
 
+def test_working_copies_are_counted_by_a_keeper_that_does_not_renew_and_in_a_store_that_came_later(keeping, host):
+    served = Served(keeping, "--renew=never", pid1=False)
+    for name in ("a", "b"):
+        keeping.store("dev", login(name))
+        keeping.says("works", times=1 if name == "a" else 2)
+        host.store = keeping.path / "dev"
+        run = host.start("run", "echo ready; read go")
+        assert run.stdout.readline() == "ready\n"
+        assert served.metric('claude_init_working_copies{store="dev"}') == 1
+        run.communicate("\n", timeout=20)
+        (keeping.path / "dev").rename(keeping.path / f"gone-{name}")
+        keeping.says("no-store", times=2 if name == "a" else 3)
+
+
+def test_captures_are_remembered_while_the_store_is_away(keeping):
+    keeping.store("dev", login("a", left=-60))
+    served = Served(keeping)
+    keeping.has_token("a+")
+    count = lambda: served.metric('claude_init_captures_total{store="dev"}')
+    made = eventually(count, "the capture")
+    (keeping.path / "dev").rename(keeping.path / "gone")
+    keeping.says("no-store")
+    assert count() == made
+
+
 @pytest.mark.parametrize("through", ["dev", "published"])
 def test_working_copies_that_live_are_counted_also_through_a_read_only_mount(keeping, host, through):
     keeping.store("dev", login("a"))
@@ -216,7 +241,7 @@ def test_an_address_that_cannot_be_had_is_refused(keeping):
         taken.listen()
         keeping.start("--listen", f"127.0.0.1:{taken.getsockname()[1]}", pid1=False)
         assert keeping.process.wait(20) == 71
-    assert "listen on 127.0.0.1" in keeping.said()
+    assert "listen on 127.0.0.1" in keeping.said() and "name another port" in keeping.said()
     keeping.start("--listen", "localhost", pid1=False)
     assert keeping.process.wait(20) == 64
     assert "write ADDR:PORT" in keeping.said()
@@ -271,7 +296,7 @@ def test_the_hook_is_called_once_for_each_change_with_what_happened_and_never_a_
     (keeping.path / "dev/.credentials.json").unlink()
     keeping.says("missing")
     keeping.put(login("b", left=7200))
-    hook.gets("usable", "expiring", "renewed", "account-changed", "dead", "unusable", "recovered")
+    hook.gets("usable", "expiring", "renewed", "account-changed", "dead", "unusable", "account-changed", "recovered")
     dead = hook.calls()[4]
     assert dead["store"] == "dev" and dead["state"] == "dead" and dead["remedy"] == LOG_IN
     assert dead["store_path"] == str(keeping.path / "dev") and dead["published_path"].endswith("published")
@@ -353,8 +378,8 @@ def test_the_ready_made_webhook_posts_the_change_and_keeps_its_url_to_itself(kee
         server.settimeout(20)
         (keeping.path / "url").write_text(f"http://127.0.0.1:{server.getsockname()[1]}/FAKEsecret\n")
         keeping.environment["CLAUDE_INIT_WEBHOOK_URL_FILE"] = str(keeping.path / "url")
-        keeping.store("dev", login("a"))
-        keeping.start("--on-change", script)
+        keeping.store("dev")
+        keeping.start("--on-change", script, "--log-in", LOG_IN)
         client, _ = server.accept()
         with client:
             data = b""
@@ -364,7 +389,9 @@ def test_the_ready_made_webhook_posts_the_change_and_keeps_its_url_to_itself(kee
             client.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
     head, body = data.split(b"\r\n\r\n", 1)
     assert head.startswith(b"POST /FAKEsecret HTTP/1.1") and b"Content-Type: application/json" in head
-    assert json.loads(body)["change"] == "usable"
+    change = json.loads(body)
+    assert change["change"] == "unusable"
+    assert change["text"] == f"dev: missing: nobody has logged in. → {LOG_IN}", "all that a chat shows"
     assert any("curl" in line for line in arguments)
     assert not any("FAKEsecret" in line for line in arguments)
     assert keeping.stop()[0] == 0

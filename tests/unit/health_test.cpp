@@ -99,6 +99,16 @@ TEST_CASE("a login that expired says which of its ends it was") {
   CHECK(contains(explain(expired, context()).meaning, "without scopes"));
 }
 
+TEST_CASE("a login that the server rejects after its own end has ended, and nobody is to blame") {
+  auto dead = logged_in(State::dead, kNow - kHour);
+  CHECK(contains(explain(dead, context()).meaning, "ended elsewhere"));
+  dead.login->refresh_expires_at = kNow - kDay;
+  const Explanation words = explain(dead, context());
+  CHECK(words.headline == "dead: the login has ended");
+  CHECK(contains(words.meaning, "That is its normal end: nothing is broken."));
+  CHECK(words.remedies.size() == 1);
+}
+
 TEST_CASE("a mount point that the engine made is explained") {
   auto made = inspection(State::missing);
   made.empty_directory = true;

@@ -70,6 +70,17 @@ TEST_CASE("an address to listen on: what is one and what is not", "[keep]") {
     CHECK(shown(wrong) == "refused");
 }
 
+TEST_CASE("an address that somebody else has is named as it is written, with what to do", "[keep]") {
+  asio::io_context io(1);
+  Listener first(io, [](std::string_view, std::string_view) { return Answer{}; });
+  REQUIRE(first.listen(*parse_address(":0")).ok());
+  Listener second(io, [](std::string_view, std::string_view) { return Answer{}; });
+  const auto refused = second.listen({asio::ip::address_v6::any(), first.port()});
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().message().starts_with("listen on [::]:" + std::to_string(first.port()) + ": "));
+  CHECK(refused.error().remedy.find("name another port") != std::string::npos);
+}
+
 TEST_CASE("every address is those of IPv4 too", "[keep]") {
   asio::io_context io(1);
   Listener listener(io, [](std::string_view, std::string_view) { return Answer{}; });

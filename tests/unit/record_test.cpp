@@ -20,6 +20,7 @@ store::Inspection seen(State state, UnixMs expires_at = kNow + 8 * kHour, UnixMs
   out.login->expires_at = expires_at;
   out.login->refresh_expires_at = ends;
   out.login->account_uuid = "one";
+  out.login->scopes = {"user:inference"};
   return out;
 }
 
@@ -42,6 +43,138 @@ renew::Outcome failed(std::string_view cause, std::string reason) {
 using Changes = std::vector<Change>;
 
 }  // namespace
+
+TEST_CASE(
+    "an expired login is told for what it is: its normal end, one without scopes, one without refresh token",
+    "[keep]") {
+  Record r = record();
+  (void)r.observe(seen(State::usable, kNow - 1, kNow), kNow - kHour);
+  store::Inspection expired = seen(State::expired, kNow - 1, kNow);
+  SECTION("its own end has passed") {
+    const auto news = r.observe(expired, kNow);
+    REQUIRE(changes(news) == Changes{Change::dead});
+    CHECK(news[0].text == "the login has ended, as each does after about four weeks: nothing is broken");
+    CHECK(news[0].remedy == "docker compose run --rm setup");
+  }
+  SECTION("the CLI does not accept it") {
+    expired.login->scopes.clear();
+    CHECK(r.observe(expired, kNow)[0].text == "expired: the CLI does not accept this login");
+  }
+  SECTION("nothing is left to renew it with") {
+    expired.login->refresh_expires_at.reset();
+    expired.login->has_refresh_token = false;
+    CHECK(r.observe(expired, kNow)[0].text ==
+          "expired: the access token has run out and nothing here can renew it");
+  }
+}
+
+TEST_CASE("a login that the server rejects after its own end has come to that, and nothing else", "[keep]") {
+  Record r = record();
+  (void)r.observe(seen(State::usable, kNow + kHour, kNow), kNow - kHour);
+  (void)r.tried({renew::Outcome::Kind::rejected, "it was ended elsewhere", "", "rejected"}, kNow);
+  const auto news = r.observe(seen(State::usable, kNow + kHour, kNow), kNow);
+  REQUIRE(changes(news) == Changes{
+                               Change::dead,
+                           });
+  CHECK(
+      news[0].text.starts_with("the login has ended, as each does after about four weeks: nothing is broken; "
+                               "its access token is valid"));
+}
+
+TEST_CASE("an access token that has ended and that nobody renews is told once, after some patience",
+          "[keep]") {
+  Record r = record();
+  (void)r.observe(seen(State::usable, kNow + 1), kNow);
+  CHECK(r.observe(seen(State::renewable, kNow), kNow).empty());
+  SECTION("somebody holds the lock for ever") {
+    const std::string holder = "locked by run, pid 7";
+    CHECK(r.tried({renew::Outcome::Kind::busy, holder, "wait for it"}, kNow + 1).empty());
+    CHECK(r.next_look(kNow) == kNow + 5 * kMinute);
+    CHECK(r.observe(seen(State::renewable, kNow), kNow + 5 * kMinute - 1).empty());
+    const auto news = r.observe(seen(State::renewable, kNow), kNow + 5 * kMinute);
+    REQUIRE(changes(news) == Changes{Change::failing});
+    CHECK(news[0].text.ends_with("and has not been renewed: " + holder));
+    CHECK(news[0].remedy == "wait for it");
+    CHECK(r.failing_since() == kNow);
+    CHECK(r.obstacle().reason == holder);
+    CHECK(r.next_look(kNow + 5 * kMinute) == kNow + 20 * kDay);
+    CHECK(r.observe(seen(State::renewable, kNow), kNow + kHour).empty());
+    CHECK(changes(r.observe(seen(State::usable, kNow + 9 * kHour), kNow + kHour)) ==
+          Changes{Change::recovered});
+    CHECK_FALSE(r.failing_since());
+    CHECK(r.obstacle().reason.empty());
+  }
+  SECTION("nobody knows why") {
+    CHECK(r.observe(seen(State::renewable, kNow), kNow + kHour)[0].text.ends_with("has not been renewed"));
+  }
+  SECTION("a clock that is set back begins anew") {
+    CHECK(r.observe(seen(State::renewable, kNow - kDay), kNow - kHour).empty());
+    CHECK(r.next_look(kNow - kHour) == kNow - kHour + 5 * kMinute);
+  }
+  SECTION("a failure that was told is enough") {
+    CHECK(changes(r.tried(failed("no-answer", "no answer"), kNow + 1)) == Changes{Change::failing});
+    CHECK(r.observe(seen(State::renewable, kNow), kNow + kHour).empty());
+  }
+}
+
+TEST_CASE("a keeper that does not renew says that it is that, when the access token has ended", "[keep]") {
+  Record r("dev", {}, false);
+  CHECK(r.observe(seen(State::renewable, kNow), kNow).empty());
+  const auto news = r.observe(seen(State::renewable, kNow), kNow + 5 * kMinute);
+  REQUIRE(changes(news) == Changes{Change::failing});
+  CHECK(news[0].text.find("--renew=never") != std::string::npos);
+  CHECK_FALSE(r.obstacle().again);
+}
+
+TEST_CASE("a failing renewal's reason is kept, and another cause is news once", "[keep]") {
+  Record r = record();
+  (void)r.observe(seen(State::usable), kNow);
+  CHECK_FALSE(r.is_another_cause(failed("no-answer", "no answer")));  // that is told as `failing`
+  (void)r.tried(failed("no-answer", "no answer"), kNow);
+  CHECK(r.obstacle().reason == "no answer");
+  CHECK(r.obstacle().remedy == "do this");
+  CHECK(r.obstacle().again);
+  CHECK_FALSE(r.is_another_cause(failed("no-answer", "no answer again")));
+  CHECK(r.is_another_cause(failed("store", "it is full")));
+  CHECK_FALSE(r.is_another_cause({renew::Outcome::Kind::busy, "", ""}));
+  (void)r.tried(failed("store", "it is full"), kNow);
+  CHECK(r.obstacle().reason == "it is full");
+  (void)r.tried({renew::Outcome::Kind::busy, "somebody renews", ""}, kNow);
+  CHECK(r.obstacle().reason == "it is full");
+  (void)r.tried(failed("no-answer", "no answer"), kNow);
+  CHECK_FALSE(r.is_another_cause(failed("store", "it is full")));
+}
+
+TEST_CASE("a refusal is not tried again, and its end is told", "[keep]") {
+  Record r = record();
+  (void)r.observe(seen(State::usable), kNow);
+  CHECK(r.allowed(kNow).empty());
+  const renew::Outcome refused{renew::Outcome::Kind::refused, "it is a copy", "adopt it", "copied"};
+  CHECK(changes(r.tried(refused, kNow)) == Changes{Change::failing});
+  CHECK_FALSE(r.obstacle().again);
+  SECTION("while its access token works") {
+    CHECK(changes(r.allowed(kNow)) == Changes{Change::recovered});
+    CHECK_FALSE(r.failing_since());
+  }
+  SECTION("while it waits: its renewal will tell") {
+    (void)r.observe(seen(State::renewable), kNow + 8 * kHour);
+    CHECK(r.allowed(kNow + 8 * kHour).empty());
+    CHECK(r.obstacle().again);
+    CHECK(changes(r.observe(seen(State::usable, kNow + 16 * kHour), kNow + 8 * kHour)) ==
+          Changes{Change::recovered});
+  }
+}
+
+TEST_CASE("another account is told across a time without a login", "[keep]") {
+  Record r = record();
+  (void)r.observe(seen(State::usable), kNow);
+  store::Inspection none;
+  none.state = State::missing;
+  (void)r.observe(none, kNow);
+  store::Inspection other = seen(State::usable);
+  other.login->account_uuid = "two";
+  CHECK(changes(r.observe(other, kNow)) == Changes{Change::account_changed, Change::recovered});
+}
 
 TEST_CASE("a login that works is told once", "[keep]") {
   Record r = record();

@@ -18,6 +18,7 @@ TEST_CASE("values of credential keys are redacted in JSON, also escaped, and in 
   CHECK(redact(R"({\"refreshToken\":\"FAKE3\"})") == R"({\"refreshToken\":\"[redacted]\"})");
   CHECK(redact("ANTHROPIC_API_KEY=FAKE4 next") == "ANTHROPIC_API_KEY=[redacted] next");
   CHECK(redact(R"(CLAUDE_CODE_OAUTH_TOKEN="FAKE 5" next)") == R"(CLAUDE_CODE_OAUTH_TOKEN="[redacted]" next)");
+  CHECK(redact(R"(do="TOKEN=\"FAKE 5\" next")") == R"(do="TOKEN=\"[redacted]\" next")");
   CHECK(redact("Authorization: Bearer FAKE6") == "Authorization: Bearer [redacted]");
 }
 

@@ -133,6 +133,20 @@ TEST_CASE_METHOD(RenewalTest, "a blanked login is rejected, never published, and
   CHECK(dir.read("store/.claude-init/status.json").find("FAKE") == std::string::npos);
 }
 
+TEST_CASE_METHOD(RenewalTest, "of a login that is rejected after its own end nobody is said to be to blame") {
+  const bool ended = GENERATE(true, false);
+  std::string text = given.text();
+  text.insert(text.find("\"scopes\""),
+              fmt::format("\"refreshTokenExpiresAt\":{},", unix_now() + (ended ? -1 : kDay)));
+  put(text);
+  Renewal renewal = begun();
+  command_writes(R"({"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}})");
+  const Outcome outcome = renewal.finish(exited(0));
+  CHECK(outcome.kind == Kind::rejected);
+  CHECK((outcome.reason.find("nothing is broken") != std::string::npos) == ended);
+  CHECK((outcome.reason.find("ended elsewhere") != std::string::npos) == !ended);
+}
+
 TEST_CASE_METHOD(RenewalTest, "another account's login is not published") {
   renewed.account = "account-2";
   Renewal renewal = begun();

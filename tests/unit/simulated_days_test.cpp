@@ -21,6 +21,7 @@
 #include "keep/keeper.h"
 #include "renew/turns.h"
 #include "signals_taken.h"
+#include "store/lock.h"
 #include "temp_dir.h"
 
 using namespace claude_init;
@@ -110,7 +111,7 @@ using ByHour = std::vector<int>;
 
 class Simulation {
  public:
-  explicit Simulation(UnixMs end_of_login) : end_of_login_(end_of_login) {
+  explicit Simulation(UnixMs end_of_login, bool renews = true) : end_of_login_(end_of_login) {
     now = kBegin;
     told.reserve(4000);  // what is noted here is not to look like a leak
     renewals.reserve(4000);
@@ -123,7 +124,12 @@ class Simulation {
       keep::Keeper::Options options;
       options.name = name;
       options.store = dir_.path(name);
-      options.context.setup_command = "log in";
+      options.context = [](const store::Inspection&) {
+        health::Context context;
+        context.setup_command = "log in";
+        return context;
+      };
+      options.renews = renews;
       options.renewal.renew_before = Milliseconds(kLead);
       options.renewal.command = {"/bin/sh", dir_.path("cli"), dir_.path("server")};
       options.renewal.environment = {"PATH=/usr/bin:/bin"};
@@ -175,6 +181,12 @@ class Simulation {
       REQUIRE(::write(timer, &once, sizeof once) == sizeof once);
     }
     settle();
+  }
+
+  [[nodiscard]] store::Store store(const std::string& name) const {
+    auto store = store::Store::open(dir_.path(name));
+    REQUIRE(store.ok());
+    return std::move(*store);
   }
 
   /// Until a new login that somebody has made is seen by all.
@@ -356,6 +368,36 @@ TEST_CASE("24 days of ten stores: what is due is done then, told once, and costs
   world.until(day(24), "renewed");
   CHECK(world.count(Change::dead) == kStores);
   CHECK(world.all_work());
+}
+
+TEST_CASE("what nobody renews is told soon after the access token's end, at no cost", "[keep]") {
+  SECTION("since this keeper may not") {
+    Simulation world(kEnd, false);
+    world.until(day(1), "renewed");
+    CHECK(world.count(Change::failing) == kStores);
+    CHECK(world.count(Change::failing, kBegin + kLifetime, kBegin + kLifetime + 6 * kMinute) == kStores);
+    CHECK(*std::max_element(world.wakeups.begin(), world.wakeups.end()) <= static_cast<int>(2 * kStores));
+    for (std::size_t i = 0; i < kStores; ++i) world.log_in("s" + std::to_string(i), kEnd);
+    world.see_new_logins();
+    CHECK(world.count(Change::recovered) == kStores);
+  }
+  SECTION("since somebody holds a lock and does not end") {
+    Simulation world(kEnd);
+    const store::Store store = world.store("s0");
+    std::optional<store::Lock> lock;
+    {
+      auto taken = store::Lock::acquire(store, "renewal", "test", Milliseconds{0});
+      REQUIRE(taken.ok());
+      lock.emplace(std::move(*taken));
+    }
+    world.until(kBegin + kLifetime + kMinute, "renewed");
+    CHECK(world.count(Change::failing) == 0);
+    world.until(kBegin + kLifetime + 10 * kMinute, "renewed");
+    CHECK(world.count(Change::failing) == 1);
+    lock.reset();
+    world.until(kBegin + kLifetime + 11 * kMinute, "renewed");
+    CHECK(world.count(Change::recovered) == 1);
+  }
 }
 
 TEST_CASE("a clock that was ahead and is set back puts off neither a renewal nor the news", "[keep]") {

@@ -157,6 +157,55 @@ TEST_CASE("the page says what to type before a login that lives ends by itself",
   CHECK(contains(page_with(-kHour), "The login itself has ended."));
 }
 
+TEST_CASE("why a login is not renewed, and what to do about it, is said wherever it is shown", "[keep]") {
+  Record record("dev", typed("log in"));
+  (void)record.observe(usable(), kNow - kHour);
+  View view;
+  view.now = kNow;
+  view.stores = {{&record, std::nullopt, nullptr, 0, 0}};
+  const auto status = [&] { return nlohmann::json::parse(as_status(view))["stores"][0]; };
+  const auto ready = [&] { return answer("GET", "/readyz/dev", [&] { return view; }); };
+  SECTION("it is tried again") {
+    (void)record.tried({renew::Outcome::Kind::failed, "no <answer>", "look at the proxy", "no-answer"},
+                       kNow - 5 * kMinute);
+    CHECK(contains(as_page(view),
+                   "Not renewed for 5 min: no &lt;answer&gt;. It is tried again.</p>"
+                   "<code>look at the proxy</code>"));
+    CHECK(status()["failing_reason"] == "no <answer>");
+    CHECK(status()["remedy"] == "look at the proxy");
+    CHECK(ready().status == 200);
+    CHECK(ready().body == "dev: usable\nnot renewed for 5 min: no <answer>\n→ look at the proxy\n");
+  }
+  SECTION("it is not") {
+    (void)record.tried({renew::Outcome::Kind::refused, "it is a copy", "adopt it", "copied"}, kNow - kHour);
+    CHECK(contains(as_page(view), "Not renewed for 1 h: it is a copy.</p><code>adopt it</code>"));
+    store::Inspection renewable = usable();
+    renewable.state = State::renewable;
+    (void)record.observe(renewable, kNow);
+    CHECK(ready().status == 503);
+    CHECK(ready().body == "dev: renewable\nnot renewed for 1 h: it is a copy\n→ adopt it\n");
+  }
+}
+
+TEST_CASE("the page says what the matter is with a login that has ended, and with a store that is not there",
+          "[keep]") {
+  Record record("dev", typed("log in"));
+  View view;
+  view.now = kNow;
+  view.stores = {{&record, std::nullopt, nullptr, 0, 0}};
+  store::Inspection ended = usable();
+  ended.state = State::expired;
+  ended.login->scopes = {"user:inference"};
+  ended.login->refresh_expires_at = kNow;
+  (void)record.observe(ended, kNow);
+  CHECK(contains(as_page(view),
+                 "The login has ended, as each does after about four weeks: nothing is broken."));
+  store::Inspection none;
+  none.state = State::no_store;
+  (void)record.observe(none, kNow);
+  CHECK(contains(as_page(view), "There is no store:"));
+}
+
 TEST_CASE("routes: readiness of one login is that one's only", "[keep]") {
   const Two two;
   const auto get = [&](std::string_view target) { return answer("GET", target, [&] { return two.view; }); };

@@ -1,0 +1,100 @@
+#include "keep/hook.h"
+
+#include <fmt/format.h>
+
+#include <boost/asio/io_context.hpp>
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "loop.h"
+#include "signals_taken.h"
+#include "temp_dir.h"
+
+using namespace claude_init;
+using namespace claude_init::keep;
+
+namespace {
+
+constexpr Milliseconds kSoon{1};
+
+class HookTest {
+ public:
+  Hook& hook(const std::string& command, Hook::Times times) {
+    return hook_.emplace(io_, signals_.inherited, reaper_, command,
+                         std::vector<std::string>{"PATH=/usr/bin:/bin", "D=" + dir.path()}, times);
+  }
+  static Hook::Call call(std::string text = "the login is dead", std::string remedy = "log in") {
+    Hook::Call call;
+    call.store = "dev";
+    call.event.change = Change::dead;
+    call.event.text = std::move(text);
+    call.event.remedy = std::move(remedy);
+    return call;
+  }
+  bool comes_to(const std::function<bool()>& done) {
+    return test::run_until(io_, [&] {
+      static_cast<void>(reaper_.reap());
+      return done();
+    });
+  }
+  void run_for(Milliseconds time) {
+    const auto end = std::chrono::steady_clock::now() + time;
+    static_cast<void>(comes_to([&] { return std::chrono::steady_clock::now() >= end; }));
+  }
+
+  test::TempDir dir;
+
+ private:
+  SignalsTaken signals_;
+  boost::asio::io_context io_{1};
+  supervise::Reaper reaper_;
+  std::optional<Hook> hook_;
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(HookTest, "a hook whose time is over is killed and counted, and called until it works",
+                 "[keep]") {
+  // Six times, which is more often than one that fails is called.
+  Hook& hook = this->hook(R"(echo >> "$D/calls"; [ $(wc -l < "$D/calls") -gt 6 ] || exec sleep 60)",
+                          {Milliseconds(300), {kSoon, kSoon, kSoon}});
+  hook.call(call());
+  CHECK(comes_to([&] { return hook.counts().runs == 7; }));
+  run_for(Milliseconds(200));
+  CHECK(hook.counts().runs == 7);
+  CHECK(hook.counts().failures == std::map<int, std::uint64_t>{{128 + SIGKILL, 6}});
+}
+
+TEST_CASE_METHOD(HookTest, "a hook that fails is given up after four calls, one that may work later is not",
+                 "[keep]") {
+  Hook& fails = hook("exit 3", {Milliseconds(30'000), {kSoon, kSoon, kSoon}});
+  fails.call(call());
+  CHECK(comes_to([&] { return fails.counts().runs == 4; }));
+  run_for(Milliseconds(200));
+  CHECK(fails.counts().failures == std::map<int, std::uint64_t>{{3, 4}});
+  Hook& later = hook("exit 75", {Milliseconds(30'000), {kSoon, kSoon, kSoon}});
+  later.call(call());
+  CHECK(comes_to([&] { return later.counts().runs > 6; }));
+}
+
+TEST_CASE_METHOD(HookTest, "of more than 64 changes that wait the oldest is dropped and counted", "[keep]") {
+  Hook& hook = this->hook(R"([ -e "$D/go" ] || exit 75; printf '%s\n' "$CLAUDE_INIT_TEXT" >> "$D/told")",
+                          {Milliseconds(30'000), {kSoon, kSoon, kSoon}});
+  for (int i = 0; i < 66; ++i) hook.call(call(std::to_string(i), ""));
+  CHECK(hook.counts().failures.at(-1) == 2);
+  dir.file("go", "");
+  CHECK(comes_to([&] { return dir.exists("told") && dir.read("told").ends_with("dev: 65\n"); }));
+  CHECK(dir.read("told").starts_with("dev: 0\ndev: 3\ndev: 4\n"));
+}
+
+TEST_CASE_METHOD(HookTest, "the text can be read alone: whose it is, what happened, what to type", "[keep]") {
+  Hook& hook = this->hook(R"(cat > "$D/json"; printf %s "$CLAUDE_INIT_TEXT" > "$D/text")", {});
+  hook.call(call());
+  CHECK(comes_to([&] { return dir.exists("text") && !dir.read("text").empty(); }));
+  CHECK(dir.read("text") == "dev: the login is dead. → log in");
+  const auto json = nlohmann::json::parse(dir.read("json"));
+  CHECK(json["text"] == "dev: the login is dead. → log in");
+  CHECK(json["store"] == "dev");
+  CHECK(json["remedy"] == "log in");
+}
