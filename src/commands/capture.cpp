@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 
@@ -53,7 +54,10 @@ int report_login(const Console& console, const std::string& from, const std::str
     case login::Choice::nothing:
       console.warning(fmt::format("No login was captured: that in {} is {}.", printable(from),
                                   login::name_of(verdict.source_state)));
-      console.text(how_to_have_a_login(verdict.source_state));
+      console.text(verdict.source_state == login::State::unreadable
+                       ? fmt::format("{}. Give it to us, uid {}, or capture as its owner",
+                                     printable(verdict.reason), ::geteuid())
+                       : how_to_have_a_login(verdict.source_state));
       return exit_status_of(verdict.source_state);
   }
   return kExitInternal;

@@ -112,9 +112,10 @@ void KeepOutputs::write_metrics() {
   const auto written = replace(options_.metrics_file, keep::as_metrics(view(), health::Exposition::text));
   if (!written && !metrics_failed_) {
     Error error = written.error_with("write the metrics to " + printable(options_.metrics_file));
-    error.remedy =
-        fmt::format("name a file in a directory that is there and that uid {} may write: --metrics-file PATH",
-                    ::geteuid());
+    if (error.kind == ErrorKind::not_found || error.kind == ErrorKind::permission)
+      error.remedy = fmt::format(
+          "name a file in a directory that is there and that uid {} may write: --metrics-file PATH",
+          ::geteuid());
     log::failure(log::Level::warn, error);
   }
   metrics_failed_ = !written;

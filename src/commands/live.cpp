@@ -83,7 +83,7 @@ health::Live judged(const supervise::Outcome& outcome, bool timed_out, const opt
         with_words(fmt::format("it had not ended after {}", format_duration(options.live_timeout.count())));
   } else if (outcome.exited && outcome.exit_status == 0 && !words.empty()) {
     live.works = true;
-  } else if (!outcome.executed || outcome.exit_status == 127) {
+  } else if (!outcome.executed) {
     live.executed = false;
     const std::string& name = options.live_command.front();
     live.said = outcome.exit_status == 127 ? fmt::format("there is no '{}' here", name)

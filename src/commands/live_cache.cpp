@@ -66,7 +66,8 @@ std::optional<Kept> parse(const std::string& text) {
 LiveCache::LiveCache(const store::Inspection& inspection, const std::vector<std::string>& command,
                      const options::Environment& environment)
     : store_(inspection.path),
-      command_(fmt::format("{}", fmt::join(command, " "))),
+      // Not the words, which may have a secret among them.
+      command_(fmt::format("{:016x}", std::hash<std::string>()(fmt::format("{}", fmt::join(command, "\n"))))),
       login_until_(inspection.login ? inspection.login->expires_at : 0),
       name_(fmt::format("{:016x}.json", std::hash<std::string>()(store_ + '\n' + command_))) {
   for (const std::string& place :

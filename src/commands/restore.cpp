@@ -124,6 +124,8 @@ int restore_command(const options::Restore& options, const options::Environment&
       error.remedy = fmt::format("uid {} may not write {}: name another directory with --to", ::geteuid(),
                                  printable(where_to_write(*to)));
     }
+    // What it names is in the store, or in the directory that it goes to.
+    if (error.message().find(printable(path)) == std::string::npos) return refuse(console, error);
     return refuse(console, with_how_to_read(std::move(error), path, environment));
   }
   log::info("restored", {{"store", path},

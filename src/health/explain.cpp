@@ -192,9 +192,15 @@ Explanation malformed(const store::Inspection& inspection, const Context& contex
       inspection.problem.empty() ? "it is not what the CLI writes" : printable(inspection.problem));
   if (inspection.file_mode != 0 && !S_ISREG(inspection.file_mode)) {
     // Engines make a directory where the file that is to be mounted does not exist.
-    out.remedies = {"move it away: mv " + shell_quote(inspection.path + "/.credentials.json") + " " +
-                        shell_quote(inspection.path + "/.credentials.json.old"),
-                    log_in_again(inspection, context)};
+    const std::string file =
+        (context.in_container ? "HOST_DIR" : shell_quote(inspection.path)) + "/.credentials.json";
+    out.remedies = {
+        context.file_mounted
+            ? "remove what is mounted there on the host, and mount the whole directory: -v HOST_DIR:" +
+                  shell_quote(inspection.path)
+            : fmt::format("move it away{}: mv {} {}.old", context.in_container ? " on the host" : "", file,
+                          file),
+        log_in_again(inspection, context)};
     return out;
   }
   out.remedies = {"bring back a whole copy of the file, if there is one", log_in_again(inspection, context)};

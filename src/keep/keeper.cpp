@@ -32,23 +32,33 @@ renew::Renewer::Options with_record(renew::Renewer::Options renewal, const std::
   return renewal;
 }
 
-/// Why the login may not be renewed from here, where the store shows that before it is due.
+/// Why the login may not be renewed from here, where the store shows that before it is due. Another kind than
+/// `refused`: that is not known now.
 std::optional<renew::Outcome> why_refused(const store::Inspection& seen) {
-  using Kind = renew::Outcome::Kind;
   if (const std::string problem = store::why_not_writable(seen); !problem.empty()) {
     return renew::Outcome{
-        Kind::refused, problem,
+        renew::Outcome::Kind::refused, problem,
         "mount it so that it can be written, and run as its owner, uid " + std::to_string(seen.owner.uid),
         "read-only"};
   }
   const auto store = store::Store::open(seen.path);
-  auto away = store ? renew::check_home(*store) : std::nullopt;
-  return away && away->kind == Kind::refused ? away : std::nullopt;
+  if (!store) return renew::Outcome{renew::Outcome::Kind::failed, store.error().message(), {}, "store"};
+  return renew::check_home(*store);
+}
+
+/// Whether there is something to renew; not of a login that has ended, whatever tokens it has.
+bool may_be_renewed(const store::Inspection& seen) {
+  const bool lives = seen.state == login::State::usable || seen.state == login::State::renewable;
+  return lives && seen.login && seen.login->has_refresh_token && !login::has_ended(*seen.login, unix_now());
 }
 
 follow::FileWatch::Options file_in(const std::string& directory, std::string_view name, fs::Identity who,
                                    std::function<void()> on_change) {
   return {directory, std::string(name), who, false, kInterval, std::move(on_change)};
+}
+
+std::string refusal_name(const renew::Outcome& refusal, UnixMs expires_at) {
+  return fmt::format("{} {}", refusal.cause, expires_at);
 }
 
 /// Where it cannot be made nobody is counted, and that is all.
@@ -126,12 +136,14 @@ void Keeper::look() {
   if (stopped_) return;
   // 3.
   renew_where_we_may(seen);
-  if (const auto store = store::Store::open(options_.store)) count_in(*store);
+  if (exists && store::why_not_writable(seen).empty()) {
+    if (const auto store = store::Store::open(options_.store)) count_in(*store);
+  }
   if (exists && !publisher_ && !publish_again_.pending()) publish();
   // 4.
   const UnixMs next = record_.next_look(now).value_or(now + kFarAway);
-  const auto armed =
-      timer_.at(refused_.empty() ? next : std::min(next, now + kRefusedAgain), [this] { look(); });
+  const bool refused = !refused_.empty() && may_be_renewed(seen);
+  const auto armed = timer_.at(refused ? std::min(next, now + kRefusedAgain) : next, [this] { look(); });
   if (!armed) log::failure(log::Level::warn, armed.error());
 }
 
@@ -149,27 +161,38 @@ void Keeper::watch(fs::Identity owner) {
 /// 2. The renewer, from when it may the first time.
 void Keeper::renew_where_we_may(const store::Inspection& seen) {
   // 1.
-  const bool renewable = seen.login && seen.login->has_refresh_token;
-  if (!renewable) refused_.clear();
-  if (!options_.renews || seen.state == login::State::no_store) return;
+  if (!options_.renews || seen.state == login::State::no_store) return watch_identity(false);
   const auto refusal = why_refused(seen);
-  if (renewable) mind_refusal(refusal, seen.login->expires_at);
+  const bool refused = refusal && refusal->kind == renew::Outcome::Kind::refused;
+  if (!may_be_renewed(seen)) {
+    watch_identity(false);
+  } else if (refused || !refusal) {
+    mind_refusal(refusal, seen.login->expires_at);
+  }
   // 2.
-  if (!refusal && !renewer_) {
-    renewer_.emplace(loop_,
-                     with_record(options_.renewal, options_.store, [this](const renew::Outcome& outcome) {
-                       tried(outcome);
-                       look();
-                     }));
+  if (!refused && !renewer_) {
+    renewer_.emplace(loop_, with_record(options_.renewal, options_.store,
+                                        [this](const renew::Outcome& outcome) { renewed(outcome); }));
   }
   if (renewer_) renewer_->look();
 }
 
-/// A refusal is news once for each access token, as a renewal that failed.
+/// What the renewer has come to; a refusal that it met first is not told, and counted, a second time by
+/// look().
+void Keeper::renewed(const renew::Outcome& outcome) {
+  const auto& login = record_.seen().login;
+  if (outcome.kind == renew::Outcome::Kind::refused && login)
+    refused_ = refusal_name(outcome, login->expires_at);
+  tried(outcome);
+  look();
+}
+
+/// A refusal is news once for each access token, as a renewal that failed. It is remembered while the store
+/// is away or has no login: the renewer, which has given up, is owed another try.
 void Keeper::mind_refusal(const std::optional<renew::Outcome>& refusal, UnixMs expires_at) {
   watch_identity(refusal && refusal->cause == "copied");
   if (!refusal && refused_.empty()) return;
-  const std::string what = refusal ? fmt::format("{} {}", refusal->cause, expires_at) : std::string();
+  const std::string what = refusal ? refusal_name(*refusal, expires_at) : std::string();
   if (std::exchange(refused_, what) == what) return;
   if (refusal) return tried(*refusal);
   tell(record_.allowed(unix_now()));

@@ -56,6 +56,7 @@ class Keeper {
   void look();
   void watch(fs::Identity owner);
   void renew_where_we_may(const store::Inspection& seen);
+  void renewed(const renew::Outcome& outcome);
   void mind_refusal(const std::optional<renew::Outcome>& refusal, UnixMs expires_at);
   void watch_identity(bool wanted);
   void tried(const renew::Outcome& outcome);

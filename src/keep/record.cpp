@@ -116,6 +116,7 @@ void Record::compare(const store::Inspection& before, std::vector<Event>& news, 
   }
   rejection_.clear();
   if (condition == Condition::none) {
+    fails_no_more();  // there is nothing to renew
     broken_ = true;
     if (looked_ && before.state == seen_.state) return;
     health::Context context = context_;
@@ -240,8 +241,9 @@ void Record::fails_no_more() {
 /// That nobody has renewed it is a failure too, though none was counted: this keeper may not, or somebody
 /// holds the lock and does nothing.
 void Record::warn_of_waiting(std::vector<Event>& news, UnixMs now) {
+  if (failing_since_ && *failing_since_ > now) failing_since_ = now;  // the clock was set back
   if (condition_of(seen_) != Condition::waits) return waits_since_.reset();
-  if (!waits_since_ || *waits_since_ > now) waits_since_ = now;  // the clock was set back
+  if (!waits_since_ || *waits_since_ > now) waits_since_ = now;
   if (failing_since_ || now - *waits_since_ < kRenewalPatience) return;
   failing_since_ = waits_since_;
   if (!renews_) {

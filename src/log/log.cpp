@@ -20,7 +20,7 @@ Format g_format = Format::text;
 constexpr std::array<std::string_view, 5> kNames{"error", "warn", "info", "debug", "trace"};
 
 /// `text` is printable().
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
@@ -31,14 +31,14 @@ std::string quoted(std::string_view text) {
 
 /// printable() leaves valid UTF-8 without control characters; what JSON still needs escaped are those two.
 std::string json_string(std::string_view text) {
-  return quoted(printable(text));
+  return in_quotes(printable(text));
 }
 
 /// As logfmt has it: bare where it is one word, else quoted, with what would end the quotes escaped.
 std::string text_value(std::string_view value) {
   std::string text = printable(value);
   if (!text.empty() && text.find_first_of(" \"=") == std::string::npos) return text;
-  return quoted(text);
+  return in_quotes(text);
 }
 
 std::string text_line(Level level, std::string_view message, std::initializer_list<Field> fields) {

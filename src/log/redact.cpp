@@ -98,8 +98,11 @@ std::string redact(std::string_view text) {
         std::size_t j = i;
         if (rest[0] == '=') {
           ++j;
-          if (text.substr(j).starts_with("\\\"")) ++j;
-          if (j < text.size() && text[j] == '"') ++j;
+          // A value that was in quotes has backslashes before them, one or more by how often it was quoted
+          // since.
+          std::size_t quote = j;
+          while (quote < text.size() && text[quote] == '\\') ++quote;
+          if (quote < text.size() && text[quote] == '"') j = quote + 1;
         } else {
           while (j < text.size() && (text[j] == '"' || text[j] == '\\' || text[j] == ':' || text[j] == ' '))
             ++j;

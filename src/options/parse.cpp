@@ -131,11 +131,14 @@ std::string name_variable(const CLI::App& app, const std::vector<std::string>& o
   return problem;
 }
 
-/// CLI11 says how many of what it wanted: "--store: 1 required DIR missing".
-std::string what_value_is_missing(const CLI::App& app, const std::string& problem) {
+/// CLI11 says how many of what it wanted: "--store: 1 required DIR missing", "--store: At Most 1 required but
+/// received 2".
+std::string wrong_number_of_values(const CLI::App& app, const std::string& problem) {
   const std::string name = problem.substr(0, problem.find(':'));
   const CLI::Option* option = app.get_option_no_throw(name);
   if (option == nullptr) return problem;
+  if (problem.find("At Most") != std::string::npos)
+    return fmt::format("{}: it is given more than once; write it once", name);
   return fmt::format("{}: it has no value; write {} {}", name, name, option->get_type_name());
 }
 
@@ -244,7 +247,7 @@ std::variant<CommandLine, Reply> parse_as(
     }
     return refusal(rules.name, "cannot understand these options");
   } catch (const CLI::ArgumentMismatch& e) {
-    return refusal(rules.name, name_variable(app, own, what_value_is_missing(app, e.what())));
+    return refusal(rules.name, name_variable(app, own, wrong_number_of_values(app, e.what())));
   } catch (const CLI::ParseError& e) {
     return refusal(rules.name, name_variable(app, own, e.what()));
   }

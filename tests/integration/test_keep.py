@@ -241,6 +241,25 @@ def test_a_copied_store_is_told_at_once_and_kept_as_soon_as_it_is_adopted(keepin
     assert said.count("not renewed from here") == 1, said
 
 
+def test_a_refusal_that_ends_while_the_store_is_away_is_not_kept(keeping):
+    keeping.store("dev", login("a", left=-60))
+    keeping.start(pid1=False)
+    keeping.has_token("a+")
+    place, original, copy = (keeping.path / name for name in ("dev", "original", "copy"))
+    subprocess.run(["cp", "-a", place, copy], check=True)
+    text = login("b", left=-60)
+    (copy / ".credentials.json").write_text(text)
+    place.rename(original)
+    copy.rename(place)
+    keeping.says("the login is not renewed from here: ")
+    (original / ".credentials.json").write_text(text)
+    place.rename(copy)
+    keeping.says("no-store")
+    original.rename(place)
+    keeping.has_token("b+")
+    assert keeping.stop()[0] == 0
+
+
 def test_what_is_said_of_a_store_goes_by_whose_it_is_when_it_is_looked_at(keeping):
     keeping.start(pid1=False)
     keeping.says("no-store")

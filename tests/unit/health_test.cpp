@@ -281,6 +281,11 @@ TEST_CASE("what is no file in the login's place is to be moved away") {
   directory.file_mode = S_IFDIR | 0755;
   CHECK(contains(as_text(directory, context()), "mv "));
   CHECK_FALSE(contains(as_text(directory, context()), "bring back a whole copy"));
+  Context in_container = context();
+  in_container.in_container = true;
+  CHECK(contains(as_text(directory, in_container), "on the host: mv HOST_DIR/.credentials.json "));
+  in_container.file_mounted = true;
+  CHECK(contains(as_text(directory, in_container), "mount the whole directory: -v HOST_DIR:"));
 }
 
 TEST_CASE("foreign text cannot take over the terminal") {

@@ -182,6 +182,8 @@ TEST_CASE("a wrong command line is refused with what to write instead") {
   CHECK_THAT(refused({"health", "--store=s", "x"}), Contains("takes no command, but got 'x'"));
   CHECK_THAT(refused({"run", "--grace", "soon", "cmd"}), Contains("500ms, 5s, 2m"));
   CHECK_THAT(refused({"run", "--grace"}), Contains("--grace: it has no value; write --grace TIME"));
+  CHECK_THAT(refused({"run", "--store", "/a", "--store", "/b", "true"}),
+             Contains("--store: it is given more than once; write it once"));
   CHECK_THAT(refused({"run", "--store=", "true"}), Contains("--store: it has no value; write --store DIR"));
   CHECK_THAT(refused({"keep", "--log-in", "do {nmae}"}), Contains("{nmae}") && Contains("write {name}"));
   CHECK_THAT(refused({"run", "--remap-exit", "256:0", "cmd"}), Contains("0 to 255"));

@@ -19,6 +19,8 @@ TEST_CASE("values of credential keys are redacted in JSON, also escaped, and in 
   CHECK(redact("ANTHROPIC_API_KEY=FAKE4 next") == "ANTHROPIC_API_KEY=[redacted] next");
   CHECK(redact(R"(CLAUDE_CODE_OAUTH_TOKEN="FAKE 5" next)") == R"(CLAUDE_CODE_OAUTH_TOKEN="[redacted]" next)");
   CHECK(redact(R"(do="TOKEN=\"FAKE 5\" next")") == R"(do="TOKEN=\"[redacted]\" next")");
+  CHECK(redact(R"(do="{\"do\":\"TOKEN=\\\"FAKE 5\\\" next\"}")") ==
+        R"(do="{\"do\":\"TOKEN=\\\"[redacted]\\\" next\"}")");
   CHECK(redact("Authorization: Bearer FAKE6") == "Authorization: Bearer [redacted]");
 }
 
