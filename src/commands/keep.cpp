@@ -12,6 +12,7 @@
 #include "commands/health_context.h"
 #include "commands/keep_outputs.h"
 #include "commands/renewal.h"
+#include "commands/store_access.h"
 #include "commands/store_path.h"
 #include "follow/inotify.h"
 #include "keep/keeper.h"
@@ -54,10 +55,6 @@ struct Place {
   std::string what;
 };
 
-bool is_at_or_below(const std::string& path, const std::string& directory) {
-  return path == directory || path.starts_with(directory.ends_with('/') ? directory : directory + '/');
-}
-
 std::vector<Place> places_of(const std::deque<keep::Keeper>& keepers) {
   std::vector<Place> places;
   for (const keep::Keeper& keeper : keepers) {
@@ -78,7 +75,7 @@ Result<void> check_places(const std::deque<keep::Keeper>& keepers) {
   const std::vector<Place> places = places_of(keepers);
   for (const Place& one : places) {
     for (const Place& other : places) {
-      if (&one == &other || !is_at_or_below(one.path, other.path)) continue;
+      if (&one == &other || !is_within(one.path, other.path)) continue;
       const std::string is =
           one.path == other.path
               ? fmt::format("{} is both {} and {}", printable(one.path), one.what, other.what)

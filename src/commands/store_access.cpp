@@ -90,12 +90,6 @@ Error cannot_make(int number, const std::string& at, const std::string& path) {
   return error;
 }
 
-bool is_within(const bfs::path& inner, const bfs::path& outer) {
-  const auto [a, b] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
-  static_cast<void>(b);
-  return a == outer.end();
-}
-
 bfs::path resolved(const std::string& path) {
   boost::system::error_code ec;
   const bfs::path full = bfs::weakly_canonical(path, ec);
@@ -103,6 +97,12 @@ bfs::path resolved(const std::string& path) {
 }
 
 }  // namespace
+
+bool is_within(const bfs::path& inner, const bfs::path& outer) {
+  const auto [a, b] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
+  static_cast<void>(b);
+  return a == outer.end();
+}
 
 bool is_plain(const options::Environment& environment) {
   return environment.has("NO_COLOR") || environment.get("TERM") == "dumb";

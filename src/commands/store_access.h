@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/filesystem/path.hpp>
 #include <string>
 
 #include "base/result.h"
@@ -28,6 +29,9 @@ namespace claude_init::commands {
 /// --adopt, or a warning if the store is a copy. Under the "store" lock.
 [[nodiscard]] Result<void> settle_identity(const store::Store& store, const options::Storing& storing,
                                            const store::Lock& lock);
+
+/// Whether `inner` is `outer` or lies in it, by their words alone.
+[[nodiscard]] bool is_within(const boost::filesystem::path& inner, const boost::filesystem::path& outer);
 
 /// A directory that a person named.
 struct Directory {
