@@ -90,9 +90,8 @@ void tell(log::Level level, std::string_view before, const health::Explanation& 
           const options::Environment& environment) {
   const std::string headline = std::string(before) + words.headline;
   if (log::format() == log::Format::json) {
-    std::string remedies;
-    for (const auto& remedy : words.remedies) remedies += (remedies.empty() ? "" : "; ") + remedy;
-    log::write(level, headline, {{"meaning", words.meaning}, {"remedy", remedies}});
+    log::write(level, headline,
+               {{"meaning", words.meaning}, {"remedy", fmt::format("{}", fmt::join(words.remedies, "; "))}});
     for (const auto& note : words.notes) log::warn(note);
     return;
   }

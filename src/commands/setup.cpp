@@ -252,6 +252,9 @@ int setup_command(const options::Setup& options, const options::Environment& env
   // 1.
   const auto found = open_setup_store(options, environment, *account, console);
   if (!found) return refuse(console, found.error());
+  const store::Inspection before = store::inspect(found->store.path(), unix_now());
+  if (const auto why = why_not_replaceable(before, environment))
+    return refuse(console, *why, exit_status_of(before.state));
   // 2.
   auto session = open_session(options, environment, *found, *account, console);
   if (!session) return refuse(console, session.error());

@@ -117,17 +117,17 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
     if (!lock) return lock.error();
     if (auto settled = settle_identity(found.store, options.storing, *lock); !settled) return settled.error();
   }
-  // What cannot be read cannot be judged, and a new login would not be allowed to replace it.
-  const store::Inspection before = store::inspect(path, unix_now());
-  const bool is_file = before.file_mode == 0 || S_ISREG(before.file_mode);
-  if (before.state == login::State::unreadable || !is_file) {
-    const health::Explanation words = health::explain(before, health_context(before, environment));
-    std::string remedies;
-    for (const std::string& remedy : words.remedies) remedies += (remedies.empty() ? "" : "\n  ") + remedy;
-    return make_error(is_file ? ErrorKind::permission : ErrorKind::invalid,
-                      words.headline + ". " + words.meaning, remedies);
-  }
   return found;
+}
+
+std::optional<Error> why_not_replaceable(const store::Inspection& before,
+                                         const options::Environment& environment) {
+  const bool is_file = before.file_mode == 0 || S_ISREG(before.file_mode);
+  if (before.state != login::State::unreadable && is_file) return std::nullopt;
+  const health::Explanation words = health::explain(before, health_context(before, environment));
+  return make_error(is_file ? ErrorKind::permission : ErrorKind::invalid,
+                    words.headline + ". " + words.meaning,
+                    fmt::format("{}", fmt::join(words.remedies, "\n  ")));
 }
 
 }  // namespace claude_init::commands

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -27,5 +28,10 @@ struct SetupStore {
 [[nodiscard]] Result<SetupStore> open_setup_store(const options::Setup& options,
                                                   const options::Environment& environment,
                                                   const workcopy::Account& account, const Console& console);
+
+/// Why a new login could not take the place of what the store has, if so, and what to do: what cannot be read
+/// cannot be judged, and a directory is in the way. The status for it is that of its state.
+[[nodiscard]] std::optional<Error> why_not_replaceable(const store::Inspection& before,
+                                                       const options::Environment& environment);
 
 }  // namespace claude_init::commands

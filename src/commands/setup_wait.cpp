@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "commands/store_path.h"
 #include "fs/mounts.h"
+#include "log/log.h"
 #include "options/exit_status.h"
 #include "options/options.h"
 #include "store/store.h"
@@ -54,8 +55,10 @@ SetupWait::SetupWait(boost::asio::io_context& io, std::string store, Millisecond
     : store_(std::move(store)), limit_(io), settle_(io, kSettle, kLatest, [over = over_] { end(*over); }) {
   if (limit == options::kForever) return;
   limit_.expires_after(limit);
-  limit_.async_wait([over = over_](const boost::system::error_code& failure) {
-    if (!failure) end(*over);
+  limit_.async_wait([over = over_, limit](const boost::system::error_code& failure) {
+    if (failure || *over) return;
+    log::warn("nobody has logged in in time: this session ends", {{"after", format_duration(limit.count())}});
+    end(*over);
   });
 }
 

@@ -131,8 +131,7 @@ std::string todo(std::string_view tone, std::string_view what, std::string_view 
 }
 
 std::string_view what_to_do(const Record& record, UnixMs now) {
-  const auto& login = record.seen().login;
-  if (login && record.outcome() != State::missing && login::has_ended(*login, now))
+  if (record.has_ended_normally(now))
     return "The login has ended, as each does after about four weeks: nothing is broken. To log in again:";
   switch (record.seen().state) {
     case State::usable:

@@ -162,11 +162,15 @@ std::string Record::remedy(UnixMs now) const {
   return remedies.empty() ? context_.setup_command : remedies.front();
 }
 
+bool Record::has_ended_normally(UnixMs now) const {
+  const bool accepted = seen_.login && (seen_.login->blanked || !seen_.login->scopes.empty());
+  return accepted && condition_of(seen_) == Condition::dead && login::has_ended(*seen_.login, now);
+}
+
 /// Its normal end, which every login comes to; what the CLI does not accept, or nothing can renew; what the
 /// server has rejected.
 std::string Record::why_dead(UnixMs now) const {
-  const bool accepted = seen_.login && (seen_.login->blanked || !seen_.login->scopes.empty());
-  if (accepted && login::has_ended(*seen_.login, now)) {
+  if (has_ended_normally(now)) {
     return fmt::format("the login has ended, as each does after about four weeks: nothing is broken{}",
                        seen_.state == State::usable ? "; " + validity(seen_, now) : "");
   }

@@ -74,6 +74,8 @@ class Record {
   /// What a person types to log in to this store.
   [[nodiscard]] const std::string& log_in() const { return context_.setup_command; }
   [[nodiscard]] const store::Inspection& seen() const { return seen_; }
+  /// The login is dead because it has come to the end that every login has: nothing is broken.
+  [[nodiscard]] bool has_ended_normally(UnixMs now) const;
   /// What the login comes to: dead as soon as the server has rejected it, though its access token works for a
   /// while.
   [[nodiscard]] login::State outcome() const;

@@ -266,6 +266,10 @@ void add_storing(CLI::App& app, Storing& storing) {
       app, "--locking", storing.options.locking,
       {{"auto", Locking::automatic}, {"flock", Locking::flock}, {"lease", Locking::lease}},
       "how a new store is locked; auto: a lease on network file systems, else flock (default auto)");
+}
+
+/// Not where somebody may not be there to say that the original is not used any more.
+void add_adopt(CLI::App& app, Storing& storing) {
   add_flag(app, "--adopt", storing.options.adopt,
            "the store was copied or moved here and the original is not used any more: take it over");
 }
@@ -318,6 +322,7 @@ void define(CLI::App& app, Setup& setup) {
   add_checkpoint(app, setup.checkpoint);
   add_renewal(app, setup.renewal);
   add_storing(app, setup.storing);
+  add_adopt(app, setup.storing);
   add_limits(app, setup.limits);
   add_publish(app, setup.publish);
   add_filter(app, setup.filter);
@@ -423,6 +428,7 @@ void define(CLI::App& app, Capture& capture) {
   add_flag(app, "--delete", capture.delete_missing,
            "delete from the store what DIR does not have (never a login; nothing if DIR is empty)");
   add_storing(app, capture.storing);
+  add_adopt(app, capture.storing);
   add_limits(app, capture.limits);
   add_filter(app, capture.filter);
 }

@@ -103,7 +103,7 @@ Result<Record> parse(std::string_view text, const std::string& path) {
   parse_number(values, "fs", record.evidence.fs);
   parse_number(values, "changed", record.evidence.changed);
   if (record.id.store.empty() || record.evidence.inode == 0)
-    return make_error(ErrorKind::invalid, printable(path) + " is damaged", "write it anew with --adopt");
+    return make_error(ErrorKind::invalid, printable(path) + " is damaged", "write it anew: claude-init setup --adopt");
   return record;
 }
 

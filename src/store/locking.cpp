@@ -119,12 +119,12 @@ Result<Locks> open_locks(const Store& store) {
   if (!locks) return locks.error();
   const Locking wanted = store.options().locking;
   if (wanted != Locking::automatic && wanted != locks->method && !store.options().adopt) {
-    return make_error(
-        ErrorKind::usage,
-        fmt::format("{} is locked by {}, and --locking={} would not be seen by others",
-                    printable(store.path()), name_of(locks->method), name_of(wanted)),
-        fmt::format("leave --locking out, or change it with --adopt --locking={} while nobody uses the store",
-                    name_of(wanted)));
+    return make_error(ErrorKind::usage,
+                      fmt::format("{} is locked by {}, and --locking={} would not be seen by others",
+                                  printable(store.path()), name_of(locks->method), name_of(wanted)),
+                      fmt::format("leave --locking out, or change it while nobody uses the store: "
+                                  "claude-init setup --adopt --locking={}",
+                                  name_of(wanted)));
   }
   return locks;
 }

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "supervise/interpreter.h"
 
 namespace claude_init::supervise {
 namespace {
@@ -127,14 +128,23 @@ class Launcher : public boost::process::v2::posix::default_launcher {
  private:
   /// Of a command that could not be executed; "" where nothing is known.
   [[nodiscard]] std::string remedy() const {
-    const bool searched = command_.argv.front().find('/') == std::string::npos;
-    if (report_.number == ENOENT && searched)
+    if (report_.number == ENOENT) {
+      for (const std::string& file : files_) {
+        const std::string missing = how_to_interpret(in_its_directory(file));
+        if (!missing.empty()) return missing;
+      }
+      if (command_.argv.front().find('/') != std::string::npos) return "name a file that is there";
       return "install it where its user finds it, or name its whole path; PATH is " +
              printable(path_of(command_.env));
-    if (report_.number == ENOENT) return "name a file that is there; a script's first line names one too";
+    }
     if (report_.number == EACCES)
       return "let the user that it runs as execute it: chmod a+rx, no noexec mount";
     return "";
+  }
+
+  [[nodiscard]] std::string in_its_directory(const std::string& file) const {
+    const bool relative = !file.starts_with('/') && !command_.directory.empty();
+    return relative ? command_.directory + "/" + file : file;
   }
 
   void become_group(int terminal_fd) {

@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "base/unique_fd.h"
+#include "supervise/interpreter.h"
 
 using namespace claude_init;
 using namespace claude_init::supervise;
@@ -79,6 +80,40 @@ TEST_CASE(
     CHECK(spawned->failure->number == c.number);
     CHECK(status_of(spawned->pid) == c.status);
   }
+}
+
+TEST_CASE(
+    "a command without its interpreter, or its C library's loader, ends with 127 and says what it lacks") {
+  const TemporaryDirectory directory;
+  struct Case {
+    std::string name;
+    std::string content;
+    std::string says;
+  };
+  for (const Case& c :
+       {Case{"script", "#! /no/such/sh -e\n", "install what its first line names, /no/such/sh, or"},
+        Case{"windows", "#!/bin/sh\r\nexit 0\r\n",
+             "its first line, which names /bin/sh, ends as on Windows: save it with Unix line ends"},
+        Case{"only-a-line", "#!/no/such/sh", "names, /no/such/sh, or"}}) {
+    INFO(c.name);
+    directory.file(c.name, c.content, 0755);
+    const std::string path = "PATH=/nowhere:" + directory.path();
+    for (const Command& command :
+         {Command{{c.name}, {path}, "", {}}, Command{{"./" + c.name}, {}, directory.path(), {}}}) {
+      const auto spawned = spawn(kInherited, command, -1);
+      REQUIRE(spawned.ok());
+      REQUIRE(spawned->failure);
+      CHECK(spawned->failure->remedy.find(c.says) != std::string::npos);
+      CHECK(status_of(spawned->pid) == 127);
+    }
+  }
+  CHECK(how_to_interpret(directory.file("linked", "\177ELF and more", 0755)).find("C library") !=
+        std::string::npos);
+  for (const char* content : {"", "#", "#!", "#!\n", "text"}) {
+    INFO(content);
+    CHECK(how_to_interpret(directory.file("other", content, 0755)).find('/') == std::string::npos);
+  }
+  CHECK(how_to_interpret(directory.path() + "/none").empty());
 }
 
 TEST_CASE("a file of the same name that may not be run does not hide one further on in PATH") {

@@ -200,6 +200,10 @@ TEST_CASE("the page says what the matter is with a login that has ended, and wit
   (void)record.observe(ended, kNow);
   CHECK(contains(as_page(view),
                  "The login has ended, as each does after about four weeks: nothing is broken."));
+  ended.login->scopes.clear();  // the CLI would not have taken it before its end either
+  (void)record.observe(ended, kNow);
+  CHECK_FALSE(contains(as_page(view), "as each does after about four weeks: nothing is broken. To log in"));
+  CHECK(contains(as_page(view), "Somebody has to log in again:"));
   store::Inspection none;
   none.state = State::no_store;
   (void)record.observe(none, kNow);
