@@ -9,6 +9,7 @@
 
 #include "base/output.h"
 #include "commands/commands.h"
+#include "commands/console.h"
 #include "log/log.h"
 #include "options/exit_status.h"
 #include "options/options.h"
@@ -52,7 +53,8 @@ int main_status(int argc, char** argv, char** envp) {
   const options::Environment environment(envp);
   const auto parsed = options::parse(std::vector<std::string>(argv + 1, argv + argc), environment);
   if (const auto* reply = std::get_if<options::Reply>(&parsed)) {
-    write_all(reply->exit_status == kExitOk ? STDOUT_FILENO : STDERR_FILENO, reply->text);
+    if (reply->exit_status == kExitOk) return commands::print(reply->text);
+    static_cast<void>(write_all(STDERR_FILENO, reply->text));
     return reply->exit_status;
   }
   const auto& line = std::get<options::CommandLine>(parsed);

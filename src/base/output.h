@@ -11,7 +11,8 @@ namespace claude_init {
 /// dropped. False if anything was. Regular files never wait.
 bool write_to_reader(int fd, std::string_view text, Milliseconds patience);
 
-/// Writes `text` to `fd`, however long the reader takes (a pager). Nobody reads: the exit status tells.
-void write_all(int fd, std::string_view text);
+/// Writes `text` to `fd`, however long the reader takes (a pager). 0, or the errno with which the rest could
+/// not be written.
+[[nodiscard]] int write_all(int fd, std::string_view text);
 
 }  // namespace claude_init

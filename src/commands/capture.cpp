@@ -97,6 +97,7 @@ int capture_command(const options::Capture& options, const options::Environment&
   if (const auto made = create_directories(path); !made) return refuse(console, made.error());
   auto store = open_to_write(path, options.storing, environment);
   if (!store) return refuse(console, store.error());
+  if (const auto own = check_not_published(*store); !own) return refuse(console, own.error());
   if (const auto fit = store->prepare(0); !fit) return refuse(console, fit.error());
   const auto lock = store::Lock::acquire(*store, "store", "capture", kLockWait);
   if (!lock) return refuse(console, lock.error());

@@ -3,8 +3,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "base/output.h"
+#include "base/result.h"
+#include "log/log.h"
 #include "log/redact.h"
+#include "options/exit_status.h"
 
 namespace claude_init::commands {
 namespace {
@@ -59,6 +64,14 @@ void Console::detail(std::string_view label, std::string_view value) const {
 }
 void Console::command(std::string_view line) const {
   put(rich_ ? fmt::format("    {}{}{}", kBold, line, kReset) : fmt::format("    {}", line));
+}
+
+int print(std::string_view text) {
+  const int failed = write_all(STDOUT_FILENO, text);
+  if (failed == 0 || failed == EPIPE) return kExitOk;
+  const Error error = system_error(failed, "write the output");
+  log::failure(log::Level::error, error);
+  return exit_status_of(error);
 }
 
 }  // namespace claude_init::commands

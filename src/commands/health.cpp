@@ -9,8 +9,8 @@
 #include <utility>
 #include <variant>
 
-#include "base/output.h"
 #include "commands/commands.h"
+#include "commands/console.h"
 #include "commands/health_context.h"
 #include "commands/live.h"
 #include "commands/refusal.h"
@@ -19,6 +19,7 @@
 #include "fs/open.h"
 #include "health/prometheus.h"
 #include "options/exit_status.h"
+#include "store/id.h"
 #include "store/layout.h"
 #include "store/store.h"
 #include "workcopy/account.h"
@@ -56,6 +57,14 @@ std::string report(options::Health::Format format, const store::Inspection& insp
   return std::move(metrics).finish();
 }
 
+/// That it is a copy, as far as that can be seen.
+std::optional<Error> why_copied(const std::string& path) {
+  const auto store = store::Store::open(path);
+  const auto identity = store ? store::check_identity(*store) : Result<void>(Done{});
+  if (identity || identity.error().kind == ErrorKind::permission) return std::nullopt;
+  return identity.error();
+}
+
 }  // namespace
 
 /// 1. What the store has.
@@ -80,13 +89,15 @@ int health_command(const options::Health& options, const options::Environment& e
   // 3.
   health::Context context = health_context(inspection, environment);
   context.live = std::move(live);
+  context.copied = why_copied(path);
   // On a host it is a person's own login, which is theirs to read.
   const bool own = !context.in_container && account->uid == ::geteuid();
   if (!own && can_read_refresh_token(*account, inspection)) {
     context.exposed_to = account->name;
     context.can_be_hidden = ::geteuid() == 0 && account->uid != 0;
   }
-  write_all(STDOUT_FILENO, report(options.output(), inspection, context));
+  if (const int failed = print(report(options.output(), inspection, context)); failed != kExitOk)
+    return failed;
   const bool healthy = health::is_healthy(inspection, context);
   if (options.exit_code == options::Health::ExitCode::probe) return healthy ? kExitOk : kExitUnhealthy;
   const int code = exit_code_of(inspection.state);

@@ -1,10 +1,8 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "base/output.h"
 #include "base/text.h"
 #include "commands/commands.h"
 #include "commands/console.h"
@@ -22,7 +20,6 @@ using nlohmann::ordered_json;
 using store::Generation;
 
 // Who reads it may be slow (a pager); who does not read it has the exit status.
-constexpr Milliseconds kSlowReader{60'000};
 
 ordered_json deadline(std::optional<UnixMs> time) {
   return time ? ordered_json(format_iso8601(*time)) : ordered_json();
@@ -86,9 +83,7 @@ int history_command(const options::History& options, const options::Environment&
   if (!store) return refuse(console, with_how_to_read(store.error(), path, environment));
   const auto generations = store::list_generations(*store, unix_now());
   if (!generations) return refuse(console, with_how_to_read(generations.error(), path, environment));
-  write_to_reader(STDOUT_FILENO, options.json ? as_json(path, *generations) : as_text(path, *generations),
-                  kSlowReader);
-  return kExitOk;
+  return print(options.json ? as_json(path, *generations) : as_text(path, *generations));
 }
 
 }  // namespace claude_init::commands

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <signal.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/filesystem/operations.hpp>
@@ -19,6 +20,7 @@
 #include "log/log.h"
 #include "options/exit_status.h"
 #include "renew/turns.h"
+#include "supervise/terminal.h"
 #include "workcopy/place.h"
 
 namespace claude_init::commands {
@@ -141,7 +143,11 @@ int keep_command(const options::Keep& options, const options::Environment& envir
   hooks.collect = [&](const Deadline& deadline) {  // 3.
     for (keep::Keeper& keeper : keepers) keeper.finish(deadline);
   };
-  const auto outcome = supervise::supervise(loop, options.supervision, {}, hooks);
+  supervise::Options supervision = options.supervision;
+  // The window was closed, or ^\ typed. What was ignored when we began (nohup) stays so.
+  if (supervise::Terminal::open().present())
+    supervision.stop_signals.insert(supervision.stop_signals.end(), {SIGHUP, SIGQUIT});
+  const auto outcome = supervise::supervise(loop, supervision, {}, hooks);
   if (!outcome) {
     log::failure(log::Level::error, outcome.error());
     return kExitSystem;

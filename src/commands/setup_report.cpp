@@ -87,8 +87,7 @@ int tell_no_login(const Console& console, const SetupStore& store, const login::
       break;
     case login::State::malformed:
       console.bad("Login not saved: the CLI's .credentials.json is incomplete or damaged.");
-      console.text(fmt::format("It {}. Start setup again and log in.",
-                               verdict.reason.empty() ? "is not what the CLI writes" : verdict.reason));
+      console.text("Start setup again and log in.");
       break;
     case login::State::unreadable:
       console.bad("Login not saved: the CLI's .credentials.json cannot be read.");
@@ -105,8 +104,13 @@ int tell_no_login(const Console& console, const SetupStore& store, const login::
 /// The store's login was better than the session's, and stays.
 int tell_kept(const Console& console, const SetupStore& store, const login::Verdict& verdict) {
   console.warning(fmt::format("The login in {} was kept: {}.", store.store.path(), verdict.reason));
-  if (verdict.source_state == login::State::missing)
+  if (verdict.store_state == login::State::unreadable) {
+    console.text("Move that file away, or give it to the store's owner; then run setup again.");
+  } else if (verdict.source_state == login::State::missing) {
     console.text("If you logged out, the server has ended that login: run setup again and log in.");
+  } else if (exit_status_of(verdict.source_state) != kExitOk) {
+    console.text("If that one does not work either: run setup again and log in with /login.");
+  }
   return exit_status_of(verdict);
 }
 
@@ -126,7 +130,9 @@ void greet(const Console& console, const SetupStore& store, const workcopy::Acco
     console.detail("has", fmt::format("a login that is {}", login::name_of(before.state)));
   }
   console.blank();
-  console.text("1. start the CLI, which asks you to log in (with another login: /login):");
+  const bool lives = before.state == login::State::usable || before.state == login::State::renewable;
+  console.text(lives ? "1. start the CLI (to log in anew, or with another login: /login):"
+                     : "1. start the CLI, which asks you to log in (if it does not: /login):");
   // On a host nobody wants to skip permissions, and root is not allowed to.
   console.command(store.in_container && account.uid != 0 ? "claude --dangerously-skip-permissions"
                                                          : "claude");

@@ -1,7 +1,6 @@
 #include "commands/setup_store.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <boost/filesystem/operations.hpp>
 #include <cerrno>
@@ -16,7 +15,6 @@
 #include "log/log.h"
 #include "store/id.h"
 #include "store/lock.h"
-#include "store/published.h"
 
 namespace claude_init::commands {
 namespace {
@@ -95,11 +93,7 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
   auto store = open_to_write(path, options.storing, environment);
   if (!store) return store.error();
 
-  if (store::is_published(*store)) {
-    return make_error(ErrorKind::invalid,
-                      path + " is a published store: the next publication replaces a login made there",
-                      "log in to the store that it is published from");
-  }
+  if (const auto own = check_not_published(*store); !own) return own.error();
   SetupStore found{.store = std::move(*store),
                    .in_container = in_container,
                    .host_side = host_side_of(path, environment),
@@ -122,10 +116,9 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
 
 std::optional<Error> why_not_replaceable(const store::Inspection& before,
                                          const options::Environment& environment) {
-  const bool is_file = before.file_mode == 0 || S_ISREG(before.file_mode);
-  if (before.state != login::State::unreadable && is_file) return std::nullopt;
+  if (before.state != login::State::unreadable && !before.in_the_way) return std::nullopt;
   const health::Explanation words = health::explain(before, health_context(before, environment));
-  return make_error(is_file ? ErrorKind::permission : ErrorKind::invalid,
+  return make_error(before.in_the_way ? ErrorKind::invalid : ErrorKind::permission,
                     words.headline + ". " + words.meaning,
                     fmt::format("{}", fmt::join(words.remedies, "\n  ")));
 }

@@ -18,6 +18,7 @@
 #include "fs/tree.h"
 #include "log/log.h"
 #include "store/id.h"
+#include "store/published.h"
 #include "workcopy/account.h"
 
 namespace claude_init::commands {
@@ -125,6 +126,14 @@ Result<store::Store> open_to_write(const std::string& path, const options::Stori
   if (storing.owner.empty() && storing.options.access == store::Access::automatic) return store;
   if (const auto applied = apply_owner_and_mode(*store, storing); !applied) return applied.error();
   return store::Store::open(path, storing.options);  // as its owner, by now
+}
+
+Result<void> check_not_published(const store::Store& store) {
+  if (!store::is_published(store)) return Done{};
+  return make_error(ErrorKind::invalid,
+                    printable(store.path()) +
+                        " is a published store: the next publication replaces a login that is put there",
+                    "name the store that it is published from");
 }
 
 Result<void> settle_identity(const store::Store& store, const options::Storing& storing,

@@ -26,6 +26,9 @@ namespace claude_init::commands {
 [[nodiscard]] Result<store::Store> open_to_write(const std::string& path, const options::Storing& storing,
                                                  const options::Environment& environment);
 
+/// Nothing is put into a published store by hand. Error: invalid.
+[[nodiscard]] Result<void> check_not_published(const store::Store& store);
+
 /// --adopt, or a warning if the store is a copy. Under the "store" lock.
 [[nodiscard]] Result<void> settle_identity(const store::Store& store, const options::Storing& storing,
                                            const store::Lock& lock);

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include "base/text.h"
 #include "fs/advice.h"
@@ -91,6 +90,7 @@ Explanation renewable(const store::Inspection& inspection, const Context& contex
                       ? "whatever publishes it renews it: see that it runs (claude-init keep, --publish)"
                       : "any session on this store that may write to it renews it: " + context.setup_command +
                             " claude --print hi"};
+  if (context.copied) out.remedies = {context.copied->remedy};
   return out;
 }
 
@@ -190,7 +190,7 @@ Explanation malformed(const store::Inspection& inspection, const Context& contex
   out.meaning = fmt::format(
       "{}: {}.", credentials_of(inspection),
       inspection.problem.empty() ? "it is not what the CLI writes" : printable(inspection.problem));
-  if (inspection.file_mode != 0 && !S_ISREG(inspection.file_mode)) {
+  if (inspection.in_the_way) {
     // Engines make a directory where the file that is to be mounted does not exist.
     const std::string file =
         (context.in_container ? "HOST_DIR" : shell_quote(inspection.path)) + "/.credentials.json";

@@ -30,9 +30,10 @@ struct Context {
   bool can_be_hidden = false;  // from that user, by root's owning the store: we are root, and it is not
   std::vector<std::string> shadowing;  // variables that make the CLI ignore the stored login
   std::string base_url;                // ANTHROPIC_BASE_URL; "" if unset
-  bool in_image = false;       // a container's store that is no mount, but its own layer or its image's
-  bool file_mounted = false;   // .credentials.json is a mount of its own
-  std::optional<Live> live{};  // where that was asked for
+  bool in_image = false;          // a container's store that is no mount, but its own layer or its image's
+  bool file_mounted = false;      // .credentials.json is a mount of its own
+  std::optional<Error> copied{};  // the store is a copy of another one: nobody renews its login
+  std::optional<Live> live{};     // where that was asked for
   std::string
       setup_command;  // what to type to log in, e.g. "docker run -it --rm -v …:/claude-auth claude-setup"
   bool told_setup_command = false;  // by whoever composes the containers: it is right for any store

@@ -70,6 +70,14 @@ void on_end(const store::Inspection& inspection, const Context& context, std::ve
   }
 }
 
+/// Of a login that could not be renewed anyway it is not what matters.
+void on_copy(const store::Inspection& inspection, const Context& context, std::vector<std::string>& notes) {
+  const bool renewed = lives(inspection) && inspection.login && inspection.login->has_refresh_token;
+  if (renewed && context.copied)
+    notes.push_back(
+        fmt::format("nobody renews this login: {}; {}", context.copied->message(), context.copied->remedy));
+}
+
 /// Whether what is there outlives this container, and can be replaced in it.
 void on_place(const store::Inspection& inspection, const Context& context, std::vector<std::string>& notes) {
   const std::string path = printable(inspection.path);
@@ -140,6 +148,7 @@ std::vector<std::string> notes_on(const store::Inspection& inspection, const Con
   std::vector<std::string> notes = notes_on_environment(context);
   on_clock(inspection, context, notes);
   on_end(inspection, context, notes);
+  on_copy(inspection, context, notes);
   on_place(inspection, context, notes);
   on_readers(inspection, context, notes);
   return notes;

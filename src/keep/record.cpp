@@ -159,7 +159,7 @@ std::string Record::remedy(UnixMs now) const {
   health::Context context = context_;
   context.now = now;
   const auto remedies = health::explain(seen_, context).remedies;
-  return remedies.empty() ? context_.setup_command : remedies.front();
+  return remedies.empty() ? context_.setup_command : fmt::format("{}", fmt::join(remedies, "; "));
 }
 
 bool Record::has_ended_normally(UnixMs now) const {

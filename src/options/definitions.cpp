@@ -1,6 +1,7 @@
 #include "options/definitions.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
@@ -93,30 +94,31 @@ Result<int> parse_exit_status(std::string_view text) {
   return value;
 }
 
-/// Splits what `form` shows, "FROM:TO", and hands both halves to `parse_half`.
-template <class ParseHalf>
-Result<std::pair<int, int>> parse_pair(std::string_view text, const std::string& form, ParseHalf parse_half) {
+/// Splits what `form` shows, "FROM:TO", and hands each half to its parser.
+template <class ParseFrom, class ParseTo>
+Result<std::pair<int, int>> parse_pair(std::string_view text, const std::string& form, ParseFrom parse_from,
+                                       ParseTo parse_to) {
   const auto colon = text.find(':');
   if (colon == std::string_view::npos) {
     return make_error(ErrorKind::usage, fmt::format("'{}' has no colon", text), "write " + form);
   }
-  const auto from = parse_half(text.substr(0, colon));
+  const auto from = parse_from(text.substr(0, colon));
   if (!from) return from.error();
-  const auto to = parse_half(text.substr(colon + 1));
+  const auto to = parse_to(text.substr(colon + 1));
   if (!to) return to.error();
   return std::pair(*from, *to);
 }
 
 /// An option that may be given several times, each of the form `form`, "FROM:TO"; as a variable, the pairs
 /// are separated by commas.
-template <class ParseHalf>
+template <class ParseFrom, class ParseTo>
 void add_map(CLI::App& app, const std::string& name, const std::string& form, std::map<int, int>& target,
-             ParseHalf parse_half, const std::string& help) {
+             ParseFrom parse_from, ParseTo parse_to, const std::string& help) {
   app.add_option_function<std::vector<std::string>>(
          name,
-         [name, form, &target, parse_half](const std::vector<std::string>& texts) {
+         [name, form, &target, parse_from, parse_to](const std::vector<std::string>& texts) {
            for (const auto& text : texts) {
-             const auto parsed = parse_pair(text, form, parse_half);
+             const auto parsed = parse_pair(text, form, parse_from, parse_to);
              if (!parsed)
                throw CLI::ValidationError(name, parsed.error().message() + "; " + parsed.error().remedy);
              target[parsed->first] = parsed->second;
@@ -142,10 +144,16 @@ void add_supervision(CLI::App& app, supervise::Options& options) {
   add_map(
       app, "--rewrite", "FROM:TO", options.rewrite,
       [](std::string_view text) -> Result<int> {
+        const auto parsed = supervise::parse_signal(text);
+        if (!parsed || (*parsed != SIGKILL && *parsed != SIGSTOP)) return parsed;
+        return make_error(ErrorKind::usage, fmt::format("{} never comes to us", text),
+                          "name one that can be caught, such as TERM");
+      },
+      [](std::string_view text) -> Result<int> {
         return text.empty() ? Result<int>(0) : supervise::parse_signal(text);
       },
       "forward signal TO when FROM comes; an empty TO drops it (repeatable)");
-  add_map(app, "--remap-exit", "N:M", options.remap_exit, parse_exit_status,
+  add_map(app, "--remap-exit", "N:M", options.remap_exit, parse_exit_status, parse_exit_status,
           "exit with M when the command exits with N (repeatable)");
   add(app, "--pdeathsig", "signal that we get when our parent dies",
       [&](const std::string& text) -> Result<void> {
@@ -241,6 +249,8 @@ void add_limits(CLI::App& app, store::Limits& limits) {
       [&](const std::string& text) -> Result<void> {
         const auto parsed = parse_bytes(text);
         if (!parsed) return parsed.error();
+        if (*parsed == 0)
+          return make_error(ErrorKind::usage, "no state is that small", "write 1 or more: 100M");
         limits.max_bytes = *parsed;
         return Done{};
       })
@@ -410,7 +420,16 @@ void define(CLI::App& app, Health& health) {
         return Done{};
       })
       ->type_name("TIME");
-  add_duration(app, "--live-timeout", health.live_timeout, "how long it may take (default 60s)");
+  add(app, "--live-timeout", "how long it may take (default 60s)",
+      [&](const std::string& text) -> Result<void> {
+        const auto parsed = parse_duration(text);
+        if (!parsed) return parsed.error();
+        if (parsed->count() == 0)
+          return make_error(ErrorKind::usage, "no answer comes that fast", "write a time such as 30s");
+        health.live_timeout = *parsed;
+        return Done{};
+      })
+      ->type_name("TIME");
   add_words(app, "--live-command", health.live_command, "leave --live out",
             "what to run instead of claude --print --model haiku ok; words separated by blanks");
   using ExitCode = Health::ExitCode;

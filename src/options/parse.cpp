@@ -47,11 +47,11 @@ std::vector<std::string> names_of(const CLI::Option& option) {
 /// "Usage", what it does, one line an option: CLI11's own layout puts types and variables in the way.
 class HelpFormatter : public CLI::FormatterBase {
  public:
-  explicit HelpFormatter(bool takes_command) : takes_command_(takes_command) {}
+  explicit HelpFormatter(std::string_view command) : command_(command) {}
 
   std::string make_help(const CLI::App* app, std::string, CLI::AppFormatMode) const override {
     std::string text = fmt::format("Usage: {} [OPTIONS]{}\n\n{}\n\nOptions:\n", app->get_name(),
-                                   takes_command_ ? " [--] [COMMAND...]" : "", app->get_description());
+                                   command_.empty() ? "" : " [--] " + command_, app->get_description());
     for (const CLI::Option* option : app->get_options()) {
       std::string value = option->get_items_expected_max() > 0 ? option->get_type_name() : "";
       if (!value.empty()) value = option->get_items_expected_min() > 0 ? " " + value : " [" + value + "]";
@@ -65,7 +65,7 @@ class HelpFormatter : public CLI::FormatterBase {
   }
 
  private:
-  bool takes_command_;
+  std::string command_;
 };
 
 Reply refusal(std::string_view subcommand, std::string_view what) {
@@ -204,10 +204,12 @@ struct Given {
   const Environment& environment;
 };
 
+constexpr std::string_view kMayCommand = "[COMMAND...]";
+
 struct Rules {
   const char* name;
   const char* summary;
-  bool takes_command;
+  std::string_view command;  // as the help shows it; "" where none is taken
   log::Level log_level = log::Level::warn;
 };
 
@@ -220,7 +222,7 @@ std::variant<CommandLine, Reply> parse_as(
   line.logging.level = rules.log_level;
   Options parsed;
   CLI::App app(rules.summary, std::string("claude-init ") + rules.name);
-  app.formatter(std::make_shared<HelpFormatter>(rules.takes_command));
+  app.formatter(std::make_shared<HelpFormatter>(rules.command));
   define(app, parsed);
   define(app, line.logging);
 
@@ -228,7 +230,7 @@ std::variant<CommandLine, Reply> parse_as(
   const std::vector<std::string> own(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(start));
   std::vector<std::string> command(words.begin() + static_cast<std::ptrdiff_t>(start), words.end());
   if (!command.empty() && command.front() == "--") command.erase(command.begin());
-  if (!rules.takes_command && !command.empty()) {
+  if (rules.command.empty() && !command.empty()) {
     // What is behind a mistyped option may be its value.
     const std::string unknown = first_unknown(app, own);
     if (!unknown.empty()) return refusal(rules.name, unknown_option(app, unknown, false));
@@ -242,7 +244,7 @@ std::variant<CommandLine, Reply> parse_as(
   } catch (const CLI::ExtrasError&) {
     for (const std::string& word : app.remaining()) {
       if (option_of(app, word) == nullptr) {
-        return refusal(rules.name, unknown_option(app, word, rules.takes_command));
+        return refusal(rules.name, unknown_option(app, word, !rules.command.empty()));
       }
     }
     return refusal(rules.name, "cannot understand these options");
@@ -292,7 +294,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
   if (name == "--version" || name == "-V") return Reply{std::string(kVersion), kExitOk};
   if (name == "init") {
     return parse_as<Init>(
-        {"init", "Supervises COMMAND as PID 1 (or as a subreaper), and nothing else.", true}, given,
+        {"init", "Supervises COMMAND as PID 1 (or as a subreaper), and nothing else.", "COMMAND..."}, given,
         [](Init& init, std::vector<std::string> command) -> std::string {
           init.command = complete_command(std::move(command), {});
           return init.command.empty() ? "which command? write it behind '--'" : "";
@@ -303,7 +305,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
         {"setup",
          "Restores the store's state, runs COMMAND (default: an interactive shell) on the terminal, and "
          "captures the login and everything else at the end.",
-         true},
+         kMayCommand},
         given, [](Setup& setup, std::vector<std::string> command) -> std::string {
           setup.command = complete_command(std::move(command), {});
           return "";
@@ -314,7 +316,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
         {"run",
          "Runs COMMAND (default: claude) on a private working copy of the store's state, with privileges "
          "dropped, and wipes the copy at the end.",
-         true},
+         kMayCommand},
         given, [](Run& run, std::vector<std::string> command) -> std::string {
           run.command = complete_command(std::move(command), {"claude"});
           return contradiction_in(run);
@@ -325,7 +327,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
         {"keep",
          "Keeps the logins of stores alive, for as long as it runs: renews each ahead of its expiry, "
          "publishes it, and says what changes.",
-         false, log::Level::info},
+         "", log::Level::info},
         given, [](Keep& keep, std::vector<std::string>) -> std::string {
           auto stores = kept_stores(keep.store_words, keep.publish_words);
           if (!stores) return stores.error().message() + "; " + stores.error().remedy;
@@ -336,7 +338,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
   }
   if (name == "health") {
     return parse_as<Health>(
-        {"health", "Says whether the login can be used, until when, and what to do if not.", false}, given,
+        {"health", "Says whether the login can be used, until when, and what to do if not.", ""}, given,
         [&](Health& health, std::vector<std::string>) -> std::string {
           if (health.json && health.output() != Health::Format::json)
             return "--json says one format and --format another; take away one of them";
@@ -349,21 +351,21 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
   if (name == "capture") {
     return parse_as<Capture>(
         {"capture", "Saves the state in a configuration directory in a store. Loses nothing that is better.",
-         false},
+         ""},
         given, [](Capture& capture, std::vector<std::string>) -> std::string {
           return capture.from.empty() ? "what is to be captured? write --from DIR" : "";
         });
   }
   if (name == "restore") {
     return parse_as<Restore>(
-        {"restore", "Puts the state of a store, or an earlier login, into a configuration directory.", false},
+        {"restore", "Puts the state of a store, or an earlier login, into a configuration directory.", ""},
         given, [](Restore& restore, std::vector<std::string>) -> std::string {
           return restore.to.empty() ? "where to? write --to DIR" : "";
         });
   }
   if (name == "history") {
     return parse_as<History>(
-        {"history", "Lists the logins that a store has had, with their deadlines. Shows no secret.", false},
+        {"history", "Lists the logins that a store has had, with their deadlines. Shows no secret.", ""},
         given, {});
   }
   const std::string guess =

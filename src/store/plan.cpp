@@ -109,7 +109,7 @@ class Scanner {
   // 3. Note what differs; then the subdirectories.
   Result<void> scan(const Place& here, int to, bool is_new, Part& part) {
     if (here.depth > options_.limits.max_depth)
-      return too_much(from_, "deeper than", options_.limits.max_depth, "directories");
+      return too_much(from_, "deeper than", options_.limits.max_depth, "directories", "--max-depth");
     // 1.
     Pending::Moves staged;
     auto entries = source_.list(here, staged);
@@ -198,8 +198,9 @@ class Scanner {
 
   [[nodiscard]] Result<void> check_bytes(const Part& part) const {
     if (part.plan.bytes <= options_.limits.max_bytes) return Done{};
-    return make_error(ErrorKind::limit, "more than " + format_bytes(options_.limits.max_bytes) + " in " +
-                                            printable(from_.path));
+    return make_error(ErrorKind::limit,
+                      "more than " + format_bytes(options_.limits.max_bytes) + " in " + printable(from_.path),
+                      how_to_allow("--max-bytes"));
   }
 
   /// Drops the files that are the same on both sides.

@@ -42,10 +42,10 @@ Result<std::vector<fs::Entry>> Source::list(const Place& here, Pending::Moves& s
   auto entries = fs::list_directory(here.fd, limit - std::min(limit, seen_.load()));
   if (!entries) {
     if (entries.error().number != 0) return entries.error_with(printable(fs::join(from_.path, here.path)));
-    return too_much(from_, "more than", limit, "files");
+    return too_much(from_, "more than", limit, "files", "--max-files");
   }
   if (from_.pending != nullptr && here.staged.empty()) staged = look_through(here, *entries);
-  if ((seen_ += entries->size()) > limit) return too_much(from_, "more than", limit, "files");
+  if ((seen_ += entries->size()) > limit) return too_much(from_, "more than", limit, "files", "--max-files");
   return entries;
 }
 
@@ -175,9 +175,15 @@ Skipped unreadable(std::string path, int error) {
   return {std::move(path), system_error(error, "cannot be read").message()};
 }
 
-Error too_much(const Tree& tree, const char* how, std::uint64_t limit, const char* what) {
+std::string how_to_allow(const std::string& option) {
+  return "leave out what is not needed (--exclude GLOB), or allow more (" + option + ")";
+}
+
+Error too_much(const Tree& tree, const char* how, std::uint64_t limit, const char* what,
+               const std::string& option) {
   return make_error(ErrorKind::limit,
-                    printable(tree.path) + " has " + how + " " + std::to_string(limit) + " " + what);
+                    printable(tree.path) + " has " + how + " " + std::to_string(limit) + " " + what,
+                    how_to_allow(option));
 }
 
 }  // namespace claude_init::store

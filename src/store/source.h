@@ -75,7 +75,11 @@ class Source {
 /// What is skipped since it cannot be read. `error` is an errno.
 [[nodiscard]] Skipped unreadable(std::string path, int error);
 
+/// What to do about a limit that was reached: `option` sets it.
+[[nodiscard]] std::string how_to_allow(const std::string& option);
+
 /// Error limit, for this tree: it "has `how` `limit` `what`".
-[[nodiscard]] Error too_much(const Tree& tree, const char* how, std::uint64_t limit, const char* what);
+[[nodiscard]] Error too_much(const Tree& tree, const char* how, std::uint64_t limit, const char* what,
+                             const std::string& option);
 
 }  // namespace claude_init::store

@@ -28,7 +28,9 @@ StateFile read_state_file(const Tree& tree, std::string_view name) {
     if (opened.error().number == ENOENT) return file;
     file.problem = opened.error();
     if (opened.error().number == EXDEV) {
-      file.problem = make_error(ErrorKind::permission, std::string(name) + " is a link that points outside");
+      file.problem = make_error(ErrorKind::invalid, std::string(name) + " is a link that points outside");
+      struct stat st {};
+      if (::fstatat(tree.root, std::string(name).c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) file.st = st;
       return file;
     }
     // Who owns a file that may not be read is what a person wants to know.

@@ -117,6 +117,7 @@ void judge_login(const Tree& tree, UnixMs now, Inspection& found) {
     found.state = state_of_problem(*file.problem);
     found.problem = file.problem->message();
     found.denied = file.problem->kind == ErrorKind::permission;
+    found.in_the_way = found.state == login::State::malformed;
     return;
   }
   if (!file.text) {

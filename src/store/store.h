@@ -28,6 +28,8 @@ struct Inspection {
   std::string barred_by;    // where `mode` is 0: the directory above that may not be entered, if it is known
   std::string problem;      // what is wrong, for a person; "" if usable
   fs::Identity owner;       // of the store's root, where `mode` is not 0
+  bool in_the_way = false;  // malformed: it is no login file, and no capture would replace it (a directory, a
+                            // link that leads outside, larger than any)
   unsigned mode = 0;        // st_mode of the store's root; 0: it could not be looked at
   fs::Identity file_owner;  // of .credentials.json, where `file_mode` is not 0
   unsigned file_mode = 0;   // st_mode of .credentials.json; 0: it could not be looked at, or is not there

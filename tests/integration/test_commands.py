@@ -279,7 +279,7 @@ def test_limits_end_in_a_message_and_an_untouched_store(place):
         deep.mkdir(parents=True, exist_ok=True)
         (deep / "file").write_text("x")
         status, _, err = place.capture(*words)
-        assert status == 71, (words, err)
+        assert status == 71 and f"or allow more ({words[0]})" in err, (words, err)
         assert not (place.store / "big").exists() and not (place.store / "projects").exists()
 
 
@@ -325,15 +325,83 @@ def test_a_copied_store_takes_captures_says_so_and_is_taken_over(place):
     assert status == 0 and "is a copy" not in err
 
 
-def test_a_directory_in_the_logins_place_is_told_before_anybody_logs_in(place):
+def a_directory(path):
     """As an engine makes one where the file that is to be mounted does not exist."""
-    (place.store / ".credentials.json").mkdir(parents=True)
+    path.mkdir()
+
+
+def a_link_that_leads_outside(path):
+    (path.parent.parent / "elsewhere").write_text(login("elsewhere"))
+    path.symlink_to("../elsewhere")
+
+
+def what_no_cli_writes(path):
+    path.write_text(" " * (1 << 20) + login("large"))
+
+
+@pytest.mark.parametrize("make, told", [(a_directory, "is a directory"), (what_no_cli_writes, "larger than 1.0 MiB"),
+                                        (a_link_that_leads_outside, "is a link that points outside")])
+def test_what_no_login_could_replace_is_told_before_anybody_logs_in(place, make, told):
+    place.store.mkdir()
+    make(place.store / ".credentials.json")
     status, out, err = place.run("setup", "--store", place.store, "--", "touch", place.path / "begun")
-    assert status == 65 and "is a directory" in err and "mv " in err, (status, out, err)
+    assert status == 65 and told in err and "mv " in err, (status, out, err)
     assert not (place.path / "begun").exists()
-    (place.store / ".credentials.json").rmdir()
+    status, _, err = place.run("run", "--store", place.store, "--", "true")
+    assert status == 65 and told in err and "mv " in err, err
+    (place.store / ".credentials.json").rename(place.path / "moved")
     assert place.run("setup", "--store", place.store, "--", "touch", place.path / "begun")[0] == 67
     assert (place.path / "begun").exists()
+
+
+def test_a_login_that_meets_something_unreadable_at_its_end_is_not_lost(place):
+    """What the session has saved stays, and the next one saves it."""
+    store = place.store / ".credentials.json"
+    place.fill("new")
+    script = f'cp {place.config}/.credentials.json "$CLAUDE_CONFIG_DIR"; mkdir {store}'
+    status, _, err = place.run("setup", "--store", place.store, "--checkpoint", "1h", "--", "sh", "-c", script)
+    assert status == 76 and "Move that file away" in err, err
+    assert "the next setup saves it" in err, err
+    store.rmdir()
+    status, _, err = place.run("setup", "--store", place.store, "--", "true")
+    assert status == 0 and place.stored()["refreshToken"].endswith("FAKEnew"), err
+
+
+def test_nothing_is_captured_into_a_published_store(place):
+    place.fill()
+    assert place.capture()[0] == 0
+    published = place.path / "published"
+    status, _, err = place.run("run", "--store", place.store, "--publish", published, "--", "true")
+    assert status == 0 and (published / ".credentials.json").exists(), err
+    status, _, err = place.run("capture", "--from", place.config, "--store", published)
+    assert status == 66 and "is a published store" in err and "the store that it is published from" in err, err
+    assert "refreshToken" not in (published / ".credentials.json").read_text()
+
+
+@pytest.mark.parametrize("words", [("health",), ("health", "--format=json"), ("history",), ("--help",), ("--version",)])
+def test_an_output_that_cannot_be_written_is_said(place, words):
+    place.fill()
+    assert place.capture()[0] == 0
+    store = [] if words[0].startswith("-") else ["--store", place.store]
+    with open("/dev/full", "wb", buffering=0) as full:
+        done = subprocess.run([BINARY, *words, *store], env=place.environment, stdout=full, stderr=subprocess.PIPE,
+                              text=True, check=False)
+    assert done.returncode == 72 and "write the output: No space left" in done.stderr, done
+    reader, writer = os.pipe()
+    os.close(reader)  # a pager that was left
+    with open(writer, "wb") as pipe:
+        done = subprocess.run([BINARY, *words, *store], env=place.environment, stdout=pipe, stderr=subprocess.PIPE,
+                              text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done
+
+
+def test_health_notes_that_a_store_is_a_copy(place):
+    place.fill()
+    assert place.capture()[0] == 0
+    assert "copy" not in place.run("health", "--store", place.store)[1]
+    subprocess.run(["cp", "-a", place.store, place.path / "copy"], check=True)
+    status, out, _ = place.run("health", "--store", place.path / "copy")
+    assert status == 0 and "note: nobody renews this login: " in out and "setup --adopt" in out, out
 
 
 def test_owner_and_modes_of_a_store(place):

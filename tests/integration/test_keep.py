@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import pexpect
 import pytest
 from harness import ALONE, BINARY, SANITIZED, STRACE, eventually, status
 from sessions import login
@@ -330,3 +331,14 @@ def test_a_wrong_command_line_is_refused(keeping):
     done = subprocess.run([BINARY, "keep", "--store", "/a/x", "--store", "/b/x"], capture_output=True, text=True, check=False)
     assert done.returncode == 64
     assert "two stores are called 'x'" in done.stderr
+
+
+@pytest.mark.parametrize("ends", [signal.SIGHUP, signal.SIGQUIT])
+def test_on_a_terminal_it_ends_with_its_window_too(keeping, ends):
+    keeper = pexpect.spawn(str(BINARY), ["keep", "--store", str(keeping.path / "dev")], env=keeping.environment, timeout=20)
+    keeper.expect("no-store")
+    keeper.kill(ends)
+    keeper.expect("stopping")
+    keeper.expect(pexpect.EOF)
+    keeper.close()
+    assert keeper.exitstatus == 0

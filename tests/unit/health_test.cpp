@@ -276,9 +276,24 @@ TEST_CASE("what came of trying it is told, and one without an answer is not heal
   CHECK(explain(seen, with).remedies.front().starts_with("log in again: "));
 }
 
+TEST_CASE("a copy that nobody renews is noted where there is something to renew, and told what to type") {
+  Context copied = context();
+  copied.copied = make_error(ErrorKind::usage, "it is a copy", "adopt it");
+  auto seen = logged_in(State::usable, kNow + kHour);
+  const auto usual = explain(seen, context()).notes;
+  auto noted = explain(seen, copied).notes;
+  CHECK(std::erase(noted, "nobody renews this login: it is a copy; adopt it") == 1);
+  CHECK(noted == usual);
+  seen.state = State::renewable;
+  CHECK(explain(seen, copied).remedies == std::vector<std::string>{"adopt it"});
+  seen.login->has_refresh_token = false;
+  seen.state = State::usable;
+  CHECK(explain(seen, copied).notes == explain(seen, context()).notes);
+}
+
 TEST_CASE("what is no file in the login's place is to be moved away") {
   auto directory = inspection(State::malformed);
-  directory.file_mode = S_IFDIR | 0755;
+  directory.in_the_way = true;
   CHECK(contains(as_text(directory, context()), "mv "));
   CHECK_FALSE(contains(as_text(directory, context()), "bring back a whole copy"));
   Context in_container = context();

@@ -189,6 +189,11 @@ TEST_CASE("a wrong command line is refused with what to write instead") {
   CHECK_THAT(refused({"run", "--remap-exit", "256:0", "cmd"}), Contains("0 to 255"));
   CHECK_THAT(refused({"run", "--remap-exit", "7", "cmd"}), Contains("write N:M"));
   CHECK_THAT(refused({"run", "--rewrite", "NONSENSE:TERM", "cmd"}), Contains("NONSENSE"));
+  CHECK_THAT(refused({"run", "--rewrite", ":TERM", "cmd"}), Contains("is not a signal"));
+  CHECK_THAT(refused({"run", "--rewrite", "KILL:TERM", "cmd"}), Contains("KILL never comes to us"));
+  CHECK_THAT(refused({"run", "--max-bytes", "0", "cmd"}), Contains("write 1 or more"));
+  CHECK_THAT(refused({"health", "--live-timeout", "0"}), Contains("write a time"));
+  CHECK_THAT(refused({"run", "--adopt", "cmd"}), Contains("--adopt"));
   CHECK_THAT(refused({"run", "--log-level", "loud", "cmd"}), Contains("error, warn, info, debug, trace"));
   CHECK_THAT(refused({"run", "--copy", "some", "cmd"}), Contains("all or login"));
   CHECK_THAT(refused({}), Contains("Usage: claude-init SUBCOMMAND"));

@@ -66,6 +66,7 @@ TEST_CASE("the login of a store is judged, with its owner and mode, and nothing 
   CHECK(cut.state == State::malformed);
   CHECK_FALSE(cut.problem.empty());
   CHECK(cut.problem.find("FAKE") == std::string::npos);
+  CHECK_FALSE(cut.in_the_way);  // a capture may replace it
 }
 
 TEST_CASE("a login that is a FIFO, a directory or a link out of the store is not read") {
@@ -74,10 +75,13 @@ TEST_CASE("a login that is a FIFO, a directory or a link out of the store is not
   outside.file("login", credentials(kNow + 1000));
   dir.fifo(".credentials.json");
   CHECK(inspect(dir.path(), kNow).state == State::malformed);
+  CHECK(inspect(dir.path(), kNow).in_the_way);
   REQUIRE(::unlink(dir.path(".credentials.json").c_str()) == 0);
   dir.link(".credentials.json", outside.path("login"));
   const Inspection out = inspect(dir.path(), kNow);
-  CHECK(out.state == State::unreadable);
+  CHECK(out.state == State::malformed);
+  CHECK(out.in_the_way);
+  CHECK(out.problem == ".credentials.json is a link that points outside");
   CHECK_FALSE(out.login);
   REQUIRE(::unlink(dir.path(".credentials.json").c_str()) == 0);
   dir.dir("..1");
