@@ -16,6 +16,8 @@
 # shellcheck source=../lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+readonly exit_no_store=66
+
 rebuild=0          # 1: make it anew even if it is there
 store_access=rw    # ro: containers get the store read-only
 
@@ -24,7 +26,7 @@ store_access=rw    # ro: containers get the store read-only
 passed_variables=(HTTPS_PROXY HTTP_PROXY NO_PROXY https_proxy http_proxy no_proxy TERM COLORTERM LANG TZ
                   CLAUDE_INIT_LOG_LEVEL CLAUDE_INIT_LOG_FORMAT CLAUDE_INIT_GRACE CLAUDE_INIT_STOP_TIMEOUT)
 
-data_home=${XDG_DATA_HOME:-$HOME/.local/share}/claude-init
+data_home=${XDG_DATA_HOME:-${HOME:-}/.local/share}/claude-init
 native_cli=$data_home/cli
 native_binary=$top/build/release/claude-init
 
@@ -32,6 +34,8 @@ native_binary=$top/build/release/claude-init
 # says wins over the file, as in Compose.
 choose_store() {
   local name=$1 given=${CLAUDE_HUB_DIR:-} file
+  [[ -n ${HOME:-} ]] || die "$exit_usage" "HOME is not set: nothing says where your files are." \
+    "Set it to your home directory, such as: export HOME=/home/NAME"
   if [[ -n $name ]]; then
     file=$top/deploy/env/$name.env
     [[ $name =~ ^[A-Za-z0-9_-]+$ && -r $file ]] ||
@@ -44,6 +48,8 @@ choose_store() {
     fi
   fi
   store=$(realpath -m -- "${CLAUDE_HUB_DIR:-$HOME/.claude-hub}")
+  [[ ! -e $store || -d $store ]] || die "$exit_no_store" "$store is a file, and a store is a directory." \
+    "Set CLAUDE_HUB_DIR to a directory, such as the one that the file is in, or move the file away."
 }
 
 environments() {
@@ -100,7 +106,9 @@ prepare_image() {
     [[ ! -v $variable ]] || arguments+=(--build-arg "$variable")
   done
   quietly "$backend" "${arguments[@]}" --file "$top/Dockerfile.${image/#claude-runtime/runtime}" \
-    --tag "$image:latest" "$top" || die "$exit_unavailable" "The image could not be built; the reason is above."
+    --tag "$image:latest" "$top" ||
+    die "$exit_unavailable" "The image could not be built; the reason is above." \
+      "If its registry is out of reach, Debian 12 can do without a container: set CLAUDE_INIT_ENGINE=none."
 }
 
 run_in_container() {

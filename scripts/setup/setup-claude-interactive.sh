@@ -25,13 +25,12 @@
 # The exit status is that of `claude-init setup`: 0 if a login is in the store (README.md has the table).
 set -euo pipefail
 # shellcheck source=../lib/backend.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../lib/backend.sh"
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/backend.sh"
 
 environment='' prepare_only=0
 while [[ $# -gt 0 ]]; do
   case $1 in
-    --env) need_value "$@"; environment=$2; shift 2 ;;
-    --env=*) environment=${1#*=}; shift ;;
+    --env | --env=*) take_value "$@"; environment=$value; shift "$taken" ;;
     --prepare) prepare_only=1; shift ;;
     --rebuild) rebuild=1; shift ;;
     --verbose) verbose=1; shift ;;

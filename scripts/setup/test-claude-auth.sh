@@ -20,15 +20,14 @@
 # standard error.
 set -euo pipefail
 # shellcheck source=../lib/backend.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../lib/backend.sh"
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/backend.sh"
 
 environment='' prompt='Reply with the one word: ready' limit=90
 while [[ $# -gt 0 ]]; do
   case $1 in
-    --env) need_value "$@"; environment=$2; shift 2 ;;
-    --env=*) environment=${1#*=}; shift ;;
-    --prompt) need_value "$@"; prompt=$2; shift 2 ;;
-    --timeout) need_value "$@"; limit=$2; shift 2 ;;
+    --env | --env=*) take_value "$@"; environment=$value; shift "$taken" ;;
+    --prompt | --prompt=*) take_value "$@"; prompt=$value; shift "$taken" ;;
+    --timeout | --timeout=*) take_value "$@"; limit=$value; shift "$taken" ;;
     --rebuild) rebuild=1; shift ;;
     --verbose) verbose=1; shift ;;
     --help | -h) print_help; exit 0 ;;
@@ -45,7 +44,8 @@ setup_command="scripts/setup/setup-claude-interactive.sh${environment:+ --env $e
 title "Does the stored login work?"
 fact store "$store"
 describe_backend
-[[ -d $store ]] || die 66 "There is no store at $store: nobody has logged in yet." "Log in: $setup_command"
+[[ -d $store ]] ||
+  die "$exit_no_store" "There is no store at $store: nobody has logged in yet." "Log in: $setup_command"
 prepare_backend claude-runtime
 store_access=ro
 

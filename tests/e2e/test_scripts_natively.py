@@ -4,9 +4,11 @@ What needs a network (packages, npm) is prepared first. Then a person sits at a 
 only the stand-in can be reached.
 """
 
+import json
 import os
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,82 @@ def test_leaving_without_a_login_is_not_a_success(person):
     told = person.type("exit")
     assert "Not logged in" in told
     assert person.status() == 67
+
+
+class SmallMachine:
+    """A home with a login in it, and with a shell script as its CLI: for what the scripts make of how that ends."""
+
+    def __init__(self, directory):
+        self.home = directory
+        self.data = directory / ".local/share/claude-init"
+        self.bin = directory / "bin"
+        self.store = Store(directory / ".claude-hub").create()
+        self.store.write(".credentials.json", json.dumps({"claudeAiOauth": {
+            "accessToken": "sk-ant-oat01-FAKE", "refreshToken": "sk-ant-ort01-FAKE", "subscriptionType": "max",
+            "expiresAt": int((time.time() + 28800) * 1000), "scopes": ["user:inference", "user:profile"]}}))
+        self.environment = clean_environment(directory, CLAUDE_INIT_ENGINE="none", CLAUDE_CODE_VERSION="small")
+        self.environment["PATH"] = f"{self.bin}:{self.environment['PATH']}"
+        self.provide(self.data / "cli/bin/claude", f"echo {ANSWER}")
+        (self.data / "cli/version").write_text("small", encoding="ascii")
+
+    @staticmethod
+    def provide(path, text):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n", encoding="ascii")
+        path.chmod(0o755)
+
+    def provide_engine(self, text):
+        self.provide(self.bin / "podman", text)
+        self.environment["CLAUDE_INIT_ENGINE"] = "podman"
+
+    def __call__(self, *command, **environment):
+        return subprocess.run(command, env={**self.environment, **environment}, stdin=subprocess.DEVNULL, cwd=TOP,
+                              capture_output=True, text=True, timeout=400, check=False)
+
+
+@pytest.fixture
+def small(tmp_path):
+    return SmallMachine(tmp_path)
+
+
+def test_image_that_cannot_be_built_is_not_the_only_way(small):
+    small.provide_engine('[ "$1" = info ]')
+    for script in (SETUP, TRY):
+        refused = small(script, "--", "true") if script == SETUP else small(script)
+        assert refused.returncode == 69
+        assert "set CLAUDE_INIT_ENGINE=none" in refused.stderr
+
+
+@pytest.mark.parametrize("script", [SETUP, TRY])
+def test_refusals_say_what_to_do(small, script):
+    without_home = subprocess.run([script], env={"PATH": small.environment["PATH"]}, capture_output=True, text=True,
+                                  check=False)
+    assert without_home.returncode == 64
+    assert "export HOME=" in without_home.stderr
+    (small.home / "file").touch()
+    file = small(script, CLAUDE_HUB_DIR=str(small.home / "file"))
+    assert file.returncode == 66
+    assert "file is a file" in file.stderr and "Set CLAUDE_HUB_DIR" in file.stderr
+
+
+@pytest.mark.parametrize("script", [SETUP, TRY])
+def test_a_link_to_a_script_does(small, script):
+    (small.home / "link").symlink_to(script)
+    assert "--env NAME" in small(small.home / "link", "--help").stdout
+
+
+def test_values_of_options_may_be_joined(small):
+    assert "'soon' is not a time" in small(TRY, "--timeout=soon").stderr
+    assert "There is no environment 'nowhere'" in small(SETUP, "--env=nowhere").stderr
+    assert "--env needs a value" in small(SETUP, "--env=").stderr
+    assert "There is no option --prepare=now" in small(SETUP, "--prepare=now").stderr
+    asked = small(TRY, "--prompt=Who are you?", "--timeout=20")
+    assert asked.returncode == 0
+    assert "Asking the CLI: Who are you?" in asked.stderr
+
+
+def test_silence_is_no_answer(small):
+    small.provide(small.data / "cli/bin/claude", ":")
+    told = small(TRY)
+    assert told.returncode == 1
+    assert told.stderr.endswith("answered nothing.\n")
