@@ -150,37 +150,72 @@ sources_changed() {
     -print -quit) ]]
 }
 
-# Each run has a home of its own: a login that stayed behind in a shared one would be a second copy to renew.
-run_native() {
-  local status=0 home
+# Each run has a home of its own: a login that stayed behind in a shared one would be a second copy to renew. It is
+# locked as long as anybody works in it.
+run_native() (
+  status=0
+  clear_away_empty_homes
   home=$(umask 077 && mkdir -p "$data_home" && mktemp -d "$data_home/home.XXXXXX") ||
     die "$exit_unavailable" "There is no room for a private home in $data_home."
-  claude_init_in_home "$home" "$@" || status=$?
+  exec {held}< "$home"
+  flock --shared "$held" || :
+  # 3 is the real standard error: bash itself would tell of a process that was killed, with the whole of its command.
+  {
+    if [[ $1 == setup ]]; then
+      (claude_init_in_home "$home" "$@" 2>&3 3>&-) || status=$?
+    else
+      run_without_terminal claude_init_in_home "$home" "$@" || status=$?
+    fi
+  } 3>&2 2>/dev/null
+  # claude-init works in that home itself where all of this is in a container.
   if [[ $1 == setup && $status != 0 && -e $home/.claude/.credentials.json ]]; then
     warn "What the CLI had written is kept in $home; remove it when it is of no use any more."
   else
     rm -rf "$home"
   fi
-  return "$status"
+  exit "$status"
+)
+
+# What is left where this script was killed itself; not one that has just been made.
+clear_away_empty_homes() {
+  find "$data_home" -maxdepth 1 -type d -name 'home.??????' -empty -mmin +1 \
+    -exec flock --nonblock {} rmdir {} \; 2>/dev/null || :
 }
 
-# Exported variables, not arguments of `env`: what is secret in them must not show up in a process list.
+# In a session of its own the CLI cannot take the terminal's foreground, and so ^C reaches us: the CLI ends well on it.
+run_without_terminal() {
+  local pid status
+  no_terminal=(setsid)
+  "$@" 2>&3 3>&- &
+  pid=$!
+  trap 'kill "$pid" || :' INT TERM HUP QUIT
+  while :; do
+    status=0
+    wait "$pid" || status=$?
+    kill -0 "$pid" || return "$status"    # else a signal came, and it has yet to end
+  done
+}
+
+# To be called in a subshell, which it replaces. Exported variables, not arguments of `env`: what is secret in them must
+# not show up in a process list.
+no_terminal=()
 claude_init_in_home() {
-  local home=$1 subcommand=$2 name kept arguments user path
+  local home=$1 subcommand=$2 name kept user path user_option
   shift 2
   user=$(id -un 2>/dev/null) || user=$(id -u)
   path=$native_cli/bin:$(dirname "$native_binary"):$PATH
   kept=" NODE_EXTRA_CA_CERTS XDG_RUNTIME_DIR SHELL ${passed_variables[*]} ${CLAUDE_INIT_CLI_ENV:-} "
-  arguments=(--store "$store")
-  # As root claude-init would become the images' user if there is one; here everybody stays who he is.
-  if [[ $(id -u) == 0 ]] && id node >/dev/null 2>&1; then arguments+=(--user root); fi
-  (
-    for name in $(compgen -e); do
-      [[ $kept == *" $name "* ]] || export -n "${name?}"
-    done
-    export HOME=$home USER=$user LOGNAME=$user PATH=$path DISABLE_AUTOUPDATER=1
-    export CLAUDE_CONFIG_DIR=$home/.claude
-    cd "$home" || exit
-    exec "$native_binary" "$subcommand" "${arguments[@]}" "$@"
-  )
+  for name in $(compgen -e); do
+    [[ $kept == *" $name "* ]] || export -n "${name?}"
+  done
+  export HOME=$home USER=$user LOGNAME=$user PATH=$path DISABLE_AUTOUPDATER=1
+  export CLAUDE_CONFIG_DIR=$home/.claude
+  read -ra user_option <<< "$(native_user)"
+  cd "$home" || exit
+  exec "${no_terminal[@]}" "$native_binary" "$subcommand" --store "$store" "${user_option[@]}" "$@"
+}
+
+# As root claude-init would become the images' user if there is one; here everybody stays who he is.
+native_user() {
+  if [[ $(id -u) == 0 ]] && id node >/dev/null 2>&1; then echo "--user root"; fi
 }

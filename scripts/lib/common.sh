@@ -29,6 +29,15 @@ die() {
   exit "$status"
 }
 
+# ^C is for the script, whatever the command that runs meanwhile makes of it; whoever called the script is told, too.
+interrupted() {
+  [[ ! -t 2 ]] || echo >&2    # behind the terminal's own ^C
+  fail "Interrupted."
+  trap - INT
+  kill -INT $$
+}
+trap interrupted INT
+
 # The comment at the head of the calling script is its help.
 print_help() { sed -nE '2,/^[^#]/s/^# ?//p' "$0"; }
 
@@ -40,6 +49,16 @@ take_value() {
   # shellcheck disable=SC2034 # for the caller
   if [[ $1 == *=* ]]; then value=${1#*=} taken=1; else value=${2:-} taken=2; fi
   [[ -n $value ]] || refuse_usage "${1%%=*} needs a value."
+}
+
+# ended_by STATUS: what to say of it beside the number.
+ended_by() {
+  local signal
+  if (($1 > 128)) && signal=$(kill -l "$1" 2>/dev/null); then
+    echo "was ended by the signal $signal (status $1)."
+  else
+    echo "ended with status $1; the reason is above."
+  fi
 }
 
 # The one place where the CLI's version is pinned.

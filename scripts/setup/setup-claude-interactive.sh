@@ -65,6 +65,6 @@ run_claude_init claude-setup setup -- "$@" || status=$?
 if [[ $status == 0 ]]; then
   good "Now try it: scripts/setup/test-claude-auth.sh${environment:+ --env $environment}"
 else
-  fail "claude-init setup ended with status $status; the reason is above."
+  fail "claude-init setup $(ended_by "$status")"
 fi
 exit "$status"

@@ -4,8 +4,11 @@ What needs a network (packages, npm) is prepared first. Then a person sits at a 
 only the stand-in can be reached.
 """
 
+import fcntl
 import json
 import os
+import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -155,6 +158,65 @@ class SmallMachine:
 @pytest.fixture
 def small(tmp_path):
     return SmallMachine(tmp_path)
+
+
+ENDS_WELL_WHEN_INTERRUPTED = "trap 'kill $!; echo half; exit 0' INT; echo begun >&2; sleep 60 & wait"
+
+
+@pytest.mark.parametrize("what", ["the CLI", "a container", "a build"])
+def test_interruption_is_said_and_judged_as_nothing_else(small, what):
+    if what == "the CLI":
+        small.provide(small.data / "cli/bin/claude", ENDS_WELL_WHEN_INTERRUPTED)
+    elif what == "a container":
+        small.provide_engine(f'case "$*" in run*" health") ;; run*) {ENDS_WELL_WHEN_INTERRUPTED} ;; esac')
+    else:
+        small.provide_engine("case $1 in image) exit 1 ;; build) exec 2>/dev/tty; "
+                             f"{ENDS_WELL_WHEN_INTERRUPTED} ;; esac")
+    terminal = Terminal(TRY, [], env=small.environment, cwd=str(TOP))
+    terminal.expect("begun")
+    terminal.sendintr()
+    assert terminal.finish() == 128 + signal.SIGINT, terminal.text
+    assert terminal.text.splitlines()[-1] == "fail Interrupted."
+    assert not list(small.data.glob("home.*"))
+
+
+def test_claude_init_that_is_killed_takes_one_line(small):
+    told = small(SETUP, "--", "sh", "-c", "kill -KILL $PPID")
+    assert told.returncode == 128 + signal.SIGKILL
+    assert told.stderr.splitlines()[-1] == "fail claude-init setup was ended by the signal KILL (status 137)."
+    assert "Killed" not in told.stderr
+    small(SETUP, "--", "true")  # clears away what that one has left
+
+
+def test_cli_that_is_killed_has_not_taken_too_long(small):
+    small.provide(small.data / "cli/bin/claude", "kill -KILL $$")
+    told = small(TRY)
+    assert told.returncode == 128 + signal.SIGKILL
+    assert told.stderr.endswith("fail claude-init run, or the CLI, was ended by the signal KILL (status 137).\n")
+
+
+def test_empty_homes_of_scripts_that_were_killed_are_cleared_away(small):
+    left, in_use, with_a_file = (small.data / f"home.{name * 6}" for name in "abc")
+    for home in (left, in_use, with_a_file):
+        home.mkdir()
+    (with_a_file / "file").touch()
+    for home in (left, in_use, with_a_file):
+        os.utime(home, (0, 0))
+    descriptor = os.open(in_use, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    assert small(TRY).returncode == 0
+    os.close(descriptor)
+    assert set(small.data.glob("home.*")) == {in_use, with_a_file}
+
+
+def test_what_could_not_be_saved_is_kept_in_a_container(small):
+    """Where the script itself is in one, claude-init works in the home that the script has made."""
+    variables = {"container": "test", "CLAUDE_INIT_ALLOW_EPHEMERAL": "1"}
+    told = small(SETUP, "--", "sh", "-c", "echo { > ~/.claude/.credentials.json", **variables,
+                 CLAUDE_INIT_CLI_ENV=" ".join(variables))
+    assert told.returncode == 65, told.stderr
+    kept = Path(re.search(r"kept in (\S+);", told.stderr)[1])
+    assert (kept / ".claude/.credentials.json").read_text(encoding="ascii") == "{\n"
 
 
 def test_image_that_cannot_be_built_is_not_the_only_way(small):
