@@ -3,6 +3,7 @@
 # machine.
 #
 #   choose_store ENVIRONMENT          sets `store`
+#   typed SCRIPT                      how a person types another script of scripts/setup, for the same store
 #   choose_backend                    sets `backend` to docker, podman or none; describe_backend tells a person
 #   prepare_backend IMAGE             makes what it needs: the image, or the binary and the CLI
 #   run_claude_init IMAGE ARGUMENT... runs `claude-init ARGUMENT...` there, on the store
@@ -10,6 +11,7 @@
 # Settings from the environment:
 #   CLAUDE_INIT_ENGINE       docker, podman or none, instead of what is found
 #   CLAUDE_INIT_ENGINE_ARGS  further arguments for `docker run`, such as --network=host
+#   CLAUDE_INIT_LOG_IN       what claude-init tells people to type to log in, instead of what it knows or we do
 #   CLAUDE_INIT_CLI_ENV      names of further variables that the CLI is to get, such as "CLAUDE_CODE_OAUTH_SCOPES"
 #   HTTPS_PROXY, HTTP_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS reach it in any case.
 
@@ -24,7 +26,8 @@ store_access=rw    # ro: containers get the store read-only
 # Everything else of the caller's environment stays outside, so that a run in a container and a run on this machine are
 # the same: a stray ANTHROPIC_API_KEY would shadow the login.
 passed_variables=(HTTPS_PROXY HTTP_PROXY NO_PROXY https_proxy http_proxy no_proxy TERM COLORTERM LANG TZ
-                  CLAUDE_INIT_LOG_LEVEL CLAUDE_INIT_LOG_FORMAT CLAUDE_INIT_GRACE CLAUDE_INIT_STOP_TIMEOUT)
+                  CLAUDE_INIT_LOG_IN CLAUDE_INIT_LOG_LEVEL CLAUDE_INIT_LOG_FORMAT CLAUDE_INIT_GRACE
+                  CLAUDE_INIT_STOP_TIMEOUT)
 
 data_home=${XDG_DATA_HOME:-${HOME:-}/.local/share}/claude-init
 native_cli=$data_home/cli
@@ -50,6 +53,16 @@ choose_store() {
   store=$(realpath -m -- "${CLAUDE_HUB_DIR:-$HOME/.claude-hub}")
   [[ ! -e $store || -d $store ]] || die "$exit_no_store" "$store is a file, and a store is a directory." \
     "Set CLAUDE_HUB_DIR to a directory, such as the one that the file is in, or move the file away."
+  typed_before='' typed_after=${name:+ --env $name}
+  [[ -z $given ]] || typed_before+="CLAUDE_HUB_DIR=$(printf %q "$store") "
+  [[ -z ${CLAUDE_INIT_ENGINE:-} ]] || typed_before+="CLAUDE_INIT_ENGINE=$CLAUDE_INIT_ENGINE "
+}
+
+typed() {
+  local path
+  path=$(dirname "$0")/$1
+  [[ -x $path ]] || path=$top/scripts/setup/$1    # this one was started through a link
+  printf '%s%q%s' "$typed_before" "$path" "$typed_after"
 }
 
 environments() {
@@ -208,6 +221,7 @@ claude_init_in_home() {
   for name in $(compgen -e); do
     [[ $kept == *" $name "* ]] || export -n "${name?}"
   done
+  export CLAUDE_INIT_LOG_IN=${CLAUDE_INIT_LOG_IN:-$(typed setup-claude-interactive.sh)}
   export HOME=$home USER=$user LOGNAME=$user PATH=$path DISABLE_AUTOUPDATER=1
   export CLAUDE_CONFIG_DIR=$home/.claude
   read -ra user_option <<< "$(native_user)"
@@ -218,4 +232,13 @@ claude_init_in_home() {
 # As root claude-init would become the images' user if there is one; here everybody stays who he is.
 native_user() {
   if [[ $(id -u) == 0 ]] && id node >/dev/null 2>&1; then echo "--user root"; fi
+}
+
+# A run of the CLI without these scripts, as a person can type it.
+typed_run() {
+  local user
+  user=$(native_user)
+  # shellcheck disable=SC2016 # it is theirs to expand
+  printf 'PATH=%q:"$PATH" %q run --store %q%s -- claude --print hello' "$native_cli/bin" "$native_binary" "$store" \
+    "${user:+ $user}"
 }

@@ -19,6 +19,7 @@
 #   CLAUDE_INIT_ENGINE       docker, podman or none, instead of the first that answers
 #   CLAUDE_INIT_ENGINE_ARGS  further arguments for `docker run`, such as "--network=host"
 #   CLAUDE_INIT_CLI_ENV      names of further variables that the CLI is to get
+#   CLAUDE_INIT_LOG_IN       what people are told to type to log in, if it is not this
 #   CLAUDE_CODE_VERSION      another version of the CLI than the pinned one
 #   HTTPS_PROXY, HTTP_PROXY, NO_PROXY, NODE_EXTRA_CA_CERTS and CLAUDE_INIT_LOG_LEVEL are passed on.
 #
@@ -63,7 +64,8 @@ store_access=rw
 status=0
 run_claude_init claude-setup setup -- "$@" || status=$?
 if [[ $status == 0 ]]; then
-  good "Now try it: scripts/setup/test-claude-auth.sh${environment:+ --env $environment}"
+  good "Now try it: $(typed test-claude-auth.sh)"
+  [[ $backend != none ]] || more "And use it: $(typed_run)"
 else
   fail "claude-init setup $(ended_by "$status")"
 fi

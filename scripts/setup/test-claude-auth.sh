@@ -41,7 +41,7 @@ limit_seconds=$((${limit%[smh]} * unit[${limit: -1}]))
 
 choose_store "$environment"
 choose_backend
-setup_command="scripts/setup/setup-claude-interactive.sh${environment:+ --env $environment}"
+setup_command=$(typed setup-claude-interactive.sh)
 
 title "Does the stored login work?"
 fact store "$store"
@@ -56,7 +56,7 @@ status=0
 run_claude_init claude-runtime health </dev/null >&2 || status=$?
 case $status in
   0) ;;
-  1) die 1 "The login cannot be used (status 1)." ;;
+  1) die 1 "The login cannot be used (status 1)." "Do what it says above, or log in: $setup_command" ;;
   *) die "$status" "claude-init health $(ended_by "$status")" ;;
 esac
 

@@ -180,6 +180,26 @@ def test_interruption_is_said_and_judged_as_nothing_else(small, what):
     assert not list(small.data.glob("home.*"))
 
 
+def test_what_to_type_can_be_typed(small):
+    told = small(SETUP, "--", "true")
+    assert told.returncode == 0, told.stderr
+    asked = small("bash", "-c", re.search("use it: (.+)", told.stderr)[1])
+    assert (asked.returncode, asked.stdout) == (0, f"{ANSWER}\n"), asked.stderr
+    tried = small("bash", "-c", re.search("try it: (.+)", told.stderr)[1])
+    assert (tried.returncode, tried.stdout) == (0, f"{ANSWER}\n"), tried.stderr
+
+
+def test_what_to_type_to_log_in_is_this_script_for_the_same_store(small):
+    store = Store(small.home / "another one").create()
+    refused = small(TRY, CLAUDE_HUB_DIR=str(store.path))
+    assert refused.returncode == 1
+    for before in ("→ log in: ", "above, or log in: "):
+        told = small("bash", "-c", re.search(f"{before}(.+)", refused.stderr)[1] + " -- true")
+        assert told.returncode == 67, told.stderr
+        assert str(store.path) in told.stderr
+    assert "→ log in: ask Bob" in small(TRY, CLAUDE_HUB_DIR=str(store.path), CLAUDE_INIT_LOG_IN="ask Bob").stderr
+
+
 def test_claude_init_that_is_killed_takes_one_line(small):
     told = small(SETUP, "--", "sh", "-c", "kill -KILL $PPID")
     assert told.returncode == 128 + signal.SIGKILL
