@@ -21,7 +21,7 @@
 # Figures of different runs do not compare: the machine's speed changes under them.
 set -euo pipefail
 # shellcheck source=lib/common.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
 
 bench_init() {
   local probe=$top/build/bench/probe

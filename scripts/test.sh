@@ -18,7 +18,7 @@
 #   CLAUDE_INIT_E2E_CACHE       a directory where the engine, the base images and Kubernetes are kept between runs
 set -euo pipefail
 # shellcheck source=lib/common.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
 
 # Python and its modules are Debian's: /usr/bin/python3, whatever else the machine has.
 test_packages=(catch2 python3 python3-pytest python3-pexpect strace jq procps shellcheck spin tini clang e2fsprogs

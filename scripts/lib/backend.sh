@@ -3,6 +3,7 @@
 # machine.
 #
 #   choose_store ENVIRONMENT          sets `store`
+#   typed SCRIPT                      how a person types another script of scripts/setup, for the same store
 #   choose_backend                    sets `backend` to docker, podman or none; describe_backend tells a person
 #   prepare_backend IMAGE             makes what it needs: the image, or the binary and the CLI
 #   run_claude_init IMAGE ARGUMENT... runs `claude-init ARGUMENT...` there, on the store
@@ -10,11 +11,14 @@
 # Settings from the environment:
 #   CLAUDE_INIT_ENGINE       docker, podman or none, instead of what is found
 #   CLAUDE_INIT_ENGINE_ARGS  further arguments for `docker run`, such as --network=host
+#   CLAUDE_INIT_LOG_IN       what claude-init tells people to type to log in, instead of what it knows or we do
 #   CLAUDE_INIT_CLI_ENV      names of further variables that the CLI is to get, such as "CLAUDE_CODE_OAUTH_SCOPES"
 #   HTTPS_PROXY, HTTP_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS reach it in any case.
 
 # shellcheck source=../lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+readonly exit_no_store=66
 
 rebuild=0          # 1: make it anew even if it is there
 store_access=rw    # ro: containers get the store read-only
@@ -22,9 +26,10 @@ store_access=rw    # ro: containers get the store read-only
 # Everything else of the caller's environment stays outside, so that a run in a container and a run on this machine are
 # the same: a stray ANTHROPIC_API_KEY would shadow the login.
 passed_variables=(HTTPS_PROXY HTTP_PROXY NO_PROXY https_proxy http_proxy no_proxy TERM COLORTERM LANG TZ
-                  CLAUDE_INIT_LOG_LEVEL CLAUDE_INIT_LOG_FORMAT CLAUDE_INIT_GRACE CLAUDE_INIT_STOP_TIMEOUT)
+                  CLAUDE_INIT_LOG_IN CLAUDE_INIT_LOG_LEVEL CLAUDE_INIT_LOG_FORMAT CLAUDE_INIT_GRACE
+                  CLAUDE_INIT_STOP_TIMEOUT)
 
-data_home=${XDG_DATA_HOME:-$HOME/.local/share}/claude-init
+data_home=${XDG_DATA_HOME:-${HOME:-}/.local/share}/claude-init
 native_cli=$data_home/cli
 native_binary=$top/build/release/claude-init
 
@@ -32,6 +37,8 @@ native_binary=$top/build/release/claude-init
 # says wins over the file, as in Compose.
 choose_store() {
   local name=$1 given=${CLAUDE_HUB_DIR:-} file
+  [[ -n ${HOME:-} ]] || die "$exit_usage" "HOME is not set: nothing says where your files are." \
+    "Set it to your home directory, such as: export HOME=/home/NAME"
   if [[ -n $name ]]; then
     file=$top/deploy/env/$name.env
     [[ $name =~ ^[A-Za-z0-9_-]+$ && -r $file ]] ||
@@ -44,6 +51,18 @@ choose_store() {
     fi
   fi
   store=$(realpath -m -- "${CLAUDE_HUB_DIR:-$HOME/.claude-hub}")
+  [[ ! -e $store || -d $store ]] || die "$exit_no_store" "$store is a file, and a store is a directory." \
+    "Set CLAUDE_HUB_DIR to a directory, such as the one that the file is in, or move the file away."
+  typed_before='' typed_after=${name:+ --env $name}
+  [[ -z $given ]] || typed_before+="CLAUDE_HUB_DIR=$(printf %q "$store") "
+  [[ -z ${CLAUDE_INIT_ENGINE:-} ]] || typed_before+="CLAUDE_INIT_ENGINE=$CLAUDE_INIT_ENGINE "
+}
+
+typed() {
+  local path
+  path=$(dirname "$0")/$1
+  [[ -x $path ]] || path=$top/scripts/setup/$1    # this one was started through a link
+  printf '%s%q%s' "$typed_before" "$path" "$typed_after"
 }
 
 environments() {
@@ -100,7 +119,9 @@ prepare_image() {
     [[ ! -v $variable ]] || arguments+=(--build-arg "$variable")
   done
   quietly "$backend" "${arguments[@]}" --file "$top/Dockerfile.${image/#claude-runtime/runtime}" \
-    --tag "$image:latest" "$top" || die "$exit_unavailable" "The image could not be built; the reason is above."
+    --tag "$image:latest" "$top" ||
+    die "$exit_unavailable" "The image could not be built; the reason is above." \
+      "If its registry is out of reach, Debian 12 can do without a container: set CLAUDE_INIT_ENGINE=none."
 }
 
 run_in_container() {
@@ -142,37 +163,82 @@ sources_changed() {
     -print -quit) ]]
 }
 
-# Each run has a home of its own: a login that stayed behind in a shared one would be a second copy to renew.
-run_native() {
-  local status=0 home
+# Each run has a home of its own: a login that stayed behind in a shared one would be a second copy to renew. It is
+# locked as long as anybody works in it.
+run_native() (
+  status=0
+  clear_away_empty_homes
   home=$(umask 077 && mkdir -p "$data_home" && mktemp -d "$data_home/home.XXXXXX") ||
     die "$exit_unavailable" "There is no room for a private home in $data_home."
-  claude_init_in_home "$home" "$@" || status=$?
+  exec {held}< "$home"
+  flock --shared "$held" || :
+  # 3 is the real standard error: bash itself would tell of a process that was killed, with the whole of its command.
+  {
+    if [[ $1 == setup ]]; then
+      (claude_init_in_home "$home" "$@" 2>&3 3>&-) || status=$?
+    else
+      run_without_terminal claude_init_in_home "$home" "$@" || status=$?
+    fi
+  } 3>&2 2>/dev/null
+  # claude-init works in that home itself where all of this is in a container.
   if [[ $1 == setup && $status != 0 && -e $home/.claude/.credentials.json ]]; then
     warn "What the CLI had written is kept in $home; remove it when it is of no use any more."
   else
     rm -rf "$home"
   fi
-  return "$status"
+  exit "$status"
+)
+
+# What is left where this script was killed itself; not one that has just been made.
+clear_away_empty_homes() {
+  find "$data_home" -maxdepth 1 -type d -name 'home.??????' -empty -mmin +1 \
+    -exec flock --nonblock {} rmdir {} \; 2>/dev/null || :
 }
 
-# Exported variables, not arguments of `env`: what is secret in them must not show up in a process list.
+# In a session of its own the CLI cannot take the terminal's foreground, and so ^C reaches us: the CLI ends well on it.
+run_without_terminal() {
+  local pid status
+  no_terminal=(setsid)
+  "$@" 2>&3 3>&- &
+  pid=$!
+  trap 'kill "$pid" || :' INT TERM HUP QUIT
+  while :; do
+    status=0
+    wait "$pid" || status=$?
+    kill -0 "$pid" || return "$status"    # else a signal came, and it has yet to end
+  done
+}
+
+# To be called in a subshell, which it replaces. Exported variables, not arguments of `env`: what is secret in them must
+# not show up in a process list.
+no_terminal=()
 claude_init_in_home() {
-  local home=$1 subcommand=$2 name kept arguments user path
+  local home=$1 subcommand=$2 name kept user path user_option
   shift 2
   user=$(id -un 2>/dev/null) || user=$(id -u)
   path=$native_cli/bin:$(dirname "$native_binary"):$PATH
   kept=" NODE_EXTRA_CA_CERTS XDG_RUNTIME_DIR SHELL ${passed_variables[*]} ${CLAUDE_INIT_CLI_ENV:-} "
-  arguments=(--store "$store")
-  # As root claude-init would become the images' user if there is one; here everybody stays who he is.
-  if [[ $(id -u) == 0 ]] && id node >/dev/null 2>&1; then arguments+=(--user root); fi
-  (
-    for name in $(compgen -e); do
-      [[ $kept == *" $name "* ]] || export -n "${name?}"
-    done
-    export HOME=$home USER=$user LOGNAME=$user PATH=$path DISABLE_AUTOUPDATER=1
-    export CLAUDE_CONFIG_DIR=$home/.claude
-    cd "$home" || exit
-    exec "$native_binary" "$subcommand" "${arguments[@]}" "$@"
-  )
+  for name in $(compgen -e); do
+    [[ $kept == *" $name "* ]] || export -n "${name?}"
+  done
+  export CLAUDE_INIT_LOG_IN=${CLAUDE_INIT_LOG_IN:-$(typed setup-claude-interactive.sh)}
+  export HOME=$home USER=$user LOGNAME=$user PATH=$path DISABLE_AUTOUPDATER=1
+  export CLAUDE_CONFIG_DIR=$home/.claude
+  read -ra user_option <<< "$(native_user)"
+  cd "$home" || exit
+  exec "${no_terminal[@]}" "$native_binary" "$subcommand" --store "$store" "${user_option[@]}" "$@"
+}
+
+# As root claude-init would become the images' user if there is one; here everybody stays who he is.
+native_user() {
+  if [[ $(id -u) == 0 ]] && id node >/dev/null 2>&1; then echo "--user root"; fi
+}
+
+# A run of the CLI without these scripts, as a person can type it.
+typed_run() {
+  local user
+  user=$(native_user)
+  # shellcheck disable=SC2016 # it is theirs to expand
+  printf 'PATH=%q:"$PATH" %q run --store %q%s -- claude --print hello' "$native_cli/bin" "$native_binary" "$store" \
+    "${user:+ $user}"
 }

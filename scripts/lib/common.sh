@@ -20,15 +20,46 @@ step() { printf '%s==>%s %s\n' "$bold" "$plain" "$*" >&2; }
 good() { printf '%s ok %s %s\n' "$green" "$plain" "$*" >&2; }
 warn() { printf '%snote%s %s\n' "$yellow" "$plain" "$*" >&2; }
 fail() { printf '%sfail%s %s\n' "$red" "$plain" "$*" >&2; }
-die() { local status=$1; shift; fail "$1"; shift; printf '     %s\n' "$@" >&2; exit "$status"; }
+more() { printf '     %s\n' "$1" >&2; }
+# die STATUS WHAT [WHAT-TO-DO]...
+die() {
+  local status=$1 line
+  fail "$2"
+  for line in "${@:3}"; do more "$line"; done
+  exit "$status"
+}
+
+# ^C is for the script, whatever the command that runs meanwhile makes of it; whoever called the script is told, too.
+interrupted() {
+  [[ ! -t 2 ]] || echo >&2    # behind the terminal's own ^C
+  fail "Interrupted."
+  trap - INT
+  kill -INT $$
+}
+trap interrupted INT
 
 # The comment at the head of the calling script is its help.
 print_help() { sed -nE '2,/^[^#]/s/^# ?//p' "$0"; }
 
 refuse_usage() { die "$exit_usage" "$1" "Run $(basename "$0") --help for what there is."; }
 
-# need_value OPTION [VALUE...]: an option that takes a value has one.
-need_value() { [[ $# -ge 2 && -n $2 ]] || refuse_usage "$1 needs a value."; }
+# take_value "$@" where $1 is an option that has a value, as `--name VALUE` or `--name=VALUE`: sets `value`, and `taken`
+# to how many words that are.
+take_value() {
+  # shellcheck disable=SC2034 # for the caller
+  if [[ $1 == *=* ]]; then value=${1#*=} taken=1; else value=${2:-} taken=2; fi
+  [[ -n $value ]] || refuse_usage "${1%%=*} needs a value."
+}
+
+# ended_by STATUS: what to say of it beside the number.
+ended_by() {
+  local signal
+  if (($1 > 128)) && signal=$(kill -l "$1" 2>/dev/null); then
+    echo "was ended by the signal $signal (status $1)."
+  else
+    echo "ended with status $1; the reason is above."
+  fi
+}
 
 # The one place where the CLI's version is pinned.
 pinned_cli_version() {

@@ -19,19 +19,19 @@
 #   CLAUDE_INIT_ENGINE       docker, podman or none, instead of the first that answers
 #   CLAUDE_INIT_ENGINE_ARGS  further arguments for `docker run`, such as "--network=host"
 #   CLAUDE_INIT_CLI_ENV      names of further variables that the CLI is to get
+#   CLAUDE_INIT_LOG_IN       what people are told to type to log in, if it is not this
 #   CLAUDE_CODE_VERSION      another version of the CLI than the pinned one
 #   HTTPS_PROXY, HTTP_PROXY, NO_PROXY, NODE_EXTRA_CA_CERTS and CLAUDE_INIT_LOG_LEVEL are passed on.
 #
 # The exit status is that of `claude-init setup`: 0 if a login is in the store (README.md has the table).
 set -euo pipefail
 # shellcheck source=../lib/backend.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../lib/backend.sh"
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/backend.sh"
 
 environment='' prepare_only=0
 while [[ $# -gt 0 ]]; do
   case $1 in
-    --env) need_value "$@"; environment=$2; shift 2 ;;
-    --env=*) environment=${1#*=}; shift ;;
+    --env | --env=*) take_value "$@"; environment=$value; shift "$taken" ;;
     --prepare) prepare_only=1; shift ;;
     --rebuild) rebuild=1; shift ;;
     --verbose) verbose=1; shift ;;
@@ -64,8 +64,9 @@ store_access=rw
 status=0
 run_claude_init claude-setup setup -- "$@" || status=$?
 if [[ $status == 0 ]]; then
-  good "Now try it: scripts/setup/test-claude-auth.sh${environment:+ --env $environment}"
+  good "Now try it: $(typed test-claude-auth.sh)"
+  [[ $backend != none ]] || more "And use it: $(typed_run)"
 else
-  fail "claude-init setup ended with status $status; the reason is above."
+  fail "claude-init setup $(ended_by "$status")"
 fi
 exit "$status"

@@ -15,20 +15,19 @@
 #
 # Variables: those of setup-claude-interactive.sh.
 #
-# Exit status: 0 only if the CLI answered; 1 if health says no; else that of `claude-init run` (README.md has the
-# table), which is the CLI's own, or 124 if it took too long. The answer goes to standard output, all else to
-# standard error.
+# Exit status: 0 only if the CLI answered; 1 if health says no; 130 if it was interrupted; else that of
+# `claude-init run` (README.md has the table), which is the CLI's own, or 124 if it took too long. The answer goes to
+# standard output, all else to standard error.
 set -euo pipefail
 # shellcheck source=../lib/backend.sh
-. "$(dirname "${BASH_SOURCE[0]}")/../lib/backend.sh"
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/backend.sh"
 
 environment='' prompt='Reply with the one word: ready' limit=90
 while [[ $# -gt 0 ]]; do
   case $1 in
-    --env) need_value "$@"; environment=$2; shift 2 ;;
-    --env=*) environment=${1#*=}; shift ;;
-    --prompt) need_value "$@"; prompt=$2; shift 2 ;;
-    --timeout) need_value "$@"; limit=$2; shift 2 ;;
+    --env | --env=*) take_value "$@"; environment=$value; shift "$taken" ;;
+    --prompt | --prompt=*) take_value "$@"; prompt=$value; shift "$taken" ;;
+    --timeout | --timeout=*) take_value "$@"; limit=$value; shift "$taken" ;;
     --rebuild) rebuild=1; shift ;;
     --verbose) verbose=1; shift ;;
     --help | -h) print_help; exit 0 ;;
@@ -37,33 +36,41 @@ while [[ $# -gt 0 ]]; do
 done
 [[ $limit =~ ^[1-9][0-9]*[smh]?$ ]] || refuse_usage "--timeout '$limit' is not a time such as 90 or 2m."
 [[ $limit == *[smh] ]] || limit+=s
+declare -A unit=([s]=1 [m]=60 [h]=3600)
+limit_seconds=$((${limit%[smh]} * unit[${limit: -1}]))
 
 choose_store "$environment"
 choose_backend
-setup_command="scripts/setup/setup-claude-interactive.sh${environment:+ --env $environment}"
+setup_command=$(typed setup-claude-interactive.sh)
 
 title "Does the stored login work?"
 fact store "$store"
 describe_backend
-[[ -d $store ]] || die 66 "There is no store at $store: nobody has logged in yet." "Log in: $setup_command"
+[[ -d $store ]] ||
+  die "$exit_no_store" "There is no store at $store: nobody has logged in yet." "Log in: $setup_command"
 prepare_backend claude-runtime
 store_access=ro
 
 step "What the login says of itself"
 status=0
 run_claude_init claude-runtime health </dev/null >&2 || status=$?
-if [[ $status != 0 ]]; then
-  fail "The login cannot be used (status $status)."
-  exit "$status"
-fi
+case $status in
+  0) ;;
+  1) die 1 "The login cannot be used (status 1)." "Do what it says above, or log in: $setup_command" ;;
+  *) die "$status" "claude-init health $(ended_by "$status")" ;;
+esac
 
 step "Asking the CLI: $prompt"
+SECONDS=0
 answer=$(run_claude_init claude-runtime run -- timeout --kill-after=5 "$limit" claude --print "$prompt" </dev/null) ||
   status=$?
 [[ -z $answer ]] || printf '%s\n' "$answer"
+# `timeout` ends with 137 where only KILL has helped.
+if [[ $status == 137 ]] && ((SECONDS >= limit_seconds)); then status=124; fi
 case $status in
   0) ;;
-  124 | 137) die 124 "The CLI did not answer within $limit." "Is the network reachable from here?" ;;
+  124) die 124 "The CLI did not answer within $limit." "Is the network reachable from here?" ;;
+  137) die "$status" "claude-init run, or the CLI, $(ended_by "$status")" ;;
   6[4-9] | 7[0-8]) die "$status" "The CLI was not started (status $status); claude-init says why above." ;;
   *) die "$status" "The CLI failed (status $status); it says why above." "If the login is at fault: $setup_command" ;;
 esac

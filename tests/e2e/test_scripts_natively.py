@@ -4,9 +4,14 @@ What needs a network (packages, npm) is prepared first. Then a person sits at a 
 only the stand-in can be reached.
 """
 
+import fcntl
+import json
 import os
+import re
+import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -117,3 +122,161 @@ def test_leaving_without_a_login_is_not_a_success(person):
     told = person.type("exit")
     assert "Not logged in" in told
     assert person.status() == 67
+
+
+class SmallMachine:
+    """A home with a login in it, and with a shell script as its CLI: for what the scripts make of how that ends."""
+
+    def __init__(self, directory):
+        self.home = directory
+        self.data = directory / ".local/share/claude-init"
+        self.bin = directory / "bin"
+        self.store = Store(directory / ".claude-hub").create()
+        self.store.write(".credentials.json", json.dumps({"claudeAiOauth": {
+            "accessToken": "sk-ant-oat01-FAKE", "refreshToken": "sk-ant-ort01-FAKE", "subscriptionType": "max",
+            "expiresAt": int((time.time() + 28800) * 1000), "scopes": ["user:inference", "user:profile"]}}))
+        self.environment = clean_environment(directory, CLAUDE_INIT_ENGINE="none", CLAUDE_CODE_VERSION="small")
+        self.environment["PATH"] = f"{self.bin}:{self.environment['PATH']}"
+        self.provide(self.data / "cli/bin/claude", f"echo {ANSWER}")
+        (self.data / "cli/version").write_text("small", encoding="ascii")
+
+    @staticmethod
+    def provide(path, text):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n", encoding="ascii")
+        path.chmod(0o755)
+
+    def provide_engine(self, text):
+        self.provide(self.bin / "podman", text)
+        self.environment["CLAUDE_INIT_ENGINE"] = "podman"
+
+    def __call__(self, *command, **environment):
+        return subprocess.run(command, env={**self.environment, **environment}, stdin=subprocess.DEVNULL, cwd=TOP,
+                              capture_output=True, text=True, timeout=400, check=False)
+
+
+@pytest.fixture
+def small(tmp_path):
+    return SmallMachine(tmp_path)
+
+
+ENDS_WELL_WHEN_INTERRUPTED = "trap 'kill $!; echo half; exit 0' INT; echo begun >&2; sleep 60 & wait"
+
+
+@pytest.mark.parametrize("what", ["the CLI", "a container", "a build"])
+def test_interruption_is_said_and_judged_as_nothing_else(small, what):
+    if what == "the CLI":
+        small.provide(small.data / "cli/bin/claude", ENDS_WELL_WHEN_INTERRUPTED)
+    elif what == "a container":
+        small.provide_engine(f'case "$*" in run*" health") ;; run*) {ENDS_WELL_WHEN_INTERRUPTED} ;; esac')
+    else:
+        small.provide_engine("case $1 in image) exit 1 ;; build) exec 2>/dev/tty; "
+                             f"{ENDS_WELL_WHEN_INTERRUPTED} ;; esac")
+    terminal = Terminal(TRY, [], env=small.environment, cwd=str(TOP))
+    terminal.expect("begun")
+    terminal.sendintr()
+    assert terminal.finish() == 128 + signal.SIGINT, terminal.text
+    assert terminal.text.splitlines()[-1] == "fail Interrupted."
+    assert not list(small.data.glob("home.*"))
+
+
+def test_what_to_type_can_be_typed(small):
+    told = small(SETUP, "--", "true")
+    assert told.returncode == 0, told.stderr
+    asked = small("bash", "-c", re.search("use it: (.+)", told.stderr)[1])
+    assert (asked.returncode, asked.stdout) == (0, f"{ANSWER}\n"), asked.stderr
+    tried = small("bash", "-c", re.search("try it: (.+)", told.stderr)[1])
+    assert (tried.returncode, tried.stdout) == (0, f"{ANSWER}\n"), tried.stderr
+
+
+def test_what_to_type_to_log_in_is_this_script_for_the_same_store(small):
+    store = Store(small.home / "another one").create()
+    refused = small(TRY, CLAUDE_HUB_DIR=str(store.path))
+    assert refused.returncode == 1
+    for before in ("→ log in: ", "above, or log in: "):
+        told = small("bash", "-c", re.search(f"{before}(.+)", refused.stderr)[1] + " -- true")
+        assert told.returncode == 67, told.stderr
+        assert str(store.path) in told.stderr
+    assert "→ log in: ask Bob" in small(TRY, CLAUDE_HUB_DIR=str(store.path), CLAUDE_INIT_LOG_IN="ask Bob").stderr
+
+
+def test_claude_init_that_is_killed_takes_one_line(small):
+    told = small(SETUP, "--", "sh", "-c", "kill -KILL $PPID")
+    assert told.returncode == 128 + signal.SIGKILL
+    assert told.stderr.splitlines()[-1] == "fail claude-init setup was ended by the signal KILL (status 137)."
+    assert "Killed" not in told.stderr
+    small(SETUP, "--", "true")  # clears away what that one has left
+
+
+def test_cli_that_is_killed_has_not_taken_too_long(small):
+    small.provide(small.data / "cli/bin/claude", "kill -KILL $$")
+    told = small(TRY)
+    assert told.returncode == 128 + signal.SIGKILL
+    assert told.stderr.endswith("fail claude-init run, or the CLI, was ended by the signal KILL (status 137).\n")
+
+
+def test_empty_homes_of_scripts_that_were_killed_are_cleared_away(small):
+    left, in_use, with_a_file = (small.data / f"home.{name * 6}" for name in "abc")
+    for home in (left, in_use, with_a_file):
+        home.mkdir()
+    (with_a_file / "file").touch()
+    for home in (left, in_use, with_a_file):
+        os.utime(home, (0, 0))
+    descriptor = os.open(in_use, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    assert small(TRY).returncode == 0
+    os.close(descriptor)
+    assert set(small.data.glob("home.*")) == {in_use, with_a_file}
+
+
+def test_what_could_not_be_saved_is_kept_in_a_container(small):
+    """Where the script itself is in one, claude-init works in the home that the script has made."""
+    variables = {"container": "test", "CLAUDE_INIT_ALLOW_EPHEMERAL": "1"}
+    told = small(SETUP, "--", "sh", "-c", "echo { > ~/.claude/.credentials.json", **variables,
+                 CLAUDE_INIT_CLI_ENV=" ".join(variables))
+    assert told.returncode == 65, told.stderr
+    kept = Path(re.search(r"kept in (\S+);", told.stderr)[1])
+    assert (kept / ".claude/.credentials.json").read_text(encoding="ascii") == "{\n"
+
+
+def test_image_that_cannot_be_built_is_not_the_only_way(small):
+    small.provide_engine('[ "$1" = info ]')
+    for script in (SETUP, TRY):
+        refused = small(script, "--", "true") if script == SETUP else small(script)
+        assert refused.returncode == 69
+        assert "set CLAUDE_INIT_ENGINE=none" in refused.stderr
+
+
+@pytest.mark.parametrize("script", [SETUP, TRY])
+def test_refusals_say_what_to_do(small, script):
+    without_home = subprocess.run([script], env={"PATH": small.environment["PATH"]}, capture_output=True, text=True,
+                                  check=False)
+    assert without_home.returncode == 64
+    assert "export HOME=" in without_home.stderr
+    (small.home / "file").touch()
+    file = small(script, CLAUDE_HUB_DIR=str(small.home / "file"))
+    assert file.returncode == 66
+    assert "file is a file" in file.stderr and "Set CLAUDE_HUB_DIR" in file.stderr
+
+
+@pytest.mark.parametrize("script", [SETUP, TRY])
+def test_a_link_to_a_script_does(small, script):
+    (small.home / "link").symlink_to(script)
+    assert "--env NAME" in small(small.home / "link", "--help").stdout
+
+
+def test_values_of_options_may_be_joined(small):
+    assert "'soon' is not a time" in small(TRY, "--timeout=soon").stderr
+    assert "There is no environment 'nowhere'" in small(SETUP, "--env=nowhere").stderr
+    assert "--env needs a value" in small(SETUP, "--env=").stderr
+    assert "There is no option --prepare=now" in small(SETUP, "--prepare=now").stderr
+    asked = small(TRY, "--prompt=Who are you?", "--timeout=20")
+    assert asked.returncode == 0
+    assert "Asking the CLI: Who are you?" in asked.stderr
+
+
+def test_silence_is_no_answer(small):
+    small.provide(small.data / "cli/bin/claude", ":")
+    told = small(TRY)
+    assert told.returncode == 1
+    assert told.stderr.endswith("answered nothing.\n")
