@@ -83,7 +83,8 @@ void add_use(Metrics& metrics, const View& view) {
                  "1 if the server does not renew the login any more, though it may still work for a while.");
   for (const Shown& shown : view.stores)
     metrics.sample("claude_init_login_rejected", of(shown), shown.record->seen().renewal_rejected ? 1 : 0);
-  metrics.family("claude_init_captures", "counter", "Captures that changed the store's login files.");
+  metrics.family("claude_init_captures", "counter",
+                 "Captures that changed the store's login files, and changes that one found.");
   for (const Shown& shown : view.stores)
     metrics.sample("claude_init_captures_total", of(shown), shown.captures);
   metrics.family("claude_init_working_copies", "gauge",

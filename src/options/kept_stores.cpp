@@ -17,6 +17,11 @@ struct Word {
 /// A "=" behind what cannot be a name belongs to the directory.
 Result<Word> parse_word(const std::string& option, const std::string& text) {
   const std::size_t equals = text.find('=');
+  if (equals == 0) {
+    return make_error(ErrorKind::usage,
+                      fmt::format("{} '{}' has no name before the =", option, printable(text)),
+                      "write DIR or NAME=DIR");
+  }
   Word word{"", text};
   if (equals != std::string::npos && is_store_name(text.substr(0, equals)))
     word = {text.substr(0, equals), text.substr(equals + 1)};

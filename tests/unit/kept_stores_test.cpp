@@ -46,6 +46,7 @@ TEST_CASE("stores to keep: published ones belong to a name, or to the only store
 TEST_CASE("stores to keep: what cannot be told apart is refused with what to write", "[keep]") {
   CHECK_THAT(shown({"/a/x", "/b/x"}, {}), Contains("two stores are called 'x'") && Contains("NAME=DIR"));
   CHECK_THAT(shown({"a=/x", "b=/x"}, {}), Contains("/x is named twice"));
+  CHECK_THAT(shown({"=/x"}, {}), Contains("no name before the ="));
   CHECK_THAT(shown({"dev="}, {}), Contains("names no directory"));
   CHECK_THAT(shown({"/"}, {}), Contains("--store NAME=/"));
   CHECK_THAT(shown({"/stores/.."}, {}), Contains("--store NAME=/stores/.."));
