@@ -50,6 +50,7 @@ int report_login(const Console& console, const std::string& from, const std::str
       }
       console.warning(fmt::format("The login was not captured, the one in {} was kept: {}.", printable(store),
                                   verdict.reason));
+      if (verdict.store_state == login::State::unreadable) console.text(std::string(kHowToMakeRoom));
       return exit_status_of(verdict);
     case login::Choice::nothing:
       console.warning(fmt::format("No login was captured: that in {} is {}.", printable(from),

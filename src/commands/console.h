@@ -30,7 +30,7 @@ class Console {
 };
 
 /// What was asked for, on standard output. The exit status: kExitOk, also where nobody reads on (a pager that
-/// was left), else that of why it could not be written, which is said.
+/// was left, a closed descriptor), else that of why it could not be written, which is said.
 [[nodiscard]] int print(std::string_view text);
 
 }  // namespace claude_init::commands

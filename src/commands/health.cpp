@@ -61,7 +61,7 @@ std::string report(options::Health::Format format, const store::Inspection& insp
 std::optional<Error> why_copied(const std::string& path) {
   const auto store = store::Store::open(path);
   const auto identity = store ? store::check_identity(*store) : Result<void>(Done{});
-  if (identity || identity.error().kind == ErrorKind::permission) return std::nullopt;
+  if (identity || identity.error().remedy.empty()) return std::nullopt;
   return identity.error();
 }
 

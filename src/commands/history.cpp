@@ -19,8 +19,6 @@ namespace {
 using nlohmann::ordered_json;
 using store::Generation;
 
-// Who reads it may be slow (a pager); who does not read it has the exit status.
-
 ordered_json deadline(std::optional<UnixMs> time) {
   return time ? ordered_json(format_iso8601(*time)) : ordered_json();
 }

@@ -144,9 +144,8 @@ int keep_command(const options::Keep& options, const options::Environment& envir
     for (keep::Keeper& keeper : keepers) keeper.finish(deadline);
   };
   supervise::Options supervision = options.supervision;
-  // The window was closed, or ^\ typed. What was ignored when we began (nohup) stays so.
-  if (supervise::Terminal::open().present())
-    supervision.stop_signals.insert(supervision.stop_signals.end(), {SIGHUP, SIGQUIT});
+  // Its window was closed, as for a `run`.
+  if (supervise::Terminal::open().present()) supervision.stop_signals.push_back(SIGHUP);
   const auto outcome = supervise::supervise(loop, supervision, {}, hooks);
   if (!outcome) {
     log::failure(log::Level::error, outcome.error());

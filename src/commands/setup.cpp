@@ -211,7 +211,8 @@ int end_session(const options::Setup& options, const SetupStore& found, const wo
   const int status = report_capture(console, found, *report,
                                     session.login_saved || report->login.choice == login::Choice::take);
   const bool kept_out = report->login.choice == login::Choice::keep_store &&
-                        report->login.store_state == login::State::unreadable;
+                        report->login.store_state == login::State::unreadable &&
+                        report->login.source_state != login::State::missing;
   if (report->left_out.empty() && !kept_out) {
     wipe();
   } else {

@@ -55,6 +55,7 @@ void tell_list(const Console& console, std::string_view what, const List& list, 
 }
 
 void tell_next(const Console& console, const SetupStore& store) {
+  if (store.deployed && !store.in_container) return;  // whoever set that says how to go on, too
   console.blank();
   if (store.deployed) {
     console.text("What uses this store goes on with it by itself: nothing has to be restarted.");
@@ -105,7 +106,7 @@ int tell_no_login(const Console& console, const SetupStore& store, const login::
 int tell_kept(const Console& console, const SetupStore& store, const login::Verdict& verdict) {
   console.warning(fmt::format("The login in {} was kept: {}.", store.store.path(), verdict.reason));
   if (verdict.store_state == login::State::unreadable) {
-    console.text("Move that file away, or give it to the store's owner; then run setup again.");
+    console.text(fmt::format("{}; then run setup again.", kHowToMakeRoom));
   } else if (verdict.source_state == login::State::missing) {
     console.text("If you logged out, the server has ended that login: run setup again and log in.");
   } else if (exit_status_of(verdict.source_state) != kExitOk) {

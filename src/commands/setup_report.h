@@ -10,6 +10,9 @@
 /// What a setup session says to the person in front of it, and the exit status that says the same.
 namespace claude_init::commands {
 
+/// What is in the store cannot be read, and so no login takes its place.
+inline constexpr std::string_view kHowToMakeRoom = "Move that file away, or let the store's owner read it";
+
 /// Before an interactive shell: which store, what it holds, how to log in and how to end.
 void greet(const Console& console, const SetupStore& store, const workcopy::Account& account,
            const store::Inspection& before);

@@ -55,9 +55,12 @@ SetupWait::SetupWait(boost::asio::io_context& io, std::string store, Millisecond
     : store_(std::move(store)), limit_(io), settle_(io, kSettle, kLatest, [over = over_] { end(*over); }) {
   if (limit == options::kForever) return;
   limit_.expires_after(limit);
-  limit_.async_wait([over = over_, limit](const boost::system::error_code& failure) {
+  limit_.async_wait([over = over_, limit, store = store_](const boost::system::error_code& failure) {
     if (failure || *over) return;
-    log::warn("nobody has logged in in time: this session ends", {{"after", format_duration(limit.count())}});
+    // Of one that has just come the rest is still awaited, and cut short.
+    if (store::inspect(store, unix_now()).state != login::State::usable)
+      log::warn("nobody has logged in in time: this session ends",
+                {{"after", format_duration(limit.count())}});
     end(*over);
   });
 }

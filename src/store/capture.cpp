@@ -63,7 +63,7 @@ class Capture {
     login::Verdict& verdict = report_.login;
     verdict = login::compare(view(source), view(stored), unix_now(), options_.rules);
     if (source.problem) {
-      verdict.source_state = login::State::unreadable;
+      verdict.source_state = state_of_problem(*source.problem);
       verdict.reason = "the captured one cannot be read (" + source.problem->message() + ")";
     }
     if (stored.problem) {

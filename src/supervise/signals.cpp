@@ -68,6 +68,9 @@ Inherited take_over_signals() {
   ::sigaction(SIGCHLD, nullptr, &child_action);
   inherited.child_ignored = child_action.sa_handler == SIG_IGN;
   if (inherited.child_ignored) ::signal(SIGCHLD, SIG_DFL);
+  struct sigaction hangup_action {};
+  ::sigaction(SIGHUP, nullptr, &hangup_action);
+  inherited.hangup_ignored = hangup_action.sa_handler == SIG_IGN;
   return inherited;
 }
 

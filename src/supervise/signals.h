@@ -17,8 +17,9 @@ namespace claude_init::supervise {
 
 /// What we were started with and every child must be started with again.
 struct Inherited {
-  sigset_t mask{};             // blocked signals
-  bool child_ignored = false;  // SIGCHLD was SIG_IGN: then the kernel reaps, and we would learn of no exit
+  sigset_t mask{};              // blocked signals
+  bool child_ignored = false;   // SIGCHLD was SIG_IGN: then the kernel reaps, and we would learn of no exit
+  bool hangup_ignored = false;  // SIGHUP was SIG_IGN (nohup): what is blocked comes to a signalfd even so
 };
 
 /// Blocks every signal, those that glibc keeps for itself included, and remembers what we were given. The

@@ -129,10 +129,8 @@ class Launcher : public boost::process::v2::posix::default_launcher {
   /// Of a command that could not be executed; "" where nothing is known.
   [[nodiscard]] std::string remedy() const {
     if (report_.number == ENOENT) {
-      for (const std::string& file : files_) {
-        const std::string missing = how_to_interpret(in_its_directory(file));
-        if (!missing.empty()) return missing;
-      }
+      const std::string missing = lacking_ == nullptr ? "" : how_to_interpret(in_its_directory(*lacking_));
+      if (!missing.empty()) return missing;
       if (command_.argv.front().find('/') != std::string::npos) return "name a file that is there";
       return "install it where its user finds it, or name its whole path; PATH is " +
              printable(path_of(command_.env));
@@ -167,9 +165,10 @@ class Launcher : public boost::process::v2::posix::default_launcher {
         script_[1] = const_cast<char*>(file.c_str());
         ::execve("/bin/sh", script_.data(), env_pointers_.data());
       }
+      struct stat st {};
+      if (errno == ENOENT && lacking_ == nullptr && ::stat(file.c_str(), &st) == 0) lacking_ = &file;
       if (errno == ENOENT || (errno == ENOTDIR && files_.size() > 1)) continue;
       const int refused = errno;
-      struct stat st {};
       if (refused == EACCES && files_.size() > 1 && ::stat(file.c_str(), &st) != 0) continue;
       failure = refused;
       if (failure != EACCES) break;
@@ -184,6 +183,8 @@ class Launcher : public boost::process::v2::posix::default_launcher {
   std::vector<char*> env_pointers_;
   std::vector<char*> script_;
   Report report_;
+  const std::string* lacking_ =
+      nullptr;  // the first file that is there, to its user, and lacks what it needs to run
 };
 
 }  // namespace

@@ -3,12 +3,17 @@ every skipped test fails: on a machine that is known to have all it takes, a ski
 
 import os
 import shutil
+import signal
 
 import pytest
 
 from harness import BINARY, Init
 from keeping import Keeping
 from sessions import Host, login
+
+
+# The tests may have been started by nohup, which the programs under test would notice.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items):

@@ -349,6 +349,9 @@ def test_what_no_login_could_replace_is_told_before_anybody_logs_in(place, make,
     assert not (place.path / "begun").exists()
     status, _, err = place.run("run", "--store", place.store, "--", "true")
     assert status == 65 and told in err and "mv " in err, err
+    place.fill()
+    status, _, err = place.capture()
+    assert status == 76 and told in err and "Move that file away" in err, err
     (place.store / ".credentials.json").rename(place.path / "moved")
     assert place.run("setup", "--store", place.store, "--", "touch", place.path / "begun")[0] == 67
     assert (place.path / "begun").exists()
@@ -393,6 +396,23 @@ def test_an_output_that_cannot_be_written_is_said(place, words):
         done = subprocess.run([BINARY, *words, *store], env=place.environment, stdout=pipe, stderr=subprocess.PIPE,
                               text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done
+    done = subprocess.run([BINARY, *words, *store], env=place.environment, stdout=subprocess.DEVNULL, text=True,
+                          stderr=subprocess.PIPE, check=False, preexec_fn=lambda: os.close(1))
+    assert (done.returncode, done.stderr) == (0, ""), done
+
+
+def test_an_output_that_somebody_made_non_blocking_is_waited_for(place):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    filled = os.write(writer, b"x" * (1 << 20))
+    with subprocess.Popen([BINARY, "run", "--help"], env=place.environment, stdout=writer, stderr=subprocess.PIPE) as help_:
+        os.close(writer)
+        with pytest.raises(subprocess.TimeoutExpired):
+            help_.wait(0.3)
+        with open(reader, "rb") as pipe:
+            said = pipe.read()[filled:]
+        assert help_.wait(20) == 0 and help_.stderr.read() == b""
+    assert said.startswith(b"Usage: ") and said.endswith(b"\n") and b"--log-format" in said
 
 
 def test_health_notes_that_a_store_is_a_copy(place):
@@ -402,6 +422,17 @@ def test_health_notes_that_a_store_is_a_copy(place):
     subprocess.run(["cp", "-a", place.store, place.path / "copy"], check=True)
     status, out, _ = place.run("health", "--store", place.path / "copy")
     assert status == 0 and "note: nobody renews this login: " in out and "setup --adopt" in out, out
+    (place.store / ".claude-init/id").unlink()
+    (place.store / ".claude-init/id").mkdir()
+    assert "nobody renews" not in place.run("health", "--store", place.store)[1]
+
+
+def test_who_says_how_to_log_in_says_how_to_go_on(place):
+    place.fill()
+    command = ["setup", "--store", place.store, "--", "sh", "-c", f'cp {place.config}/.credentials.json "$CLAUDE_CONFIG_DIR"']
+    for variables, said in (({}, True), ({"CLAUDE_INIT_LOG_IN": "./login"}, False)):
+        status, _, err = place.run(*command, **variables)
+        assert status == 0 and ("Use it:" in err) is said and "goes on with it" not in err, err
 
 
 def test_owner_and_modes_of_a_store(place):

@@ -333,12 +333,17 @@ def test_a_wrong_command_line_is_refused(keeping):
     assert "two stores are called 'x'" in done.stderr
 
 
-@pytest.mark.parametrize("ends", [signal.SIGHUP, signal.SIGQUIT])
-def test_on_a_terminal_it_ends_with_its_window_too(keeping, ends):
-    keeper = pexpect.spawn(str(BINARY), ["keep", "--store", str(keeping.path / "dev")], env=keeping.environment, timeout=20)
+@pytest.mark.parametrize("nohup", [False, True], ids=["", "nohup"])
+def test_on_a_terminal_it_ends_with_its_window_unless_it_was_told_to_outlive_it(keeping, nohup):
+    keeper = pexpect.spawn(str(BINARY), ["keep", "--store", str(keeping.path / "dev")], env=keeping.environment,
+                           timeout=20, ignore_sighup=nohup)
     keeper.expect("no-store")
-    keeper.kill(ends)
-    keeper.expect("stopping")
+    keeper.kill(signal.SIGHUP)
+    if nohup:
+        time.sleep(0.5)
+        assert keeper.isalive()
+        keeper.kill(signal.SIGTERM)
+    keeper.expect("stopping signal=" + ("TERM" if nohup else "HUP"))
     keeper.expect(pexpect.EOF)
     keeper.close()
     assert keeper.exitstatus == 0

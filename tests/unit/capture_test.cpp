@@ -161,7 +161,7 @@ TEST_CASE("a login that cannot be read, on either side, is said and replaces not
   world.home.fifo(".claude/.credentials.json");
   CaptureReport report = world.captured();
   CHECK(report.login.choice == Choice::nothing);
-  CHECK(report.login.source_state == login::State::unreadable);
+  CHECK(report.login.source_state == login::State::malformed);
   CHECK(report.login.reason == "the captured one cannot be read (.credentials.json is a FIFO)");
   REQUIRE(::unlink(world.home.path(".claude/.credentials.json").c_str()) == 0);
   world.login(good);

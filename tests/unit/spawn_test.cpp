@@ -113,7 +113,25 @@ TEST_CASE(
     INFO(content);
     CHECK(how_to_interpret(directory.file("other", content, 0755)).find('/') == std::string::npos);
   }
+  const std::string script = directory.file("of-elf", "#!" + directory.path() + "/linked -e\n", 0755);
+  CHECK(how_to_interpret(script).starts_with(directory.path() +
+                                             "/linked, which its first line names, is linked"));
   CHECK(how_to_interpret(directory.path() + "/none").empty());
+}
+
+TEST_CASE("of a command that only we could see nothing is said but that its user does not find it") {
+  if (::geteuid() != 0) return;
+  const TemporaryDirectory directory;
+  directory.file("hidden", "#!/bin/sh\n", 0755);
+  REQUIRE(::chmod(directory.path().c_str(), 0700) == 0);
+  const auto nobody = [] { return ::setresuid(65534, 65534, 65534) == 0 ? 0 : errno; };
+  const auto spawned =
+      spawn(kInherited, {{"hidden"}, {"PATH=" + directory.path() + ":/usr/bin"}, "", nobody}, -1);
+  REQUIRE(spawned.ok());
+  REQUIRE(spawned->failure);
+  CHECK(spawned->failure->number == ENOENT);
+  CHECK(spawned->failure->remedy.starts_with("install it where its user finds it"));
+  CHECK(status_of(spawned->pid) == 127);
 }
 
 TEST_CASE("a file of the same name that may not be run does not hide one further on in PATH") {
