@@ -243,6 +243,14 @@ def test_shell_of_setup_has_the_terminal(small):
     assert "try it" in terminal.text
 
 
+@pytest.mark.parametrize("what", ["setup", "run"])
+def test_commands_ignore_no_signal(small, what):
+    asking = "grep SigIgn /proc/self/status"
+    small.provide(small.data / "cli/bin/claude", asking)
+    told = small(SETUP, "--", *asking.split()) if what == "setup" else small(TRY)
+    assert told.stdout.split() == ["SigIgn:", "0" * 16]
+
+
 def test_what_to_type_can_be_typed(small):
     told = small(SETUP, "--", "true")
     assert told.returncode == 0, told.stderr
