@@ -234,7 +234,6 @@ clear_away_old_homes() {
 claude_init_in_home() {
   local home=$1 stop=$2 subcommand=$3 name kept user path user_option no_terminal=() ends_with_us=()
   shift 3
-  trap - INT QUIT    # ignored in what bash starts in the background
   # In a session of its own the CLI cannot take the terminal's foreground, and so ^C reaches us: the CLI ends well on it.
   [[ $subcommand == setup ]] || no_terminal=(setsid)
   [[ $subcommand == health ]] || ends_with_us=(--pdeathsig "$stop")
