@@ -53,9 +53,16 @@ choose_store() {
   store=$(realpath -m -- "${CLAUDE_HUB_DIR:-$HOME/.claude-hub}")
   [[ ! -e $store || -d $store ]] || die "$exit_no_store" "$store is a file, and a store is a directory." \
     "Set CLAUDE_HUB_DIR to a directory, such as the one that the file is in, or move the file away."
-  typed_before='' typed_after=${name:+ --env $name}
+  typed_before=${SUDO_USER:+sudo } typed_after=${name:+ --env $name}
   [[ -z $given ]] || typed_before+="CLAUDE_HUB_DIR=$(printf %q "$store") "
-  [[ -z ${CLAUDE_INIT_ENGINE:-} ]] || typed_before+="CLAUDE_INIT_ENGINE=$CLAUDE_INIT_ENGINE "
+  for name in XDG_DATA_HOME CLAUDE_INIT_ENGINE CLAUDE_INIT_ENGINE_ARGS; do
+    [[ -z ${!name:-} ]] || typed_before+="$name=$(printf %q "${!name}") "
+  done
+}
+
+# Somebody else keeps the login of such a store: claude-init says whom to ask, and nobody is to log in here.
+is_published_store() {
+  [[ -e $store/.claude-init/published ]] && ! grep -qs refreshToken "$store/.credentials.json"
 }
 
 typed() {
@@ -165,68 +172,83 @@ sources_changed() {
 
 # Each run has a home of its own: a login that stayed behind in a shared one would be a second copy to renew. It is
 # locked as long as anybody works in it.
-run_native() (
-  status=0
-  clear_away_empty_homes
+#
+# claude-init is the script's own child, no subshell's, and so it is told when the script is killed (--pdeathsig). We
+# wait for it with `wait`, since a trap has to wait for anything else.
+run_native() {
+  local home held pid='' stop=TERM stopped_by='' status=0
+  clear_away_old_homes
   home=$(umask 077 && mkdir -p "$data_home" && mktemp -d "$data_home/home.XXXXXX") ||
     die "$exit_unavailable" "There is no room for a private home in $data_home."
   exec {held}< "$home"
   flock --shared "$held" || :
+  # It may have got the signal together with us, from its terminal: a HUP behind another one is no impatience.
+  [[ $1 != setup ]] || stop=HUP
+  trap 'pass_on INT' INT
+  trap 'pass_on TERM' TERM
+  trap 'pass_on HUP' HUP
+  trap 'pass_on QUIT' QUIT
   # 3 is the real standard error: bash itself would tell of a process that was killed, with the whole of its command.
   {
-    if [[ $1 == setup ]]; then
-      (claude_init_in_home "$home" "$@" 2>&3 3>&-) || status=$?
-    else
-      run_without_terminal claude_init_in_home "$home" "$@" || status=$?
-    fi
+    claude_init_in_home "$home" "$stop" "$@" <&0 2>&3 3>&- &
+    pid=$!
+    [[ -z $stopped_by ]] || kill "-$stop" "$pid" || :
+    while :; do
+      status=0
+      wait "$pid" || status=$?
+      kill -0 "$pid" || break    # else a signal came, and it has yet to end
+    done
   } 3>&2 2>/dev/null
+  pid=''
+  exec {held}<&-
   # claude-init works in that home itself where all of this is in a container.
   if [[ $1 == setup && $status != 0 && -e $home/.claude/.credentials.json ]]; then
     warn "What the CLI had written is kept in $home; remove it when it is of no use any more."
   else
     rm -rf "$home"
   fi
-  exit "$status"
-)
-
-# What is left where this script was killed itself; not one that has just been made.
-clear_away_empty_homes() {
-  find "$data_home" -maxdepth 1 -type d -name 'home.??????' -empty -mmin +1 \
-    -exec flock --nonblock {} rmdir {} \; 2>/dev/null || :
+  trap interrupted INT
+  trap - TERM HUP QUIT
+  case $stopped_by in
+    '') return "$status" ;;
+    INT) interrupted ;;
+    *) end_by "$stopped_by" ;;
+  esac
 }
 
-# In a session of its own the CLI cannot take the terminal's foreground, and so ^C reaches us: the CLI ends well on it.
-run_without_terminal() {
-  local pid status
-  no_terminal=(setsid)
-  "$@" 2>&3 3>&- &
-  pid=$!
-  trap 'kill "$pid" || :' INT TERM HUP QUIT
-  while :; do
-    status=0
-    wait "$pid" || status=$?
-    kill -0 "$pid" || return "$status"    # else a signal came, and it has yet to end
-  done
+# For run_native's traps, with its variables: we end by that signal once claude-init has ended.
+pass_on() {
+  stopped_by=$1
+  [[ -z $pid ]] || kill "-$stop" "$pid" || :
 }
 
-# To be called in a subshell, which it replaces. Exported variables, not arguments of `env`: what is secret in them must
-# not show up in a process list.
-no_terminal=()
+# What is left where this script was killed itself; not one that has just been made, nor one that was kept.
+clear_away_old_homes() {
+  find "$data_home" -maxdepth 1 -type d -name 'home.??????' -mmin +1 ! -exec test -e {}/.claude/.credentials.json \; \
+    -exec flock --nonblock {} rm -rf {} \; 2>/dev/null || :
+}
+
+# claude_init_in_home HOME STOP SUBCOMMAND..., where STOP is the signal that it gets when we die. To be called in a
+# subshell, which it replaces. Exported variables, not arguments of `env`: what is secret in them must not show up in a
+# process list.
 claude_init_in_home() {
-  local home=$1 subcommand=$2 name kept user path user_option
-  shift 2
+  local home=$1 stop=$2 subcommand=$3 name kept user path user_option no_terminal=() ends_with_us=()
+  shift 3
+  # In a session of its own the CLI cannot take the terminal's foreground, and so ^C reaches us: the CLI ends well on it.
+  [[ $subcommand == setup ]] || no_terminal=(setsid)
+  [[ $subcommand == health ]] || ends_with_us=(--pdeathsig "$stop")
   user=$(id -un 2>/dev/null) || user=$(id -u)
   path=$native_cli/bin:$(dirname "$native_binary"):$PATH
   kept=" NODE_EXTRA_CA_CERTS XDG_RUNTIME_DIR SHELL ${passed_variables[*]} ${CLAUDE_INIT_CLI_ENV:-} "
   for name in $(compgen -e); do
     [[ $kept == *" $name "* ]] || export -n "${name?}"
   done
-  export CLAUDE_INIT_LOG_IN=${CLAUDE_INIT_LOG_IN:-$(typed setup-claude-interactive.sh)}
+  is_published_store || export CLAUDE_INIT_LOG_IN=${CLAUDE_INIT_LOG_IN:-$(typed setup-claude-interactive.sh)}
   export HOME=$home USER=$user LOGNAME=$user PATH=$path DISABLE_AUTOUPDATER=1
   export CLAUDE_CONFIG_DIR=$home/.claude
   read -ra user_option <<< "$(native_user)"
   cd "$home" || exit
-  exec "${no_terminal[@]}" "$native_binary" "$subcommand" --store "$store" "${user_option[@]}" "$@"
+  exec "${no_terminal[@]}" "$native_binary" "$subcommand" --store "$store" "${user_option[@]}" "${ends_with_us[@]}" "$@"
 }
 
 # As root claude-init would become the images' user if there is one; here everybody stays who he is.
@@ -238,7 +260,7 @@ native_user() {
 typed_run() {
   local user
   user=$(native_user)
-  # shellcheck disable=SC2016 # it is theirs to expand
-  printf 'PATH=%q:"$PATH" %q run --store %q%s -- claude --print hello' "$native_cli/bin" "$native_binary" "$store" \
-    "${user:+ $user}"
+  # shellcheck disable=SC2016 # it is theirs to expand; sudo alone would put its own PATH before
+  printf '%sPATH=%q:"$PATH" %q run --store %q%s -- claude --print hello' "${SUDO_USER:+sudo env }" "$native_cli/bin" \
+    "$native_binary" "$store" "${user:+ $user}"
 }

@@ -33,10 +33,11 @@ die() {
 interrupted() {
   [[ ! -t 2 ]] || echo >&2    # behind the terminal's own ^C
   fail "Interrupted."
-  trap - INT
-  kill -INT $$
+  end_by INT
 }
 trap interrupted INT
+
+end_by() { trap - "$1"; kill "-$1" $$; }
 
 # The comment at the head of the calling script is its help.
 print_help() { sed -nE '2,/^[^#]/s/^# ?//p' "$0"; }
@@ -51,14 +52,11 @@ take_value() {
   [[ -n $value ]] || refuse_usage "${1%%=*} needs a value."
 }
 
-# ended_by STATUS: what to say of it beside the number.
+# ended_by STATUS: what can be said of it, whoever it comes from.
 ended_by() {
-  local signal
-  if (($1 > 128)) && signal=$(kill -l "$1" 2>/dev/null); then
-    echo "was ended by the signal $signal (status $1)."
-  else
-    echo "ended with status $1; the reason is above."
-  fi
+  local signal as_by=''
+  if (($1 > 128)) && signal=$(kill -l "$1" 2>/dev/null); then as_by=" (as by the signal $signal)"; fi
+  echo "ended with status $1$as_by; if it said why, that is above."
 }
 
 # The one place where the CLI's version is pinned.

@@ -67,6 +67,6 @@ if [[ $status == 0 ]]; then
   good "Now try it: $(typed test-claude-auth.sh)"
   [[ $backend != none ]] || more "And use it: $(typed_run)"
 else
-  fail "claude-init setup $(ended_by "$status")"
+  fail "claude-init setup, or its command, $(ended_by "$status")"
 fi
 exit "$status"

@@ -42,6 +42,10 @@ limit_seconds=$((${limit%[smh]} * unit[${limit: -1}]))
 choose_store "$environment"
 choose_backend
 setup_command=$(typed setup-claude-interactive.sh)
+or_log_in='' if_at_fault=()
+if ! is_published_store; then
+  or_log_in=", or log in: $setup_command" if_at_fault=("If the login is at fault: $setup_command")
+fi
 
 title "Does the stored login work?"
 fact store "$store"
@@ -56,23 +60,27 @@ status=0
 run_claude_init claude-runtime health </dev/null >&2 || status=$?
 case $status in
   0) ;;
-  1) die 1 "The login cannot be used (status 1)." "Do what it says above, or log in: $setup_command" ;;
+  1) die 1 "The login cannot be used (status 1)." "Do what it says above${or_log_in:-.}" ;;
   *) die "$status" "claude-init health $(ended_by "$status")" ;;
 esac
 
 step "Asking the CLI: $prompt"
 SECONDS=0
-answer=$(run_claude_init claude-runtime run -- timeout --kill-after=5 "$limit" claude --print "$prompt" </dev/null) ||
-  status=$?
+# Into a file without a name: in a $(…) it would not be this shell's child.
+answer_file=$(mktemp)
+exec {answer_fd}<> "$answer_file"
+rm "$answer_file"
+run_claude_init claude-runtime run -- timeout --kill-after=5 "$limit" claude --print "$prompt" </dev/null \
+  >&"$answer_fd" || status=$?
+answer=$(cat "/dev/fd/$answer_fd")
 [[ -z $answer ]] || printf '%s\n' "$answer"
 # `timeout` ends with 137 where only KILL has helped.
 if [[ $status == 137 ]] && ((SECONDS >= limit_seconds)); then status=124; fi
 case $status in
   0) ;;
   124) die 124 "The CLI did not answer within $limit." "Is the network reachable from here?" ;;
-  137) die "$status" "claude-init run, or the CLI, $(ended_by "$status")" ;;
   6[4-9] | 7[0-8]) die "$status" "The CLI was not started (status $status); claude-init says why above." ;;
-  *) die "$status" "The CLI failed (status $status); it says why above." "If the login is at fault: $setup_command" ;;
+  *) die "$status" "claude-init run, or the CLI, $(ended_by "$status")" "${if_at_fault[@]}" ;;
 esac
 [[ -n $answer ]] || die 1 "The CLI ended well and answered nothing."
 good "The login works."

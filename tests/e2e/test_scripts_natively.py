@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import ANSWER, RIG, TOP, Store, Terminal, clean_environment, mode
+from harness import ANSWER, RIG, TOP, Store, Terminal, clean_environment, mode, wait_until
 
 SETUP = TOP / "scripts/setup/setup-claude-interactive.sh"
 TRY = TOP / "scripts/setup/test-claude-auth.sh"
@@ -160,13 +160,26 @@ def small(tmp_path):
     return SmallMachine(tmp_path)
 
 
-ENDS_WELL_WHEN_INTERRUPTED = "trap 'kill $!; echo half; exit 0' INT; echo begun >&2; sleep 60 & wait"
+# Without an engine it gets claude-init's TERM, whatever we got.
+ENDS_WELL_WHEN_INTERRUPTED = "trap 'kill $!; echo half; exit 0' INT TERM; sleep 60 & echo begun >&2; wait"
+AS_BY_KILL = "ended with status 137 (as by the signal KILL); if it said why, that is above."
+
+
+def runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[1])
 
 
 @pytest.mark.parametrize("what", ["the CLI", "a container", "a build"])
 def test_interruption_is_said_and_judged_as_nothing_else(small, what):
     if what == "the CLI":
-        small.provide(small.data / "cli/bin/claude", ENDS_WELL_WHEN_INTERRUPTED)
+        small.provide(small.data / "cli/bin/claude", f'echo $$ > "{small.home}/pid"; {ENDS_WELL_WHEN_INTERRUPTED}')
     elif what == "a container":
         small.provide_engine(f'case "$*" in run*" health") ;; run*) {ENDS_WELL_WHEN_INTERRUPTED} ;; esac')
     else:
@@ -177,7 +190,65 @@ def test_interruption_is_said_and_judged_as_nothing_else(small, what):
     terminal.sendintr()
     assert terminal.finish() == 128 + signal.SIGINT, terminal.text
     assert terminal.text.splitlines()[-1] == "fail Interrupted."
+    if what == "the CLI":
+        assert not runs(int((small.home / "pid").read_text(encoding="ascii")))
     assert not list(small.data.glob("home.*"))
+
+
+# Without KILL to the group of `setup`: claude-init is in it, because of the terminal.
+@pytest.mark.parametrize(("script", "kill", "number"), [
+    (script, kill, number) for script in (SETUP, TRY) for kill in (os.kill, os.killpg)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
+    if (script, kill, number) != (SETUP, os.killpg, signal.SIGKILL)])
+def test_nothing_outlives_a_script_that_is_told_to_stop_or_killed(small, script, kill, number):
+    cli = ("trap 'kill $!; exit 0' TERM HUP; sleep 60 & "
+           'cd; touch left; echo "$CLAUDE_CONFIG_DIR" > "{0}/copy"; echo $$ > "{0}/new"; mv "{0}/new" "{0}/pid"; wait'
+           ).format(small.home)
+    small.provide(small.data / "cli/bin/claude", cli)
+    command = [TRY, "--timeout", "50"] if script == TRY else [SETUP, "claude"]
+    with subprocess.Popen(command, env=small.environment, stdin=subprocess.DEVNULL, cwd=TOP, start_new_session=True,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as started:
+        wait_until((small.home / "pid").exists, "the CLI has begun")
+        pids = [int((small.home / "pid").read_text(encoding="ascii"))]
+        while Path(f"/proc/{pids[-1]}/exe").resolve().name != "claude-init":
+            pids.append(parent(pids[-1]))
+        assert parent(pids[-1]) == started.pid
+        kill(started.pid, number)
+        assert started.wait(30) == -number
+        wait_until(lambda: not any(map(runs, pids)), "claude-init and the CLI have gone")
+    assert not Path((small.home / "copy").read_text(encoding="utf-8").strip()).exists()
+    if number == signal.SIGKILL:
+        for home in small.data.glob("home.*"):
+            os.utime(home, (0, 0))
+        small(SETUP, "--", "true")
+    assert not list(small.data.glob("home.*"))
+
+
+def test_shell_of_setup_has_the_terminal(small):
+    terminal = Terminal(SETUP, [], env=small.environment, cwd=str(TOP))
+    terminal.expect_prompt()
+    for key, told in (("\x03", "ended=130"), ("\x1a", "ended=148")):
+        terminal.sendline("echo begun; sleep 60")
+        terminal.expect(r"[\r\n]begun", timeout=10)
+        terminal.settle()
+        terminal.send(key)
+        terminal.expect_prompt()
+        terminal.sendline("echo ended=$?")
+        terminal.expect(rf"[\r\n]{told}", timeout=10)
+        terminal.expect_prompt()
+    terminal.sendline("kill %1; exit")
+    terminal.expect_prompt()  # there are stopped jobs
+    terminal.sendline("exit")
+    assert terminal.finish() == 0, terminal.text
+    assert "try it" in terminal.text
+
+
+@pytest.mark.parametrize("what", ["setup", "run"])
+def test_commands_ignore_no_signal(small, what):
+    asking = "grep SigIgn /proc/self/status"
+    small.provide(small.data / "cli/bin/claude", asking)
+    told = small(SETUP, "--", *asking.split()) if what == "setup" else small(TRY)
+    assert told.stdout.split() == ["SigIgn:", "0" * 16]
 
 
 def test_what_to_type_can_be_typed(small):
@@ -200,10 +271,52 @@ def test_what_to_type_to_log_in_is_this_script_for_the_same_store(small):
     assert "→ log in: ask Bob" in small(TRY, CLAUDE_HUB_DIR=str(store.path), CLAUDE_INIT_LOG_IN="ask Bob").stderr
 
 
+def test_what_to_type_says_what_was_needed(small):
+    """A person with sudo gets its environment, not the caller's; the stand-in for sudo has PATH alone."""
+    small.provide(small.bin / "sudo", 'exec env -i PATH="$PATH" HOME="$HOME" CLAUDE_CODE_VERSION=small "$@"')
+    del small.environment["CLAUDE_INIT_ENGINE"]
+    data = small.home / "a place"
+    (data / "claude-init").mkdir(parents=True)
+    (small.data / "cli").rename(data / "claude-init/cli")
+    needed = {"SUDO_USER": "person", "XDG_DATA_HOME": str(data), "CLAUDE_INIT_ENGINE": "none",
+              "CLAUDE_INIT_ENGINE_ARGS": "--network=host --tmpfs=/a b"}
+    told = small(SETUP, "--", "true", **needed)
+    assert told.returncode == 0, told.stderr
+    for line in ("try it", "use it"):
+        typed = re.search(f"{line}: (.+)", told.stderr)[1]
+        assert typed.startswith("sudo ")
+        assert small("bash", "-c", typed).stdout == f"{ANSWER}\n", typed
+    (small.store.path / ".credentials.json").unlink()
+    refused = small(TRY, **needed)
+    for before in ("→ log in: ", "above, or log in: "):
+        typed = re.search(f"{before}(.+)", refused.stderr)[1]
+        assert typed.startswith("sudo ") and r"CLAUDE_INIT_ENGINE_ARGS=--network=host\ --tmpfs=/a\ b" in typed
+        assert small("bash", "-c", typed + " -- true").returncode == 67
+
+
+def test_nobody_is_sent_to_log_in_to_a_published_store(small):
+    login = json.loads((small.store.path / ".credentials.json").read_text(encoding="utf-8"))
+    del login["claudeAiOauth"]["refreshToken"]
+    login["claudeAiOauth"]["expiresAt"] = 1
+    small.store.write(".credentials.json", json.dumps(login))
+    (small.store.path / ".claude-init").mkdir(mode=0o700)
+    (small.store.path / ".claude-init/published").touch()
+    refused = small(TRY)
+    assert refused.returncode == 1
+    assert "not here" in refused.stderr and SETUP.name not in refused.stderr
+    assert "ask Bob" in small(TRY, CLAUDE_INIT_LOG_IN="ask Bob").stderr
+    login["claudeAiOauth"]["expiresAt"] = int((time.time() + 28800) * 1000)
+    small.store.write(".credentials.json", json.dumps(login))
+    small.provide(small.data / "cli/bin/claude", "exit 3")
+    failed = small(TRY)
+    assert failed.returncode == 3
+    assert SETUP.name not in failed.stderr
+
+
 def test_claude_init_that_is_killed_takes_one_line(small):
     told = small(SETUP, "--", "sh", "-c", "kill -KILL $PPID")
     assert told.returncode == 128 + signal.SIGKILL
-    assert told.stderr.splitlines()[-1] == "fail claude-init setup was ended by the signal KILL (status 137)."
+    assert told.stderr.splitlines()[-1] == f"fail claude-init setup, or its command, {AS_BY_KILL}"
     assert "Killed" not in told.stderr
     small(SETUP, "--", "true")  # clears away what that one has left
 
@@ -212,21 +325,37 @@ def test_cli_that_is_killed_has_not_taken_too_long(small):
     small.provide(small.data / "cli/bin/claude", "kill -KILL $$")
     told = small(TRY)
     assert told.returncode == 128 + signal.SIGKILL
-    assert told.stderr.endswith("fail claude-init run, or the CLI, was ended by the signal KILL (status 137).\n")
+    assert f"fail claude-init run, or the CLI, {AS_BY_KILL}\n" in told.stderr
 
 
-def test_empty_homes_of_scripts_that_were_killed_are_cleared_away(small):
-    left, in_use, with_a_file = (small.data / f"home.{name * 6}" for name in "abc")
-    for home in (left, in_use, with_a_file):
-        home.mkdir()
-    (with_a_file / "file").touch()
-    for home in (left, in_use, with_a_file):
+@pytest.mark.parametrize("command", ["kill -KILL $$", "exit 137"])
+def test_status_of_the_command_is_not_put_down_to_claude_init(small, command):
+    told = small(SETUP, "--", "sh", "-c", command)
+    assert told.returncode == 128 + signal.SIGKILL
+    assert told.stderr.splitlines()[-1] == f"fail claude-init setup, or its command, {AS_BY_KILL}"
+
+
+def test_cli_that_dies_without_a_word_is_not_said_to_have_said_why(small):
+    small.provide(small.data / "cli/bin/claude", "kill -SEGV $$")
+    told = small(TRY)
+    assert told.returncode == 128 + signal.SIGSEGV
+    assert "the CLI, ended with status 139 (as by the signal SEGV); if it said why, that is above.\n" in told.stderr
+    assert "it says why" not in told.stderr
+
+
+def test_homes_of_scripts_that_were_killed_are_cleared_away(small):
+    left, in_use, with_a_login = (small.data / f"home.{name * 6}" for name in "abc")
+    for home in (left, in_use, with_a_login):
+        (home / ".claude").mkdir(parents=True)
+        (home / "file").touch()
+    (with_a_login / ".claude/.credentials.json").touch()
+    for home in (left, in_use, with_a_login):
         os.utime(home, (0, 0))
     descriptor = os.open(in_use, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     assert small(TRY).returncode == 0
     os.close(descriptor)
-    assert set(small.data.glob("home.*")) == {in_use, with_a_file}
+    assert set(small.data.glob("home.*")) == {in_use, with_a_login}
 
 
 def test_what_could_not_be_saved_is_kept_in_a_container(small):
