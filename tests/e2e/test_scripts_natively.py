@@ -161,7 +161,7 @@ def small(tmp_path):
 
 
 # Without an engine it gets claude-init's TERM, whatever we got.
-ENDS_WELL_WHEN_INTERRUPTED = "trap 'kill $!; echo half; exit 0' INT TERM; sleep 60 & echo begun >&2; wait"
+ENDS_WELL_WHEN_INTERRUPTED = "trap 'echo half; exit 0' INT TERM; echo begun >&2; while :; do sleep 0.1; done"
 AS_BY_KILL = "ended with status 137 (as by the signal KILL); if it said why, that is above."
 
 
@@ -201,9 +201,9 @@ def test_interruption_is_said_and_judged_as_nothing_else(small, what):
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
     if (script, kill, number) != (SETUP, os.killpg, signal.SIGKILL)])
 def test_nothing_outlives_a_script_that_is_told_to_stop_or_killed(small, script, kill, number):
-    cli = ("trap 'kill $!; exit 0' TERM HUP; sleep 60 & "
-           'cd; touch left; echo "$CLAUDE_CONFIG_DIR" > "{0}/copy"; echo $$ > "{0}/new"; mv "{0}/new" "{0}/pid"; wait'
-           ).format(small.home)
+    cli = ("trap 'exit 0' TERM HUP; "
+           'cd; touch left; echo "$CLAUDE_CONFIG_DIR" > "{0}/copy"; echo $$ > "{0}/new"; mv "{0}/new" "{0}/pid"; '
+           "while :; do sleep 0.1; done").format(small.home)
     small.provide(small.data / "cli/bin/claude", cli)
     command = [TRY, "--timeout", "50"] if script == TRY else [SETUP, "claude"]
     with subprocess.Popen(command, env=small.environment, stdin=subprocess.DEVNULL, cwd=TOP, start_new_session=True,
