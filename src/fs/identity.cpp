@@ -22,8 +22,9 @@ Identity ask_fs_identity() {
           static_cast<gid_t>(::setfsgid(static_cast<gid_t>(-1)))};
 }
 
-// What this thread's calls are made with. Only ActAs changes it in a process that goes on (a child that gives up its
-// privileges is about to execute), and asking the kernel for each file would be a quarter of all calls.
+// What this thread's calls are made with. Only ActAs changes it in a process that goes on (a child that gives
+// up its privileges is about to execute), and asking the kernel for each file would be a quarter of all
+// calls.
 thread_local std::optional<Identity> known;
 
 Identity fs_identity() {
@@ -53,12 +54,6 @@ bool set_groups(const std::vector<gid_t>& groups) {
   return ::syscall(SYS_setgroups, groups.size(), groups.data()) == 0;
 }
 
-/// Whenever these ids change the kernel resets this to what fs.suid_dumpable says (proc(5)); a core dump of
-/// ours would hold tokens.
-void stay_undumpable() {
-  ::prctl(PR_SET_DUMPABLE, 0);
-}
-
 }  // namespace
 
 Identity current_identity() {
@@ -72,9 +67,10 @@ uid_t overflow_uid() {
 
 ActAs::ActAs(Identity who) : before_(fs_identity()) {
   if (before_ == who) return;
+  ::prctl(PR_GET_PDEATHSIG, &death_signal_);
   ::setfsuid(who.uid);
   ::setfsgid(who.gid);
-  stay_undumpable();
+  stay_as_we_were();
   changed_ = true;
   known = ask_fs_identity();
   effective_ = known->uid == who.uid;
@@ -93,11 +89,18 @@ ActAs::~ActAs() {
   if (changed_) restore();
 }
 
+/// Whenever these ids change the kernel resets the first to what fs.suid_dumpable says (proc(5)), and a core
+/// dump of ours would hold tokens; and it forgets the second.
+void ActAs::stay_as_we_were() const {
+  ::prctl(PR_SET_DUMPABLE, 0);
+  if (death_signal_ != 0) ::prctl(PR_SET_PDEATHSIG, death_signal_);
+}
+
 void ActAs::restore() {
   ::setfsuid(before_.uid);
   ::setfsgid(before_.gid);
   known = before_;
-  stay_undumpable();
+  stay_as_we_were();
   if (!groups_.empty()) set_groups(groups_);
   changed_ = false;
 }

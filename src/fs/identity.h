@@ -35,9 +35,11 @@ class ActAs {
 
  private:
   void restore();
+  void stay_as_we_were() const;
 
   Identity before_;
   std::vector<gid_t> groups_;  // supplementary ones given up, to be taken back
+  int death_signal_ = 0;       // prctl(2) PR_SET_PDEATHSIG
   bool changed_ = false;
   bool effective_ = true;
 };

@@ -1,7 +1,9 @@
 #include "fs/identity.h"
 
 #include <grp.h>
+#include <signal.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -15,6 +17,30 @@ using test::TempDir;
 TEST_CASE("acting as oneself changes nothing and is effective") {
   const fs::ActAs as(fs::current_identity());
   CHECK(as.effective());
+}
+
+TEST_CASE(
+    "acting as another user forgets neither what tells of our parent's death nor that nobody dumps us") {
+  if (!test::is_root()) {
+    WARN("skipped: needs root");
+    return;
+  }
+  const auto death_signal = [] {
+    int number = 0;
+    ::prctl(PR_GET_PDEATHSIG, &number);
+    return number;
+  };
+  const int dumpable = ::prctl(PR_GET_DUMPABLE);
+  REQUIRE(::prctl(PR_SET_PDEATHSIG, SIGUSR2) == 0);
+  {
+    const fs::ActAs as({12345, 12345});
+    CHECK(death_signal() == SIGUSR2);
+    CHECK(::prctl(PR_GET_DUMPABLE) == 0);
+  }
+  CHECK(death_signal() == SIGUSR2);
+  CHECK(::prctl(PR_GET_DUMPABLE) == 0);
+  ::prctl(PR_SET_PDEATHSIG, 0);
+  ::prctl(PR_SET_DUMPABLE, dumpable);
 }
 
 TEST_CASE("acting as another user makes files theirs, opens nothing of root's, and ends with the guard") {
