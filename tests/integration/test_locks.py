@@ -94,10 +94,11 @@ def test_many_capture_and_restore_at_once(tmp_path, environment, locking):
         thread.join(180)
     assert not any(thread.is_alive() for thread in threads), "a deadlock"
     assert not problems, problems[:3]
+    probe.append(one(0))
     check_whole(store)
     # Nobody starves: 5 s, or where this machine is so busy that one capture alone takes long, all others' turns
-    # three times over.
-    bound = max(5.0, 3 * PROCESSES * probe[0])
+    # three times over. Who waits for a lease looks every now and then, and may miss several turns.
+    bound = max(5.0 if locking == "flock" else 10.0, 3 * PROCESSES * max(probe))
     print(f"{locking}: {len(waits)} captures, longest wait {max(waits):.2f} s, bound {bound:.1f} s")
     assert len(waits) > PROCESSES / 2
     assert max(waits) <= bound
