@@ -33,6 +33,7 @@ def test_the_cli_that_stops_itself_goes_on(podman, endpoint, arguments):
     terminal.settle()
     terminal.sendcontrol("z")
     terminal.expect("there is no shell above that could continue it")
+    terminal.settle()  # what is typed before the CLI is back is lost
     ask(terminal, "hello")
     leave_claude(terminal)
     assert terminal.finish() == 0, terminal.text

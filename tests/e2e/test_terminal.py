@@ -82,6 +82,7 @@ def test_the_cli_that_stops_itself_goes_on_where_no_shell_could_continue_it(dock
     terminal.settle()
     terminal.sendcontrol("z")
     terminal.expect(CONTINUED)
+    terminal.settle()  # what is typed before the CLI is back is lost
     ask(terminal, "hello")
     leave_claude(terminal)
     assert terminal.finish() == 0, terminal.text

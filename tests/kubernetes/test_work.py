@@ -3,6 +3,7 @@ to have claude-init in a pod."""
 
 import json
 import re
+import select
 import subprocess
 
 import pytest
@@ -89,11 +90,13 @@ def ends_within_grace(pod):
 
 
 class Follow:
-    """`kubectl logs --follow`: what a pod says while it goes."""
+    """`kubectl logs --follow`: what a pod that has said something says while it goes."""
 
     def __init__(self, pod):
         words = ["kubectl", "-n", pod.namespace.name, "logs", "--follow", pod.name]
         self.process = subprocess.Popen(words, env=pod.namespace.cluster.environment, stdout=subprocess.PIPE, text=True)
+        # By the time that something is here the kubelet has the file open, and the pod may go.
+        assert select.select([self.process.stdout], [], [], 30)[0], "nothing comes from the pod's log"
 
     def __enter__(self):
         return self
