@@ -68,15 +68,17 @@ Inherited take_over_signals() {
   ::sigaction(SIGCHLD, nullptr, &child_action);
   inherited.child_ignored = child_action.sa_handler == SIG_IGN;
   if (inherited.child_ignored) ::signal(SIGCHLD, SIG_DFL);
-  struct sigaction hangup_action {};
-  ::sigaction(SIGHUP, nullptr, &hangup_action);
-  inherited.hangup_ignored = hangup_action.sa_handler == SIG_IGN;
   return inherited;
 }
 
 void give_back_signals(const Inherited& inherited) {
   if (inherited.child_ignored) ::signal(SIGCHLD, SIG_IGN);
   set_mask(inherited.mask, nullptr);
+}
+
+bool is_ignored(int number) {
+  struct sigaction action {};
+  return ::sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 Result<UniqueFd> open_signal_fd() {

@@ -17,9 +17,8 @@ namespace claude_init::supervise {
 
 /// What we were started with and every child must be started with again.
 struct Inherited {
-  sigset_t mask{};              // blocked signals
-  bool child_ignored = false;   // SIGCHLD was SIG_IGN: then the kernel reaps, and we would learn of no exit
-  bool hangup_ignored = false;  // SIGHUP was SIG_IGN (nohup): what is blocked comes to a signalfd even so
+  sigset_t mask{};             // blocked signals
+  bool child_ignored = false;  // SIGCHLD was SIG_IGN: then the kernel reaps, and we would learn of no exit
 };
 
 /// Blocks every signal, those that glibc keeps for itself included, and remembers what we were given. The
@@ -30,6 +29,9 @@ struct Inherited {
 /// Undoes take_over_signals() in a forked child. Async-signal-safe. SIGCHLD's disposition first, the mask
 /// last: what was sent meanwhile arrives here.
 void give_back_signals(const Inherited& inherited);
+
+/// Whether `number` was SIG_IGN when we began (nohup): what is blocked comes to a signalfd even so.
+[[nodiscard]] bool is_ignored(int number);
 
 /// A signalfd for everything that take_over_signals() blocked. Non-blocking.
 [[nodiscard]] Result<UniqueFd> open_signal_fd();

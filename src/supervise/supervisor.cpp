@@ -40,8 +40,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
         signals_(io_, signal_fd.get()),
         end_timer_(io_),
         time_timer_(io_),
-        again_timer_(io_),
-        hangup_ignored_(loop.inherited.hangup_ignored) {
+        again_timer_(io_) {
     static_cast<void>(signal_fd.release());
   }
 
@@ -79,7 +78,6 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
   asio::steady_timer end_timer_;    // the grace, then the second after KILL
   asio::steady_timer time_timer_;   // the stop timeout
   asio::steady_timer again_timer_;  // what has to be looked at repeatedly while we stop
-  const bool hangup_ignored_;
   Terminal terminal_;
   State state_ = State::running;
   pid_t child_ = 0;  // the main child and its group; 0 when it has gone
@@ -158,7 +156,7 @@ void Supervisor::on_signal(const signalfd_siginfo& info) {
   if (number == SIGCONT && child_stopped_) return on_continued();
 
   // `nohup`: we are to outlive the terminal, and the command decides for itself.
-  const bool outlives = number == SIGHUP && hangup_ignored_;
+  const bool outlives = number == SIGHUP && is_ignored(SIGHUP);
   const bool stops = !outlives && std::find(options_.stop_signals.begin(), options_.stop_signals.end(),
                                             number) != options_.stop_signals.end();
   const bool gone = !outlives && number == SIGHUP && terminal_.hung_up();
