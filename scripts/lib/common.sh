@@ -97,11 +97,11 @@ install_packages() {
     die "$exit_unavailable" "Debian's packages could not be installed; the reason is above."
 }
 
-# The list is the Dockerfiles' too.
+# install_build_packages [PACKAGE]...: what the build needs (the list is the Dockerfiles' too), and more, in one call.
 install_build_packages() {
   local packages
   mapfile -t packages < "$top/scripts/lib/build-packages"
-  install_packages "to build claude-init" "${packages[@]}"
+  install_packages "to build${1:+ and test} claude-init" "${packages[@]}" "$@"
 }
 
 # Debian's npm, unless there is another one: its dependencies and a foreign Node.js exclude each other.

@@ -7,7 +7,7 @@ import pytest
 from harness import Endpoint
 from native import Chaos, asking, failures
 
-CONTAINERS, LIFETIME, EXPIRIES = 3, 40, 3 if os.environ.get("CLAUDE_INIT_TEST_LONG") else 1
+CONTAINERS, LIFETIME, EXPIRIES = 3, 40, 3 if os.environ.get("CLAUDE_INIT_TEST_LANE") == "long" else 1
 
 
 @pytest.fixture(name="endpoint", scope="module")

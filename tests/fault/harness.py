@@ -17,7 +17,8 @@ import pytest
 DRIVER = os.environ.get("STORE_DRIVER", "")
 KILLER = os.environ.get("STORE_KILLER", "")
 ATTACKER = os.environ.get("STORE_ATTACKER", "")
-LONG = os.environ.get("CLAUDE_INIT_TEST_LONG") == "1"
+LANE = os.environ.get("CLAUDE_INIT_TEST_LANE", "full")  # of scripts/test.sh: quick, full, long
+LONG, QUICK = LANE == "long", LANE == "quick"
 OWN = ".claude-init"  # what is ours in a store
 
 os.umask(0o077)
@@ -104,6 +105,12 @@ def fingerprint(root):
 
     entries = sorted(repr(settled(name, entry)) for name, entry in read_tree(root, own=True).items())
     return hashlib.sha256("\n".join(entries).encode()).digest()
+
+
+def sample(items, one_of):
+    """All of them; in the short lane one of so many, the first and the last among them."""
+    items = list(items)
+    return items if not QUICK else [*items[:-1:one_of], *items[-1:]]
 
 
 def make_temporary():

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from harness import KILLER, LONG, calls_of, fingerprint, killed_before, needs_driver
+from harness import KILLER, LONG, QUICK, calls_of, fingerprint, killed_before, needs_driver, sample
 from worlds import LARGE, World
 
 pytestmark = [needs_driver, pytest.mark.skipif(not KILLER, reason="STORE_KILLER is not set")]
@@ -60,7 +60,7 @@ def test_without_interference_everything_arrives(world):
 def test_killed_before_every_call_and_recovered(world):
     wrecks = Wrecks(world)
     count = len(calls_of(*world.arguments))
-    for n in range(1, count + 1):
+    for n in sample(range(1, count + 1), 7):
         world.reset()
         killed = killed_before(n, *world.arguments)
         assert killed.returncode == -signal.SIGKILL, f"{n} of {count}: {killed.returncode}, {killed.stderr}"
@@ -76,7 +76,7 @@ def test_larger_state_killed_at_samples():
     world = World("capture", new=LARGE)
     try:
         count = len(calls_of(*world.arguments))
-        for n in range(1, count + 1, 1 if LONG else max(1, count // 60)):
+        for n in range(1, count + 1, 1 if LONG else max(1, count // (12 if QUICK else 60))):
             world.reset()
             assert killed_before(n, *world.arguments).returncode == -signal.SIGKILL
             Wrecks(world).examine()
@@ -85,7 +85,7 @@ def test_larger_state_killed_at_samples():
 
 
 def test_recovery_killed_before_every_change():
-    """From the states of the disk that a kill leaves: in CI from every sixth of them."""
+    """From the states of the disk that a kill leaves: from all of them in the long lane, else from every sixth."""
     world = World("capture")
     wrecks, after = Wrecks(world), Wrecks(world)
 
@@ -99,7 +99,7 @@ def test_recovery_killed_before_every_change():
             if not wrecks.is_new() or (len(wrecks.seen) % 6 != 1 and not LONG):
                 continue
             calls = calls_of("recover", world.destination)
-            for n in [n for n, name in enumerate(calls, 1) if LONG or name in CHANGES]:
+            for n in sample([n for n, name in enumerate(calls, 1) if LONG or name in CHANGES], 8):
                 wreck(first)
                 assert killed_before(n, "recover", world.destination).returncode == -signal.SIGKILL
                 try:

@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from harness import DRIVER, LONG, drive, make_temporary, needs_driver, remove
+from harness import DRIVER, LONG, QUICK, drive, make_temporary, needs_driver, remove
 from recorder import Recorder, Sync
 from replayer import Replayer
 from worlds import EIGHT, EIGHT_OLD, LARGE, LOGIN, World
@@ -87,14 +87,14 @@ def check(made, every=1):
 
 
 def test_a_store_is_whole_whenever_the_power_goes(loss):
-    check(loss)
+    check(loss, every=9 if QUICK else 1)
 
 
 def test_a_store_of_many_files_is_whole_whenever_the_power_goes():
     """More than are synced one by one: one syncfs for all of them."""
     made = Loss(World("capture", new=LARGE))
     try:
-        check(made, every=1 if LONG else 12)
+        check(made, every=1 if LONG else 40 if QUICK else 12)
     finally:
         made.remove()
 
@@ -102,7 +102,7 @@ def test_a_store_of_many_files_is_whole_whenever_the_power_goes():
 def test_the_first_capture_is_whole_whenever_the_power_goes():
     made = Loss(World("capture", old={}, new=EIGHT))
     try:
-        check(made)
+        check(made, every=9 if QUICK else 1)
     finally:
         made.remove()
 

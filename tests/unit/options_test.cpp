@@ -148,7 +148,7 @@ TEST_CASE("a variable that is nearly one of an option is said, whatever subcomma
         "CLAUDE_INIT_REMEDY=x", "CLAUDE_INIT_PUBLISHED=x", "CLAUDE_INIT_WEBHOOK_URL=x",
         "CLAUDE_INIT_WEBHOOK_URL_FILE=x", "CLAUDE_INIT_SECRET=x", "CLAUDE_INIT_KUBERNETES_ACCOUNT=x",
         "CLAUDE_INIT_ENGINE=x", "CLAUDE_INIT_ENGINE_ARGS=x", "CLAUDE_INIT_CLI_ENV=x", "CLAUDE_INIT_BINARY=x",
-        "CLAUDE_INIT_TEST_LONG=1", "CLAUDE_INIT_E2E_CACHE=x", "CLAUDE_INIT_BENCH_DIR=x"}) {
+        "CLAUDE_INIT_TEST_LANE=long", "CLAUDE_INIT_E2E_CACHE=x", "CLAUDE_INIT_BENCH_DIR=x"}) {
     INFO(other);
     CHECK(warnings(other).empty());
   }

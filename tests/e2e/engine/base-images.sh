@@ -51,10 +51,19 @@ END
 }
 
 mkdir -p "$cache"
+exec 9> "$cache/base-images.lock"
+flock 9
 debian_root
 node_and_npm
+# Made once: an image that is imported anew has another identity, and all that was built on it is built again.
+of=$(sha256sum "$cache/debian.tar" "${BASH_SOURCE[0]}" | sha256sum | cut -c 1-16)
+if "$engine" image inspect "localhost/debian-root:$of" docker.io/library/{debian:bookworm-slim,node:22-bookworm-slim} \
+  >/dev/null 2>&1; then
+  exit 0
+fi
 "$engine" import "$cache/debian.tar" localhost/debian-root >/dev/null
 for stage in debian:debian:bookworm-slim node:node:22-bookworm-slim; do
   dockerfile | "$engine" build --quiet --network=host --target "${stage%%:*}" \
     --tag "docker.io/library/${stage#*:}" --file - "$context"
 done
+"$engine" tag localhost/debian-root "localhost/debian-root:$of"

@@ -67,7 +67,7 @@ start() {
   give_share
   setsid "$here/../../with-nice.sh" --here -10 dockerd "${parent[@]}" --data-root="$engine/data" \
     --exec-root="$engine/exec" --pidfile="$engine/dockerd.pid" --host="unix://$engine/docker.sock" \
-    >"$engine/dockerd.log" 2>&1 </dev/null &
+    >"$engine/dockerd.log" 2>&1 </dev/null 9>&- &
   for _ in $(seq 300); do
     ! answers || return 0
     sleep 0.1
@@ -130,7 +130,11 @@ debs=$cache/debs
 group=claude-init-e2e
 [[ ${#engine} -le 80 ]] || die "$engine is too long: the paths of the sockets in it must fit 108 bytes"
 case $1 in
-  start) start ;;
+  start)
+    # One at a time: a run prepares the engine while it compiles.
+    exec 9> "$engine/start.lock"
+    flock 9
+    start 9>&- ;;
   env) environment ;;
   stop) stop ;;
   *) die "unknown command: $1" ;;
