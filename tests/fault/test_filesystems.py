@@ -70,14 +70,15 @@ def mounted(kind, size=None):
                 file.truncate((size or megabytes) << 20)
             sh(*make, image)
             device = run("losetup", "--find", "--show", image).stdout.strip()
-            devices.append(device)
+            devices.append(os.open(device, os.O_RDONLY))
+            sh("losetup", "--detach", device)  # when nobody has it any more, also where this is killed
             mount(device, place)
         yield place
     finally:
         for path in reversed(mounts):
             run("umount", path)
         for device in devices:
-            run("losetup", "--detach", device)
+            os.close(device)
         remove(top)
 
 
