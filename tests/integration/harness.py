@@ -86,6 +86,11 @@ def alive(pid):
     return state(pid) not in "gZX"
 
 
+def reads_its_signals(pid):
+    """Waits until it has taken what was sent to it."""
+    eventually(lambda: (status(pid, "SigPnd"), status(pid, "ShdPnd")) == ("0" * 16,) * 2, "the signal was read")
+
+
 def sigqueue(pid, number, value):
     if libc.sigqueue(ctypes.c_int(pid), ctypes.c_int(number), ctypes.c_void_p(value)) != 0:
         raise OSError(ctypes.get_errno(), "sigqueue")

@@ -88,6 +88,7 @@ def test_many_capture_and_restore_at_once(tmp_path, environment, locking):
         while goes_on():
             one(number)
 
+    one(0)  # there is a login to restore
     threads = [threading.Thread(target=loop, args=(number,)) for number in range(PROCESSES)]
     for thread in threads:
         thread.start()

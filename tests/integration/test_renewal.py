@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from harness import ALONE, HELPERS, PATIENCE, eventually, family
+from harness import ALONE, HELPERS, PATIENCE, eventually, family, reads_its_signals
 from sessions import login
 from test_follow import switches
 
@@ -241,10 +241,10 @@ def test_a_stop_in_the_middle_leaves_the_renewal_its_grace(renewing, wrapper):
 def test_a_stop_while_it_waits_for_the_first_renewal_ends_it(renewing):
     renewing.host.put(login("a", left=-60))
     renewing.mode("slow")
-    process = renewing.start("run", "echo started", *PATIENT)
+    process = renewing.start("run", "echo started")
     renewing.renewals(1)
     os.kill(process.pid, signal.SIGTERM)
-    renewing.is_stopped()
+    reads_its_signals(process.pid)
     renewing.go()
     out, _ = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (143, "")

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import BINARY, NAMESPACE, PATIENCE, Init, alive, children, eventually, helper, init_of, quickly, state, status, took
+from harness import BINARY, NAMESPACE, PATIENCE, Init, alive, children, eventually, helper, init_of, quickly, reads_its_signals, state, status, took
 
 
 PATIENT = ["--grace", "300s", "--stop-timeout", "600s"]
@@ -36,7 +36,7 @@ def test_a_second_stop_signal_kills_straight_away(start):
     init = start(helper("survivor.py"), *PATIENT)
     descendant_ready(init)
     init.kill(signal.SIGTERM)
-    eventually(lambda: (status(init.pid, "SigPnd"), status(init.pid, "ShdPnd")) == ("0" * 16,) * 2, "the first was read")
+    reads_its_signals(init.pid)
     init.kill(signal.SIGTERM)
     assert init.wait() == 128 + signal.SIGKILL
 

@@ -97,7 +97,7 @@ def run(command, environment, cwd, limit, place=None):
 
 class Workshop:
     def __init__(self, work, lane):
-        self.tree, self.build = work / "tree", work / "build"
+        self.tree, self.build = work / "tree", work / "tree/build/dev"
         self.lane = Lane(lane, self.tree, self.build)
         self.results, self.place = work / "results.jsonl", work / "place"
 
@@ -112,12 +112,12 @@ class Workshop:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, target)
         for path in [path for path in self.tree.rglob("*") if path.is_file()]:
-            if str(path.relative_to(self.tree)) not in names:
+            name = str(path.relative_to(self.tree))
+            if name not in names and not name.startswith("build/"):
                 path.unlink()
         launcher = ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
         if not (self.build / "build.ninja").exists():
-            subprocess.run(["cmake", "-S", self.tree, "-B", self.build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug",
-                            "-DCMAKE_CXX_FLAGS_DEBUG=-Og -g1", "-DCMAKE_UNITY_BUILD=OFF", *launcher], check=True,
+            subprocess.run(["cmake", "--preset", "dev", "-DCMAKE_UNITY_BUILD=OFF", *launcher], cwd=self.tree, check=True,
                            stdout=subprocess.DEVNULL)
 
     def compiles(self):

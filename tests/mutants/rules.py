@@ -9,6 +9,10 @@ FOLDERS = ["supervise", "store", "renew", "follow", "workcopy"]
 
 # What only tells people, or only makes room.
 TALK = re.compile(r"log::|fmt::|printable\(|INFO\(|reserve\(|static_assert|#include|\[\[|describe\(|took_since")
+# What a compiler only warns of is for the tests to find.
+HUSH = "".join(f'#pragma GCC diagnostic ignored "-W{name}"\n' for name in [
+    "unused", "unused-parameter", "unused-result", "unused-but-set-variable", "unused-const-variable", "parentheses",
+    "maybe-uninitialized", "type-limits", "extra"])
 COMPARISON = {"<": ["<="], "<=": ["<"], ">": [">="], ">=": [">"], "==": ["!="], "!=": ["=="]}
 
 
@@ -30,7 +34,7 @@ class Mutant:
         old = lines[self.line - 1]
         indentation = old[:len(old) - len(old.lstrip())]
         lines[self.line - 1] = f"{indentation}{self.after}\n"
-        return "".join(lines)
+        return HUSH + "".join(lines)
 
     def __str__(self):
         return f"{self.path}:{self.line} {self.rule}: {self.before}  =>  {self.after or '(left out)'}"
