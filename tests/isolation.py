@@ -93,4 +93,6 @@ def isolate():
 if __name__ == "__main__":
     isolate()
     seal(sys.argv[1])
+    os.setsid()  # the group outside is none that it could know
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as it was before nohup
     os.execvp(sys.argv[2], sys.argv[2:])

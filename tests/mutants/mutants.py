@@ -11,7 +11,7 @@ usage: mutants.py [--lane unit|default|full] [--count 60] [--seed 1] [--only ID[
   --list    shows them, and runs nothing
   --work    private copy of the tree, its build, results.jsonl (build/mutants)
 
-A mutant is killed when the same command fails twice; the first failure ends it. Survivors that change nothing that can
+A mutant is killed when the same command fails twice, or does not end; the first ends it. Survivors that change nothing that can
 be seen are explained in explained.txt (ID: why). Ends with 1 if a survivor is not.
 """
 import argparse
@@ -77,7 +77,7 @@ class Lane:
 
 
 def run(command, environment, cwd, limit, place=None):
-    """(whether it was right, its last lines). With `place`, it can write nowhere else, see and signal nobody else, and
+    """(whether it was right, None where it did not end; its last lines). With `place`, it can write nowhere else, see and signal nobody else, and
     nothing of it is left afterwards: a mutant may kill or remove what it is not meant to."""
     if place:
         shutil.rmtree(place, ignore_errors=True)
@@ -91,7 +91,7 @@ def run(command, environment, cwd, limit, place=None):
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        return False, f"not within {limit:.0f} s"
+        return None, f"not within {limit:.0f} s"
     return process.returncode == 0, "\n".join(said.splitlines()[-15:])
 
 
@@ -152,11 +152,12 @@ class Workshop:
             if not right:
                 return "invalid", "compiler", said
             for name, command in self.lane.commands(mutant.folder).items():
-                limit = 60 + 10 * times[name]
-                if not self.test(command, limit)[0]:
+                limit = 60 + 5 * times[name]
+                right, said = self.test(command, limit)
+                if right is False:
                     right, said = self.test(command, limit)
-                    if not right:
-                        return "killed", name, said
+                if not right:
+                    return "killed", name, said
             return "survived", "", ""
         finally:
             path.write_text(original, encoding="utf-8")
