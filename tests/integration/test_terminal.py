@@ -427,7 +427,7 @@ def test_shells_of_several_kinds_are_hung_up(pid1, shell):
 def test_a_program_in_the_foreground_of_a_shell_gets_term_and_time_before_the_shell_is_hung_up(pid1):
     init = pid1(BASH, "--grace", "300s", "--stop-timeout", "600s", prefix=PROMPT)
     init.expect("PROMPT> ")
-    init.tty.sendline("sh -c \"trap 'sleep 1; echo sav''ed; exit' TERM; trap 'echo h''up' HUP; echo up; "
+    init.tty.sendline("sh -c \"trap 'sleep 0.3; echo sav''ed; exit' TERM; trap 'echo h''up' HUP; echo up; "
                       "while :; do sleep 0.05; done\"")
     init.expect("up\r\n")
     os.kill(init.pid, signal.SIGTERM)
