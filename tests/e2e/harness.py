@@ -23,6 +23,10 @@ from pathlib import Path
 import pexpect
 
 TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests"))
+
+from isolation import dies_with_parent  # noqa: E402
+
 RIG = TOP / "tests/e2e/rig"
 ANSWER = "CANNED-ANSWER"
 HOST_NAMES = ["platform.claude.com", "api.anthropic.com", "claude.ai", "claude.com", "console.anthropic.com"]
@@ -92,7 +96,8 @@ class Endpoint:
         self.certificate = self.directory / "ca.pem"
         self.process = subprocess.Popen(
             [sys.executable, "-B", RIG / "endpoint.py", self.directory],
-            env=clean_environment(directory, **{**knobs, "ADDRESS": self.address}), stdout=subprocess.PIPE, text=True)
+            env=clean_environment(directory, **{**knobs, "ADDRESS": self.address}), stdout=subprocess.PIPE, text=True,
+            preexec_fn=dies_with_parent)
         assert self.process.stdout.readline() == "ready\n", "the endpoint did not start"
 
     def close(self):

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from harness import ANSWER, HOST_NAMES, PATIENCE, Endpoint, Store, clean_environment, wait_until
+from isolation import dies_with_parent
 
 PERSON = 1000  # owns the store and runs the commands
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
@@ -150,7 +151,8 @@ class Container:
     def start(self):
         with open(self.log, "ab") as log, open(self.log.with_suffix(".errors"), "ab") as errors:
             self.process = subprocess.Popen(self.command, env=self.environment, cwd=self.environment["HOME"],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=errors)
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=errors,
+                                            preexec_fn=dies_with_parent)
 
     @property
     def init(self):
