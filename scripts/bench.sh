@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Measure claude-init beside its peers, on this machine.
 #
-# usage: scripts/bench.sh init|run|capture [--quick] [--check]
+# usage: scripts/bench.sh init|run|follow|capture [--quick] [--check]
 #        scripts/bench.sh coherence|keeper [--expiries N]
 #
 #   init       start-up, signal latency, reaping, memory and idle cost as PID 1, beside tini, tini-static, dumb-init
 #              and catatonit, in interleaved rounds: a Markdown table (root needed)
 #   run        what a working copy costs on a store of 10 000 files, beside `init` and `cp -a`
+#   follow     how soon a login in the store is in one run's copy and in a hundred, and how long a stop takes that has
+#              64 MiB to save
 #   capture    capturing 10 000 files and 270 MB, first and again, beside cp and rsync, and how long a login takes to be
 #              durable: Markdown tables. The disk is that of CLAUDE_INIT_BENCH_DIR, else of build/bench
 #   coherence  5, 10 and 20 containers with the real CLI on one login over 20 expiries of 40 s, killed at random, beside
@@ -15,7 +17,7 @@
 #              outage of half a lifetime every sixth: a Markdown table (root needed; three quarters of an hour). The engine
 #              is kept in CLAUDE_INIT_BENCH_DIR, else in build/bench
 #   --quick    fewer rounds
-#   --check    fail unless the limits of docs/supervision.md, docs/working-copies.md and docs/durability.md are kept
+#   --check    fail unless the limits of docs/supervision.md, docs/working-copies.md, docs/durability.md and README.md are kept
 #   --help
 #
 # Figures of different runs do not compare: the machine's speed changes under them.
@@ -41,6 +43,13 @@ bench_run() {
   install_packages "to measure" python3
   quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."
   /usr/bin/python3 "$top/tests/bench/run.py" "$top/build/release/claude-init" "$@"
+}
+
+bench_follow() {
+  install_build_packages
+  install_packages "to measure" python3
+  quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."
+  /usr/bin/python3 "$top/tests/bench/follow.py" "$top/build/release/claude-init" "$@"
 }
 
 bench_capture() {
@@ -82,10 +91,11 @@ bench_keeper() {
 case ${1:-} in
   init) shift; bench_init "$@" ;;
   run) shift; bench_run "$@" ;;
+  follow) shift; bench_follow "$@" ;;
   capture) shift; bench_capture "$@" ;;
   coherence) shift; bench_coherence "$@" ;;
   keeper) shift; bench_keeper "$@" ;;
   --help | -h) print_help ;;
-  '') refuse_usage "What is to be measured? There are: init, run, capture, coherence, keeper." ;;
-  *) refuse_usage "There is no benchmark '$1'; there are: init, run, capture, coherence, keeper." ;;
+  '') refuse_usage "What is to be measured? There are: init, run, follow, capture, coherence, keeper." ;;
+  *) refuse_usage "There is no benchmark '$1'; there are: init, run, follow, capture, coherence, keeper." ;;
 esac

@@ -5,6 +5,7 @@ import http.client
 import io
 import json
 import os
+import random
 import re
 import shlex
 import shutil
@@ -22,6 +23,10 @@ from pathlib import Path
 import pexpect
 
 TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests"))
+
+from isolation import dies_with_parent  # noqa: E402
+
 RIG = TOP / "tests/e2e/rig"
 ANSWER = "CANNED-ANSWER"
 HOST_NAMES = ["platform.claude.com", "api.anthropic.com", "claude.ai", "claude.com", "console.anthropic.com"]
@@ -43,7 +48,10 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_until(condition, what, timeout=30):
+PATIENCE = 240  # seconds until a test that waits gives up, also on a machine that is busy
+
+
+def wait_until(condition, what, timeout=PATIENCE):
     """Polls for what has no event to wait for."""
     deadline = time.monotonic() + timeout
     while not (result := condition()):
@@ -70,16 +78,26 @@ class Login:
         return f"{assignments} {LOGIN_COMMAND}"
 
 
+def free_loopback_address():
+    """One of the host's loopback whose port 443 nobody has: other runs of the tests have stand-ins too."""
+    while True:
+        address = f"127.{random.randint(1, 254)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((address, 443))
+            return address
+
+
 class Endpoint:
-    """rig/endpoint.py on port 443 of the host's loopback: 127.0.0.1, or the knob ADDRESS."""
+    """rig/endpoint.py on port 443 of an address of its own on the host's loopback, or of the knob ADDRESS."""
 
     def __init__(self, directory, **knobs):
         self.directory = Path(directory)
-        self.address = knobs.get("ADDRESS", "127.0.0.1")
+        self.address = knobs["ADDRESS"] if "ADDRESS" in knobs else free_loopback_address()
         self.certificate = self.directory / "ca.pem"
         self.process = subprocess.Popen(
             [sys.executable, "-B", RIG / "endpoint.py", self.directory],
-            env=clean_environment(directory, **knobs), stdout=subprocess.PIPE, text=True)
+            env=clean_environment(directory, **{**knobs, "ADDRESS": self.address}), stdout=subprocess.PIPE, text=True,
+            preexec_fn=dies_with_parent)
         assert self.process.stdout.readline() == "ready\n", "the endpoint did not start"
 
     def close(self):
@@ -377,7 +395,7 @@ class Project:
 
     def ask(self, target):
         """The keeper: status and text."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request("GET", target)
             answer = connection.getresponse()

@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import ANSWER, HOST_NAMES, Endpoint, Store, clean_environment, wait_until
+from harness import ANSWER, HOST_NAMES, PATIENCE, Endpoint, Store, clean_environment, wait_until
+from isolation import dies_with_parent
 
 PERSON = 1000  # owns the store and runs the commands
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
@@ -86,7 +87,7 @@ class Machine:
         self.copies = self._directory("copies", mode=0o1777)
         self.logs = self._directory("logs")
         certificates = self._directory("endpoint")
-        self.endpoint = Endpoint(certificates, **knobs)
+        self.endpoint = Endpoint(certificates, **{"ADDRESS": "127.0.0.1", **knobs})
         self.store = Store(self.directory / "store").create(PERSON)
         self.homes = 0
         self.containers = []
@@ -150,7 +151,8 @@ class Container:
     def start(self):
         with open(self.log, "ab") as log, open(self.log.with_suffix(".errors"), "ab") as errors:
             self.process = subprocess.Popen(self.command, env=self.environment, cwd=self.environment["HOME"],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=errors)
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=errors,
+                                            preexec_fn=dies_with_parent)
 
     @property
     def init(self):
@@ -173,7 +175,7 @@ class Container:
                 os.kill(init, signal.SIGKILL)
         self.process.wait()  # unshare ends after its child, and that one after all that it had
 
-    def stop(self, patience=20):
+    def stop(self, patience=PATIENCE):
         """TERM, as for `docker stop`, when the command is there: before that PID 1 may not listen yet. The status."""
         wait_until(lambda: self.process.poll() is not None or (self.init and children_of(self.init)), "a command")
         if self.init is not None:
@@ -254,10 +256,14 @@ class Chaos:
         self.kills = self.kills_of_renewers = self.kills_for_token = self.kills_put_off = 0
         self.token = None
 
-    def run(self, seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.strike(min(end, time.monotonic() + self.random.uniform(*self.pause)))
+    def run(self, seconds, kills=0, of_renewers=0):
+        """For so long, and, where the machine is busy, until so many were killed, up to ten times as long."""
+        begun = time.monotonic()
+        end, latest = begun + seconds, begun + 10 * seconds
+        while (now := time.monotonic()) < end or (
+                now < latest and (self.kills < kills or self.kills_of_renewers < of_renewers)):
+            strike = now + self.random.uniform(*self.pause)
+            self.strike(min(end, strike) if now < end else strike)
 
     def strike(self, deadline):
         """Waits until then, or for somebody who renews; one of them is killed."""

@@ -27,7 +27,7 @@ def test_runs_live_on_what_an_open_setup_renews(docker, store, endpoint, product
     for container in containers:
         container.start()
     chaos = Chaos(SimpleNamespace(endpoint=endpoint, store=store), containers, login, pause=(4, 8))
-    chaos.run(LIFETIME * EXPIRIES + 10)
+    chaos.run(LIFETIME * EXPIRIES + 10, kills=2)
 
     stopped = [container.stop() for container in containers]
     told = "\n".join(container.errors() for container in containers)

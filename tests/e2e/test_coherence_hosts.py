@@ -40,7 +40,7 @@ def test_two_hosts_share_a_login_by_leases(place, hosts):
         container.start()
     # The first to renew is killed amid it, and with it the heart of its lease.
     chaos = Chaos(place, containers, login, pause=(10, 20), renewers=1)
-    chaos.run(LEFT + 10)
+    chaos.run(LEFT + 10, of_renewers=1)
     wait_until(lambda: place.endpoint.stats()["refresh_ok"] > 0, "a renewal")
 
     stopped = [container.stop() for container in containers]

@@ -61,4 +61,4 @@ def ask_and_see_it_answered(place, terminal, question):
         terminal.settle()
         return place.endpoint.stats()["msg_ok"] > before
 
-    wait_until(is_answered, f"an answer to {question}", 60)
+    wait_until(is_answered, f"an answer to {question}")

@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import pytest
-from harness import RIG, clean_environment
+from harness import PATIENCE, RIG, clean_environment
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="a network namespace needs root")
 
@@ -17,7 +17,7 @@ MINT = "first=$(admin mint | jq -r .claudeAiOauth.refreshToken); "
 
 def beside_endpoint(script, tmp_path, **knobs):
     return subprocess.run([RIG / "with-endpoint", "bash", "-c", ADMIN + REFRESH + script], text=True,
-                          env=clean_environment(tmp_path, **knobs), capture_output=True, timeout=60, check=False)
+                          env=clean_environment(tmp_path, **knobs), capture_output=True, timeout=PATIENCE, check=False)
 
 
 def test_refresh_token_works_once(tmp_path):
@@ -45,14 +45,14 @@ def test_command_gets_its_status_back_and_a_clean_environment(tmp_path):
 
 def test_abandoned_refresh_is_done_or_dropped_as_asked(tmp_path):
     """A client that hangs up while the answer is on its way; then somebody else with the same token."""
-    script = (MINT + 'curl --silent --max-time 0.3 --cacert "$RIG_CA" --json "{\\"refresh_token\\": \\"$first\\"}" '
-              '"$RIG_URL/v1/oauth/token"; sleep 1; refresh "$first"')
-    assert "invalid_grant" in beside_endpoint(script, tmp_path, DELAY=0.8).stdout
-    assert "access_token" in beside_endpoint(script, tmp_path, DELAY=0.8, ABANDONED="drop").stdout
+    script = (MINT + 'curl --silent --max-time 1.5 --cacert "$RIG_CA" --json "{\\"refresh_token\\": \\"$first\\"}" '
+              '"$RIG_URL/v1/oauth/token"; sleep 4; refresh "$first"')
+    assert "invalid_grant" in beside_endpoint(script, tmp_path, DELAY=3).stdout
+    assert "access_token" in beside_endpoint(script, tmp_path, DELAY=3, ABANDONED="drop").stdout
 
 
 def test_nothing_is_spent_while_held(tmp_path):
-    script = (MINT + 'admin hold; refresh "$first" >answer & sleep 0.5; admin stats | jq .refresh_ok; admin release; wait; '
+    script = (MINT + 'admin hold; refresh "$first" >answer & until admin stats | jq -e ".refresh_begun > 0" >/dev/null; do sleep 0.1; done; admin stats | jq .refresh_ok; admin release; wait; '
               'cat answer')
     result = beside_endpoint(f"cd {tmp_path}; {script}", tmp_path)
     assert result.stdout.startswith("{}0\n{}") and "access_token" in result.stdout

@@ -117,7 +117,7 @@ def fixture_traced(docker, endpoint, production, tmp_path):
                                "read go </go; exec claude-init run -- claude --print hello")
         asked = endpoint.stats()["msg_ok"]
         traced = Traced(container, tmp_path)
-        wait_until(lambda: endpoint.stats()["msg_ok"] > asked, "the CLI asks the model", 240)
+        wait_until(lambda: endpoint.stats()["msg_ok"] > asked, "the CLI asks the model")
         docker("pause", container.name)
         frozen.append(container)
         return traced

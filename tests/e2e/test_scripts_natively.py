@@ -229,12 +229,12 @@ def test_shell_of_setup_has_the_terminal(small):
     terminal.expect_prompt()
     for key, told in (("\x03", "ended=130"), ("\x1a", "ended=148")):
         terminal.sendline("echo begun; sleep 60")
-        terminal.expect(r"[\r\n]begun", timeout=10)
+        terminal.expect(r"[\r\n]begun")
         terminal.settle()
         terminal.send(key)
         terminal.expect_prompt()
         terminal.sendline("echo ended=$?")
-        terminal.expect(rf"[\r\n]{told}", timeout=10)
+        terminal.expect(rf"[\r\n]{told}")
         terminal.expect_prompt()
     terminal.sendline("kill %1; exit")
     terminal.expect_prompt()  # there are stopped jobs

@@ -94,7 +94,7 @@ def test_engine_learns_the_health(docker, endpoint, store, container, healthy):
     def health():
         return json.loads(docker("inspect", "--format={{json .State.Health}}", container).stdout)
 
-    wait_until(lambda: health()["Status"] != "starting", "the engine has asked", timeout=20)
+    wait_until(lambda: health()["Status"] != "starting", "the engine has asked")
     assert health()["Status"] == ("healthy" if healthy else "unhealthy"), health()
 
 
@@ -155,7 +155,7 @@ class TestWaiting:
                "-e", "CLAUDE_INIT_WAIT_LOGIN=1", "claude-runtime:latest", "--print", "hi")
         wait_until(lambda: "waiting for a login: missing" in docker("logs", container).stderr, "it says so")
         store.put(endpoint.login())
-        wait_until(lambda: docker("logs", container).stdout == f"{ANSWER}\n", "the CLI's answer", timeout=60)
+        wait_until(lambda: docker("logs", container).stdout == f"{ANSWER}\n", "the CLI's answer")
 
     def test_setup_in_a_script_waits_for_a_login_from_elsewhere(self, docker, endpoint, store, container):
         login = endpoint.login()

@@ -9,11 +9,16 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 
 import pytest
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from isolation import isolate  # noqa: E402
+
+isolate()
 DRIVER = os.environ.get("STORE_DRIVER", "")
 KILLER = os.environ.get("STORE_KILLER", "")
 ATTACKER = os.environ.get("STORE_ATTACKER", "")

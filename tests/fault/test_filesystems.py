@@ -3,7 +3,6 @@
 Each is a small image, mounted on a loop device for the length of a test.
 """
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
@@ -20,17 +19,6 @@ pytestmark = [needs_driver, pytest.mark.skipif(os.geteuid() != 0, reason="needs 
 
 # Size in MiB and how it is made: the smallest that the tools agree to.
 KINDS = {"ext4": (32, ["mkfs.ext4", "-q"]), "xfs": (320, ["mkfs.xfs", "-q"]), "btrfs": (128, ["mkfs.btrfs", "-q"])}
-
-
-CLONE_NEWNS = 0x20000  # linux/sched.h
-
-
-@pytest.fixture(autouse=True, scope="module")
-def of_our_own():
-    """Mounts that no other namespace gets a copy of: a device is in use until the last of them is gone."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.unshare(CLONE_NEWNS) == 0, os.strerror(ctypes.get_errno())
-    sh("mount", "--make-rprivate", "/")
 
 
 def sh(*command):
@@ -70,14 +58,15 @@ def mounted(kind, size=None):
                 file.truncate((size or megabytes) << 20)
             sh(*make, image)
             device = run("losetup", "--find", "--show", image).stdout.strip()
-            devices.append(device)
+            devices.append(os.open(device, os.O_RDONLY))
+            sh("losetup", "--detach", device)  # when nobody has it any more, also where this is killed
             mount(device, place)
         yield place
     finally:
         for path in reversed(mounts):
             run("umount", path)
         for device in devices:
-            run("losetup", "--detach", device)
+            os.close(device)
         remove(top)
 
 

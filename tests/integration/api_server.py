@@ -8,6 +8,8 @@ import ssl
 import subprocess
 import threading
 
+from harness import PATIENCE
+
 TOKEN = "FAKE-service-account-token"
 PATH = re.compile(r"/api/v1/namespaces/([a-z0-9-]+)/secrets(?:/([a-z0-9.-]+))?\?pretty=false")
 
@@ -105,7 +107,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         namespace, name = PATH.fullmatch(self.path).groups()
         self.server.asked.append((self.command, f"{namespace}/{name or ''}", text))
         if self.server.held:
-            self.server.held.wait(20)
+            self.server.held.wait(PATIENCE)
         if failing := self.server.failing.get(self.command):
             status, body = failing.pop(0), {}
         elif self.headers["Authorization"] != f"Bearer {TOKEN}":

@@ -4,8 +4,14 @@ every skipped test fails: on a machine that is known to have all it takes, a ski
 import os
 import shutil
 import signal
+import sys
 
 import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from isolation import isolate
+
+isolate()
 
 from harness import BINARY, Init
 from keeping import Keeping

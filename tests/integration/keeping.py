@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 
-from harness import BINARY, HELPERS, NAMESPACE, eventually, family, init_of
+from harness import BINARY, HELPERS, NAMESPACE, PATIENCE, eventually, family, init_of
 
 
 class Keeping:
@@ -76,7 +76,7 @@ class Keeping:
     def stop(self, number=signal.SIGTERM):
         """The exit status, and all that was said."""
         os.kill(self.pid, number)
-        code = self.process.wait(20)
+        code = self.process.wait(PATIENCE)
         return (code if code >= 0 else 128 - code), self.said()
 
     def end(self):

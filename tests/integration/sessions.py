@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from harness import BINARY, family
+from harness import BINARY, PATIENCE, family
 
 
 def login(name, left=3600, account="1", refresh=True):
@@ -55,7 +55,7 @@ class Host:
 
     def session(self, subcommand, script, *options, **more):
         process = self.start(subcommand, script, *options, **more)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, out, err
 
     def copies(self):

@@ -1,15 +1,15 @@
 """A session is saved while it runs: what a second ago was written is in the store, whatever becomes of the container.
 A shell stands for the CLI."""
 
+import itertools
 import os
 import signal
-import statistics
 import subprocess
 import time
 
 import pytest
-from harness import ALONE, BINARY, NAMESPACE, STRACE, children, eventually, family
-from sessions import login
+from harness import ALONE, BINARY, NAMESPACE, PATIENCE, STRACE, children, eventually, family
+from sessions import Host, login
 from test_follow import Run, switches
 
 WITHOUT_WATCHES = [*STRACE, "-e", "trace=inotify_add_watch", "-e",
@@ -35,6 +35,23 @@ def pid_of(run):
     return found[-1]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def changed_at_the_start(tmp_path_factory):
+    """With and without watches, two sessions whose transcript has just changed: saving the rest takes half a minute,
+    in which the other tests run."""
+    hosts = [Host(tmp_path_factory.mktemp(name)) for name in ("watching", "blind")]
+    runs = [Run(host, subcommand="setup", wrapper=wrapper) for host, wrapper in zip(hosts, ((), WITHOUT_WATCHES))]
+    for run in runs:
+        projects = os.path.join(os.path.dirname(run.path), "projects")
+        os.makedirs(os.path.join(projects, "-w"))
+        replace(os.path.join(projects, "-w"), "1.jsonl", "said\n")
+        os.mkdir(os.path.join(os.path.dirname(run.path), "sessions"))
+        replace(os.path.join(os.path.dirname(run.path), "sessions"), "1", "not kept\n")
+    yield list(zip(hosts, runs)), time.time()
+    for host in hosts:
+        host.end()
+
+
 @pytest.fixture
 def session(host):
     """A setup whose command waits, and where its state lies."""
@@ -45,40 +62,41 @@ def session(host):
     return start
 
 
-def test_both_files_of_a_login_are_in_the_store_within_a_second_and_survive_the_container(host, session):
-    took = []
+def test_both_files_of_a_login_are_in_the_store_at_once_and_survive_the_container(host, session):
+    """Within a second: tests/unit/checkpoint_test.cpp, on a clock of its own; scripts/bench.sh measures it."""
     for round_ in range(3):
         run = session(wrapper=NAMESPACE)
         for name, text in ((".credentials.json", login(f"r{round_}", left=3600 + round_)),
                            (".claude.json", '{"round": %d}' % round_)):
-            start = time.monotonic()
             replace(run.state, name, text)
             eventually(lambda: stored(host, name) == text, f"{name} in the store")
-            took.append(time.monotonic() - start)
         os.kill(pid_of(run), signal.SIGKILL)  # and with it the namespace, without a word
         run.process.wait()
         assert host.token() == f"r{round_}"
-    assert statistics.median(took) <= 1 and min(took) <= 0.6, took
 
 
 def test_the_state_may_lie_in_a_home_directory_with_the_settings_beside_it(host):
     host.environment["container"] = "test"
     process = host.start("setup", 'printf %s "$login_a" > "$HOME/.claude/.credentials.json"; printf "{\\"a\\":1}" > "$HOME/.claude.json"; read forever',
                          "--allow-ephemeral")
-    eventually(lambda: host.token() == "a" and stored(host, ".claude.json") == '{"a":1}', "both in the store", 10)
+    eventually(lambda: host.token() == "a" and stored(host, ".claude.json") == '{"a":1}', "both in the store")
     os.kill(process.pid, signal.SIGKILL)
 
 
 def test_a_login_that_is_replaced_ten_times_a_second_is_saved_meanwhile_and_its_last_version_at_last(host, session):
     run = session()
-    seen = set()
-    for i in range(30):
-        replace(run.state, ".credentials.json", login(f"v{i}", left=3600 + i))
+    seen, versions = set(), itertools.count()
+
+    def two_are_saved():
+        version = next(versions)
+        replace(run.state, ".credentials.json", login(f"v{version}", left=3600 + version))
         time.sleep(0.1)
-        seen.add(host.token())
-    seen.discard(None)
-    assert len(seen) >= 2, seen  # three seconds, of which it waits six tenths each time
-    eventually(lambda: host.token() == "v29", "the last version")
+        seen.update({host.token()} - {None})
+        return len(seen) >= 2
+
+    eventually(two_are_saved, "two versions, while more come")
+    last = next(versions) - 1
+    eventually(lambda: host.token() == f"v{last}", "the last version")
 
 
 def test_checkpoint_sets_how_long_a_login_must_be_quiet(host, session):
@@ -117,35 +135,8 @@ def test_a_queue_that_overflows_loses_nothing(host, session):
 def test_without_watches_it_looks_again_and_again(host, session):
     run = session(wrapper=WITHOUT_WATCHES)
     for i in range(3):
-        start = time.monotonic()
         replace(run.state, ".credentials.json", login(f"v{i}", left=3600 + i))
         eventually(lambda: host.token() == f"v{i}", "the login")
-    assert time.monotonic() - start < 5
-
-
-def test_the_rest_is_saved_half_a_minute_after_it_changed(host, session, tmp_path_factory):
-    """With and without watches, side by side: most of it is waiting."""
-    from sessions import Host
-    blind_host = Host(tmp_path_factory.mktemp("blind"))
-    try:
-        runs = [(host, session()), (blind_host, Run(blind_host, subcommand="setup", wrapper=WITHOUT_WATCHES))]
-        for on, run in runs:
-            projects = os.path.join(os.path.dirname(run.path), "projects")
-            os.makedirs(os.path.join(projects, "-w"))
-            replace(os.path.join(projects, "-w"), "1.jsonl", "said\n")
-            os.mkdir(os.path.join(os.path.dirname(run.path), "sessions"))
-            replace(os.path.join(os.path.dirname(run.path), "sessions"), "1", "not kept\n")
-        start = time.monotonic()
-        for on, run in runs:
-            eventually(lambda: stored(on, "projects/-w/1.jsonl") == "said\n", "the session", 60)
-            assert stored(on, "sessions/1") is None
-        assert 10 < time.monotonic() - start
-        # A signal comes through while there is something to save.
-        for on, run in runs:
-            os.kill(pid_of(run), signal.SIGTERM)
-            run.process.wait(20)
-    finally:
-        blind_host.end()
 
 
 def test_a_store_that_is_full_is_said_once_and_saved_to_when_it_is_not(host, session):
@@ -182,3 +173,16 @@ def test_an_idle_setup_does_not_wake_up(host, session):
     eventually(lambda: switches(run.process.pid, 1) == 0, "quiet")
     assert switches(run.process.pid, 3) == 0
     assert children(run.process.pid)
+
+
+def test_the_rest_is_saved_half_a_minute_after_it_changed(changed_at_the_start):
+    """Last, as most of it is waiting."""
+    sessions, start = changed_at_the_start
+    for host, _ in sessions:
+        eventually(lambda: stored(host, "projects/-w/1.jsonl") == "said\n", "the session")
+        assert stored(host, "sessions/1") is None
+        assert 10 < os.stat(host.store / "projects/-w").st_ctime - start
+    # A signal comes through while there is something to save.
+    for _, run in sessions:
+        os.kill(pid_of(run), signal.SIGTERM)
+        run.process.wait(PATIENCE)

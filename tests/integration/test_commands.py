@@ -411,7 +411,7 @@ def test_an_output_that_somebody_made_non_blocking_is_waited_for(place):
             help_.wait(0.3)
         with open(reader, "rb") as pipe:
             said = pipe.read()[filled:]
-        assert help_.wait(20) == 0 and help_.stderr.read() == b""
+        assert help_.wait(PATIENCE) == 0 and help_.stderr.read() == b""
     assert said.startswith(b"Usage: ") and said.endswith(b"\n") and b"--log-format" in said
 
 

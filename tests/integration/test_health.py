@@ -52,7 +52,7 @@ class Health:
     def __call__(self, *options, **variables):
         """Exit status and what was said."""
         done = subprocess.run(self.command(*options), env={**self.host.environment, **variables}, text=True,
-                              capture_output=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
+                              capture_output=True, timeout=PATIENCE, stdin=subprocess.DEVNULL, check=False)
         assert "FAKE" not in done.stdout + done.stderr
         self.errors = done.stderr
         return done.returncode, done.stdout
@@ -162,7 +162,7 @@ def test_where_nothing_can_be_kept_it_is_said_and_tried_each_time(health):
               f"mount -o remount,bind,rw {place} && exec \"$@\"")
     for _ in range(2):
         done = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", *health.command("--live", "--live-command=echo ok")],
-                              env=health.host.environment, capture_output=True, text=True, timeout=60, check=False)
+                              env=health.host.environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert done.returncode == 0, done.stderr
         assert "no place to keep the result" in done.stderr
     assert list(other.iterdir()) == []
@@ -219,10 +219,8 @@ def test_a_cli_that_is_not_there_is_told_with_what_to_do(health):
 def test_a_cli_that_hangs_is_ended_with_all_it_started(health):
     health.host.put(login("a"))
     health.answer(f"sleep 1000 & echo $! > {health.here}/left; echo thinking; wait")
-    start = time.monotonic()
-    status, text = health("--live", "--live-timeout=500ms")
+    status, text = health("--live", "--live-timeout=3s")
     assert status == 1 and "it had not ended after" in text and "thinking" in text
-    assert time.monotonic() - start < 20
     assert not os.path.exists(f"/proc/{(health.here / 'left').read_text().strip()}")
     assert health.host.copies() == [f"claude-health-{os.geteuid()}"]
 
@@ -343,7 +341,7 @@ class Somebody:
         """Exit status and all that was said."""
         who = ["setpriv", f"--reuid={SOMEBODY}", f"--regid={SOMEBODY}", "--clear-groups"]
         done = subprocess.run([*who, self.binary, *map(str, words)], env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
-                              text=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
+                              text=True, capture_output=True, timeout=PATIENCE, stdin=subprocess.DEVNULL, check=False)
         said = done.stdout + done.stderr
         assert "FAKE" not in said and "docker run --user" not in said and "--cap-add" not in said, said
         return done.returncode, said

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from harness import BINARY, NAMESPACE, eventually
+from harness import BINARY, NAMESPACE, PATIENCE, eventually
 from test_sessions import login
 
 # What the command sees of itself, of PID 1 and of its copy: one KEY=VALUE a line.
@@ -85,7 +85,7 @@ class Place:
     def run(self, who, *options, **more):
         umask = more.pop("umask", 0o027)
         done = subprocess.run(self.command(who, *options, **more), env=self.environment, capture_output=True, text=True,
-                              timeout=60, umask=umask, check=False)
+                              timeout=PATIENCE, umask=umask, check=False)
         return done.returncode, done.stdout, done.stderr
 
     def probe(self, who, *options, **more):
@@ -249,7 +249,7 @@ def test_pid_1_can_still_signal_and_wipe_with_what_it_kept(place):
     process = subprocess.Popen(command, env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     os.kill(init_of_binary(process.pid, place.binary), signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, unexpected(err)) == (7, "")
     assert list(place.tmp.iterdir()) == []
 
@@ -274,7 +274,7 @@ def test_a_withheld_refresh_token_is_not_in_the_memory_of_pid_1(place):
         assert b"CLAUDE_CONFIG_DIR" in found, "this is the memory of a claude-init that has started something"
         assert (WITHHELD * 2).encode() not in found
     finally:
-        process.communicate("\n", timeout=30)
+        process.communicate("\n", timeout=PATIENCE)
 
 
 def test_health_warns_of_a_refresh_token_that_the_commands_user_could_read(place):

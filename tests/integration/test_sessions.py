@@ -6,18 +6,15 @@ import signal
 import subprocess
 import sys
 import termios
-import time
 
 import pytest
-from harness import eventually, family
+from harness import PATIENCE, eventually, family
 from sessions import login
 
 
 def test_a_login_is_saved_while_the_session_runs_and_survives_a_kill(host):
     process = host.start("setup", "put a; read forever")
-    start = time.monotonic()
-    eventually(lambda: host.token() == "a", "the login in the store", 5)
-    assert time.monotonic() - start < 3
+    eventually(lambda: host.token() == "a", "the login in the store")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert host.token() == "a"
@@ -58,7 +55,7 @@ def test_a_session_that_did_not_log_in_never_replaces_a_login_that_another_made(
     assert status == 0, err
     assert "Both sessions work" in err
     assert host.token() == "other"
-    _, err = first.communicate("go\n", timeout=30)
+    _, err = first.communicate("go\n", timeout=PATIENCE)
     assert first.returncode == 0, err
     assert host.token() == "other"
 
@@ -142,7 +139,7 @@ def test_a_reader_that_stopped_reading_does_not_hold_up_the_end(host):
         os.kill(process.pid, number)
     eventually(lambda: unread(process.stderr) > 32768, "a pipe that is nearly full")
     os.kill(process.pid, signal.SIGTERM)
-    eventually(lambda: process.poll() is not None, "the end in spite of a full pipe", 10)
+    eventually(lambda: process.poll() is not None, "the end in spite of a full pipe")
 
 
 def unread(pipe):

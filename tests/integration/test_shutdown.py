@@ -3,17 +3,13 @@
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 
-from harness import BINARY, NAMESPACE, Init, alive, children, eventually, helper, init_of, state, status
+from harness import BINARY, NAMESPACE, PATIENCE, Init, alive, children, eventually, helper, init_of, quickly, reads_its_signals, state, status, took
 
 
-def took(action):
-    before = time.monotonic()
-    action()
-    return time.monotonic() - before
+PATIENT = ["--grace", "300s", "--stop-timeout", "600s"]
 
 
 def descendant_ready(init):
@@ -22,40 +18,41 @@ def descendant_ready(init):
 
 
 def test_a_command_that_ends_on_term_ends_us_at_once_with_its_status(start):
-    init = start(["sleep", "60"])
+    init = start(["sleep", "600"], *PATIENT)
     init.child()
     init.kill(signal.SIGTERM)
-    assert took(lambda: init.wait()) < 4
     assert init.wait() == 128 + signal.SIGTERM
 
 
 def test_a_command_that_ignores_term_is_killed_after_the_grace(start):
-    init = start(helper("survivor.py"), "--grace", "700ms")
+    init = start(helper("survivor.py"), "--grace", "700ms", "--stop-timeout", "600s")
     descendant_ready(init)
     init.kill(signal.SIGTERM)
-    assert 0.6 < took(lambda: init.wait()) < 4
+    assert 0.6 < took(lambda: init.wait())
     assert init.wait() == 128 + signal.SIGKILL
 
 
 def test_a_second_stop_signal_kills_straight_away(start):
-    init = start(helper("survivor.py"), "--grace", "30s", "--stop-timeout", "60s")
+    init = start(helper("survivor.py"), *PATIENT)
     descendant_ready(init)
     init.kill(signal.SIGTERM)
-    eventually(lambda: (status(init.pid, "SigPnd"), status(init.pid, "ShdPnd")) == ("0" * 16,) * 2, "the first was read")
+    reads_its_signals(init.pid)
     init.kill(signal.SIGTERM)
-    assert took(lambda: init.wait()) < 10
     assert init.wait() == 128 + signal.SIGKILL
 
 
 def test_a_long_grace_is_cut_to_fit_the_stop_timeout(start):
-    init = start(helper("survivor.py"), "--grace", "60s", "--stop-timeout", "2s")
-    descendant_ready(init)
-    init.kill(signal.SIGTERM)
-    assert took(lambda: init.wait()) < 2
+    def stopped():
+        init = start(helper("survivor.py"), "--grace", "60s", "--stop-timeout", "2s")
+        descendant_ready(init)
+        init.kill(signal.SIGTERM)
+        return took(lambda: init.wait())
+
+    quickly(2, stopped)
 
 
 def test_the_command_can_save_within_the_grace(start):
-    init = start(["sh", "-c", "trap 'sleep 0.5; echo saved; exit 3' TERM; echo ready; while :; do sleep 0.05; done"])
+    init = start(["sh", "-c", "trap 'sleep 0.5; echo saved; exit 3' TERM; echo ready; while :; do sleep 0.05; done"], *PATIENT)
     init.expect("ready")
     init.kill(signal.SIGTERM)
     init.expect("saved")
@@ -65,7 +62,7 @@ def test_the_command_can_save_within_the_grace(start):
 @pytest.mark.parametrize("session", [[], ["--setsid"]], ids=["same-session", "own-session"])
 def test_what_the_command_leaves_behind_gets_term_and_time(start, session):
     leave = " ".join(helper("survivor.py", "--on-term=saved", *session))
-    init = start(["sh", "-c", f"{leave} & read x; exit 4"], stdin=subprocess.PIPE)
+    init = start(["sh", "-c", f"{leave} & read x; exit 4"], *PATIENT, stdin=subprocess.PIPE)
     descendant_ready(init)
     init.process.stdin.close()
     init.expect("saved")
@@ -79,7 +76,7 @@ def test_what_the_command_leaves_behind_and_ignores_term_is_killed(start, sessio
     descendant_ready(init)
     family = eventually(lambda: len(everyone := descendants(init.pid)) == 2 and everyone, "the shell and the survivor")
     init.process.stdin.close()
-    assert 0.4 < took(lambda: init.wait()) < 4
+    assert 0.4 < took(lambda: init.wait())
     assert init.wait() == 4
     assert not any(alive(pid) for pid in family)
 
@@ -91,13 +88,13 @@ def descendants(pid):
     return [p for p in found if alive(p)]
 
 
-# They go out by themselves after 15 s: one that escapes must not take the machine with it.
+# They go out by themselves after a minute: one that escapes must not take the machine with it.
 BOMBS = {
     # Forks a child and ends, without end: hardly ever there when looked at.
-    "runner": "import os, time\nend = time.monotonic() + 15\nwhile time.monotonic() < end:\n  if os.fork(): os._exit(0)",
-    "runner-with-siblings": "import os, time\nend = time.monotonic() + 15\nfor _ in range(20):\n  if os.fork() == 0:\n    while time.monotonic() < end:\n      if os.fork(): os._exit(0)\n    os._exit(0)\ntime.sleep(15)",
+    "runner": "import os, time\nend = time.monotonic() + 60\nwhile time.monotonic() < end:\n  if os.fork(): os._exit(0)",
+    "runner-with-siblings": "import os, time\nend = time.monotonic() + 60\nfor _ in range(20):\n  if os.fork() == 0:\n    while time.monotonic() < end:\n      if os.fork(): os._exit(0)\n    os._exit(0)\ntime.sleep(60)",
     # Every process makes others and stays, up to a bound that keeps the machine usable.
-    "tree": "import os, time\nfor _ in range(7):\n  os.fork()\ntime.sleep(15)",
+    "tree": "import os, time\nfor _ in range(7):\n  os.fork()\ntime.sleep(60)",
 }
 
 
@@ -109,7 +106,7 @@ def test_processes_that_fork_while_we_kill_are_ended_too(start, bomb, tmp_path):
     init = start(["sh", "-c", f"/usr/bin/python3 -Sc '{script}' {marker} & exec sleep 60"], "--grace", "300ms")
     init.expect("armed")
     init.kill(signal.SIGTERM)
-    assert took(lambda: init.wait()) < 6
+    assert took(lambda: init.wait()) < 50
     assert not running(marker)
 
 
@@ -127,7 +124,7 @@ def running(marker):
 
 
 def test_a_foreign_process_in_our_namespace_does_not_hold_us_up():
-    init = Init(["sleep", "60"], "--grace", "30s")
+    init = Init(["sleep", "600"], *PATIENT)
     foreign = None
     try:
         init.child()
@@ -135,7 +132,7 @@ def test_a_foreign_process_in_our_namespace_does_not_hold_us_up():
                                    stdout=subprocess.PIPE)
         assert foreign.stdout.readline().startswith(b"ready")
         init.kill(signal.SIGTERM)
-        assert took(lambda: init.wait()) < 10
+        init.wait()  # long before its grace is over
     finally:
         init.destroy()
         if foreign:
@@ -144,9 +141,13 @@ def test_a_foreign_process_in_our_namespace_does_not_hold_us_up():
 
 
 @pytest.mark.parametrize("options, at_least, less_than", [
-    (["--grace", "200ms"], 1, 5),  # a second after KILL
+    (["--grace", "200ms", "--stop-timeout", "600s"], 1, PATIENCE),  # a second after KILL
     (["--stop-timeout", "400ms"], 0.2, 1)], ids=["grace", "stop-timeout"])
 def test_a_process_that_cannot_be_killed_holds_us_up_for_a_second_at_most(options, at_least, less_than):
+    quickly(less_than, lambda: held_up(options, at_least))
+
+
+def held_up(options, at_least):
     # Root's process, while claude-init has no right to signal it.
     drop = ["setpriv", "--bounding-set", "-kill", "--inh-caps", "-kill"]
     command = ["setpriv", "--reuid", "1001", "--regid", "1001", "--clear-groups", *helper("survivor.py")]
@@ -155,10 +156,12 @@ def test_a_process_that_cannot_be_killed_holds_us_up_for_a_second_at_most(option
     try:
         assert process.stdout.readline().startswith(b"ready")
         os.kill(init_of(process.pid), signal.SIGTERM)
-        assert at_least < took(lambda: process.wait(20)) < less_than
+        time_of_it = took(lambda: process.wait(PATIENCE))
+        assert at_least < time_of_it
         assert process.returncode == 128 + signal.SIGKILL
         if options[0] == "--grace":
             assert b"could not be killed" in process.stderr.read()
+        return time_of_it
     finally:
         process.stdout.close()
         process.stderr.close()
@@ -167,11 +170,10 @@ def test_a_process_that_cannot_be_killed_holds_us_up_for_a_second_at_most(option
 def test_a_proc_of_another_namespace_is_not_believed():
     # Its numbers are of the outside, where nobody is to be signalled. What is left is killed all the same.
     init = Init(["sh", "-c", " ".join(helper("survivor.py")) + " & read x; exit 4"], "--grace", "300ms",
-                "--log-level", "info", mount_proc=False, stdin=subprocess.PIPE)
+                "--stop-timeout", "600s", "--log-level", "info", mount_proc=False, stdin=subprocess.PIPE)
     try:
         descendant_ready(init)
         init.process.stdin.close()
-        assert took(lambda: init.wait()) < 4
         assert init.wait() == 4
         assert "asking" not in init.errors()
     finally:
@@ -179,8 +181,8 @@ def test_a_proc_of_another_namespace_is_not_believed():
 
 
 def test_without_stop_signal_a_child_that_just_ends_leaves_nothing_to_wait_for(start):
-    init = start(["sh", "-c", "exit 0"], wait=False)
-    assert took(lambda: init.wait()) < 4
+    init = start(["sh", "-c", "exit 0"], *PATIENT, wait=False)
+    assert init.wait() == 0
 
 
 def test_nothing_outside_is_touched_when_we_are_not_pid_1():

@@ -27,8 +27,8 @@ def test_a_term_in_the_first_milliseconds_reaches_the_command_or_it_never_ran(pi
     lost = []
     for start in range(STARTS):
         # Says that it runs and waits for TERM with the default disposition: the signal ends it, or was lost.
-        line = [*(NAMESPACE if pid1 else []), BINARY, "init", "--grace", "20s", "--stop-timeout", "60s", *options, "--",
-                "sleep", "5"]
+        line = [*(NAMESPACE if pid1 else []), BINARY, "init", "--grace", "300s", "--stop-timeout", "600s", *options, "--",
+                "sleep", "60"]
         before = time.monotonic()
         process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         pid = None
@@ -41,8 +41,9 @@ def test_a_term_in_the_first_milliseconds_reaches_the_command_or_it_never_ran(pi
             pass
         os.kill(pid, signal.SIGTERM)
         process.wait()
-        if process.returncode not in (128 + signal.SIGTERM, -signal.SIGTERM) or time.monotonic() - before > 4:
+        if process.returncode not in (128 + signal.SIGTERM, -signal.SIGTERM):
             lost.append((start, delay, process.returncode))
+        assert len(lost) < 3, lost
     assert not lost
 
 

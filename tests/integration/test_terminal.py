@@ -11,7 +11,7 @@ import time
 import pexpect
 import pytest
 
-from harness import BINARY, NAMESPACE, PATIENCE, alive, children, eventually, helper, init_of, is_binary, state, status
+from harness import BINARY, NAMESPACE, PATIENCE, alive, children, eventually, helper, init_of, is_binary, quickly, state, status
 
 SESSION = ["setsid", "--ctty"]  # execs, as the child of unshare leads no group
 
@@ -337,28 +337,26 @@ def test_a_hangup_under_a_shell_ends_everything():
         os.execvp("bash", ["bash", "--norc", "--noediting", "-i"])
     os.close(write)
     command = "trap '' HUP; trap 'echo term >&3' TERM; echo ready >&3; while :; do sleep 0.05; done"
-    os.write(master, (shell_line("sh", "-c", command, options=["--grace", "300ms"]) + "\n").encode())
+    os.write(master, (shell_line("sh", "-c", command, options=["--grace", "300ms", "--stop-timeout", "600s"]) + "\n").encode())
     with os.fdopen(read) as output:
         assert output.readline() == "ready\n"
-        before = time.monotonic()
         os.close(master)
         assert output.readline() == ""  # the command was ended: nobody has it open any more
     os.waitpid(pid, 0)
-    assert time.monotonic() - before < 3
 
 
 def test_after_a_hangup_a_command_that_ignores_it_gets_the_grace_and_no_more():
     pid, master = os.forkpty()
     if pid == 0:
-        os.execvp(NAMESPACE[0], [*NAMESPACE, *SESSION, BINARY, "init", "--grace", "500ms", "--",
-                                 "sh", "-c", "trap '' HUP TERM; echo ready; while :; do sleep 0.05; done"])
+        os.execvp(NAMESPACE[0], [*NAMESPACE, *SESSION, BINARY, "init", "--grace", "500ms",
+                                 "--stop-timeout", "600s", "--", "sh", "-c", "trap '' HUP TERM; echo ready; while :; do sleep 0.05; done"])
     seen = b""
     while b"ready" not in seen:
         seen += os.read(master, 1000)
     before = time.monotonic()
     os.close(master)
     os.waitpid(pid, 0)
-    assert 0.4 < time.monotonic() - before < 4
+    assert 0.4 < time.monotonic() - before
 
 
 # --- stopping an interactive session -------------------------------------------------------------------------------
@@ -402,28 +400,34 @@ def test_without_a_terminal_hup_is_the_business_of_a_runs_command(host):
 
 
 def test_an_interactive_shell_at_its_prompt_is_hung_up_at_once(pid1):
-    init = pid1(BASH, prefix=PROMPT)
-    init.expect("PROMPT> ")
-    before = time.monotonic()
-    os.kill(init.pid, signal.SIGTERM)
-    assert init.wait() == 128 + signal.SIGHUP
-    assert time.monotonic() - before < 2.5
+    def hung_up():
+        init = pid1(BASH, prefix=PROMPT)
+        init.expect("PROMPT> ")
+        before = time.monotonic()
+        os.kill(init.pid, signal.SIGTERM)
+        assert init.wait() == 128 + signal.SIGHUP
+        return time.monotonic() - before
+
+    quickly(2.5, hung_up)
 
 
 @pytest.mark.parametrize("shell", ["bash --norc -i", "dash -i", "sh -c 'bash --norc -i; exit'"])
 def test_shells_of_several_kinds_are_hung_up(pid1, shell):
-    init = pid1(shlex.split(shell), prefix=PROMPT)
-    init.expect("PROMPT> ")
-    before = time.monotonic()
-    os.kill(init.pid, signal.SIGTERM)
-    init.wait()
-    assert time.monotonic() - before < 2.5
+    def hung_up():
+        init = pid1(shlex.split(shell), prefix=PROMPT)
+        init.expect("PROMPT> ")
+        before = time.monotonic()
+        os.kill(init.pid, signal.SIGTERM)
+        init.wait()
+        return time.monotonic() - before
+
+    quickly(2.5, hung_up)
 
 
 def test_a_program_in_the_foreground_of_a_shell_gets_term_and_time_before_the_shell_is_hung_up(pid1):
-    init = pid1(BASH, prefix=PROMPT)
+    init = pid1(BASH, "--grace", "300s", "--stop-timeout", "600s", prefix=PROMPT)
     init.expect("PROMPT> ")
-    init.tty.sendline("sh -c \"trap 'sleep 1; echo sav''ed; exit' TERM; trap 'echo h''up' HUP; echo up; "
+    init.tty.sendline("sh -c \"trap 'sleep 0.3; echo sav''ed; exit' TERM; trap 'echo h''up' HUP; echo up; "
                       "while :; do sleep 0.05; done\"")
     init.expect("up\r\n")
     os.kill(init.pid, signal.SIGTERM)
@@ -433,27 +437,28 @@ def test_a_program_in_the_foreground_of_a_shell_gets_term_and_time_before_the_sh
 
 
 def test_a_program_that_takes_longer_than_three_seconds_does_not_keep_the_shell_from_being_hung_up(pid1):
-    init = pid1(BASH, "--grace", "20s", "--stop-timeout", "60s", prefix=PROMPT)
+    init = pid1(BASH, "--grace", "300s", "--stop-timeout", "600s", prefix=PROMPT)
     init.expect("PROMPT> ")
     init.tty.sendline("sh -c \"trap '' TERM; trap 'echo h''up; exit' HUP; echo up; while :; do sleep 0.05; done\"")
     init.expect("up\r\n")
     before = time.monotonic()
     os.kill(init.pid, signal.SIGTERM)
     init.wait()
-    assert 2.9 < time.monotonic() - before < 15
+    assert 2.9 < time.monotonic() - before  # and long before its grace is over
 
 
 def test_with_hup_never_a_shell_has_its_grace_and_is_killed(pid1):
-    init = pid1(BASH, "--hup", "never", "--grace", "700ms", prefix=PROMPT)
+    init = pid1(BASH, "--hup", "never", "--grace", "700ms", "--stop-timeout", "600s", prefix=PROMPT)
     init.expect("PROMPT> ")
     before = time.monotonic()
     os.kill(init.pid, signal.SIGTERM)
     assert init.wait() == 128 + signal.SIGKILL
-    assert 0.6 < time.monotonic() - before < 4
+    assert 0.6 < time.monotonic() - before
 
 
 def test_a_full_screen_program_that_is_no_shell_is_not_hung_up_before_its_grace(pid1):
-    init = pid1(["sh", "-c", "trap 'sleep 3.5; echo saved; exit 3' TERM; echo up; while :; do sleep 0.05; done"])
+    init = pid1(["sh", "-c", "trap 'sleep 3.5; echo saved; exit 3' TERM; echo up; while :; do sleep 0.05; done"],
+                "--grace", "300s", "--stop-timeout", "600s")
     init.expect("up\r\n")
     # Only the command is to get TERM: its sleep would end early with the group's.
     os.kill(init.pid, signal.SIGTERM)

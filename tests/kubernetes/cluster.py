@@ -42,7 +42,7 @@ class Cluster:
         self.environment = clean_environment(home, KUBECONFIG=Path(run) / "admin.conf")
         self.environment["PATH"] = f"{cache}/bin:{self.environment['PATH']}"
 
-    def __call__(self, *words, check=True, timeout=90, **options):
+    def __call__(self, *words, check=True, timeout=240, **options):
         done = subprocess.run(["kubectl", *map(str, words)], env=self.environment, capture_output=True, text=True,
                               timeout=timeout, check=False, cwd=TOP, **options)
         assert not check or done.returncode == 0, f"kubectl {words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -173,7 +173,7 @@ class Namespace:
         def found():
             pods = [pod for pod in self.pods("app.kubernetes.io/name=claude-keeper") if pod.is_ready()]
             return pods[0] if pods else None
-        return wait_until(found, "a keeper that is ready", 90)
+        return wait_until(found, "a keeper that is ready")
 
     def secret(self):
         """(the login in it, its annotations), or (None, None)."""
@@ -260,8 +260,10 @@ def lead_to_stand_in(spec, address):
             {"name": "stand-in", "mountPath": "/run/stand-in", "readOnly": True})
 
 
-def command(*words):
-    """For apply(): another command for claude-init to run."""
+def command(*words, grace=None):
+    """For apply(): another command for claude-init to run, and another time until the kubelet kills."""
     def change(_, spec):
         spec["containers"][0]["args"] = list(words)
+        if grace:
+            spec["terminationGracePeriodSeconds"] = grace
     return change

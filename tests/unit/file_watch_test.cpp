@@ -17,9 +17,9 @@ using test::TempDir;
 
 namespace {
 
-class Watched {
+class WatchedFile {
  public:
-  explicit Watched(const std::string& directory, bool only_here = true)
+  explicit WatchedFile(const std::string& directory, bool only_here = true)
       : inotify_(io_),
         watch_(
             io_, inotify_,
@@ -36,7 +36,7 @@ class Watched {
   }
   bool is_quiet() {
     const int before = told_;
-    run_for(io_, Milliseconds(150));
+    run_for(io_, Milliseconds(1000));
     return told_ == before;
   }
   [[nodiscard]] bool polls() const { return watch_.polls(); }
@@ -57,7 +57,7 @@ void move(const TempDir& dir, const std::string& from, const std::string& to) {
 TEST_CASE("a file is told when it is made, replaced, written in place or removed, and nothing else is") {
   const TempDir dir;
   dir.dir("store");
-  Watched watched(dir.path("store"));
+  WatchedFile watched(dir.path("store"));
   CHECK_FALSE(watched.polls());
   dir.file("store/login", "1");
   CHECK(watched.tells());
@@ -78,7 +78,7 @@ TEST_CASE("a file is told when it is made, replaced, written in place or removed
 TEST_CASE("a directory that is moved away and made again is watched again") {
   const TempDir dir;
   dir.dir("store");
-  Watched watched(dir.path("store"));
+  WatchedFile watched(dir.path("store"));
   move(dir, "store", "old");
   CHECK(watched.tells());
   CHECK_FALSE(watched.polls());
@@ -100,7 +100,7 @@ TEST_CASE("a volume that is swapped by its ..data link is told, and so is a link
   dir.link("volume/..data", "..one");
   dir.link("volume/login", "..data/login");
   dir.link("store", "volume");
-  Watched watched(dir.path("store"));
+  WatchedFile watched(dir.path("store"));
   CHECK_FALSE(watched.polls());
   dir.link("volume/..data_tmp", "..two");
   move(dir, "volume/..data_tmp", "volume/..data");
@@ -120,7 +120,7 @@ TEST_CASE("a volume that is swapped by its ..data link is told, and so is a link
 TEST_CASE("a file system that is mounted over it is told") {
   const TempDir dir;
   dir.dir("store");
-  Watched watched(dir.path("store"));
+  WatchedFile watched(dir.path("store"));
   {
     const test::Mounted mounted(dir.path("store"), "size=64k");
     if (!mounted.ok()) return;
@@ -137,7 +137,7 @@ TEST_CASE("a file system that is mounted elsewhere is not told, a file that is m
   dir.dir("elsewhere");
   dir.file("store/login", "1");
   dir.file("other", "2");
-  Watched watched(dir.path("store"));
+  WatchedFile watched(dir.path("store"));
   {
     const test::Mounted mounted(dir.path("elsewhere"), "size=64k");
     if (!mounted.ok()) return;
@@ -186,7 +186,7 @@ TEST_CASE("several watches are told of a mount by one descriptor") {
 
 TEST_CASE("without its directory it looks again and again, until there is one to watch") {
   const TempDir dir;
-  Watched watched(dir.path("missing/store"));
+  WatchedFile watched(dir.path("missing/store"));
   CHECK(watched.polls());
   CHECK(watched.tells());
   dir.dir("missing");
@@ -202,6 +202,6 @@ TEST_CASE("links that lead in a circle end, and are looked at again and again") 
   const TempDir dir;
   dir.link("store", "other");
   dir.link("other", "store");
-  Watched watched(dir.path("store"));
+  WatchedFile watched(dir.path("store"));
   CHECK(watched.polls());
 }

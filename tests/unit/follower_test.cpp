@@ -22,8 +22,8 @@ FakeLogin later() {
 }
 
 /// A store with a login and a copy that was given it.
-struct Session {
-  explicit Session(const FakeLogin& first = {}) {
+struct Followed {
+  explicit Followed(const FakeLogin& first = {}) {
     dir.dir("store", 0700);
     dir.dir("copy", 0700);
     put(first.text());
@@ -60,25 +60,26 @@ struct Session {
 }  // namespace
 
 TEST_CASE("a login that is put into the store is put into the copy without its refresh token") {
-  Session session;
+  Followed session;
   session.start();
   CHECK(session.follower->given_access_token().reveal() == "FAKE-access-1");
   session.put(later().text());
-  REQUIRE(session.gets("FAKE-access-2"));
+  REQUIRE(run_until(
+      session.io, [&] { return session.token() == "FAKE-access-2"; }, Milliseconds(200)));
   CHECK(session.copy().find("FAKE-refresh") == std::string::npos);
   CHECK(session.dir.mode("copy/.credentials.json") == 0600);
   CHECK(session.follower->given_access_token().reveal() == "FAKE-access-2");
 }
 
 TEST_CASE("one that came between the restore and the start is found") {
-  Session session;
+  Followed session;
   session.put(later().text());
   session.start();
   CHECK(session.token() == "FAKE-access-2");
 }
 
 TEST_CASE("what was made in the copy or put into the store between the beginning and the start is found") {
-  Session made;
+  Followed made;
   made.begin();
   made.dir.file("copy/.credentials.json", later().text(), 0600);
   made.follower->start();
@@ -86,14 +87,14 @@ TEST_CASE("what was made in the copy or put into the store between the beginning
   CHECK(made.follower->given_access_token().reveal() == "FAKE-access-1");
   CHECK(made.follower->look());  // to be saved
 
-  Session put;
+  Followed put;
   put.begin();
   put.put(later().text());
   put.follower->start();
   CHECK(put.token() == "FAKE-access-2");
   CHECK_FALSE(put.follower->look());
 
-  Session beside;
+  Followed beside;
   beside.begin();
   std::string text = FakeLogin{}.text();
   const std::string_view kept = R"("kept":1)";
@@ -103,7 +104,7 @@ TEST_CASE("what was made in the copy or put into the store between the beginning
 }
 
 TEST_CASE("a logout between the beginning and the start is respected") {
-  Session session;
+  Followed session;
   session.begin();
   ::unlink(session.dir.path("copy/.credentials.json").c_str());
   session.follower->start();
@@ -111,7 +112,7 @@ TEST_CASE("a logout between the beginning and the start is respected") {
 }
 
 TEST_CASE("broken, blanked and missing logins in the store leave the copy alone") {
-  Session session;
+  Followed session;
   session.start();
   const std::string before = session.copy();
   for (const std::string& text :
@@ -119,18 +120,18 @@ TEST_CASE("broken, blanked and missing logins in the store leave the copy alone"
         std::string(
             R"({"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["x"]}})")}) {
     session.put(text);
-    run_for(session.io, Milliseconds(150));
+    run_for(session.io, Milliseconds(1000));
     CHECK(session.copy() == before);
   }
   ::unlink(session.dir.path("store/.credentials.json").c_str());
-  run_for(session.io, Milliseconds(150));
+  run_for(session.io, Milliseconds(1000));
   CHECK(session.copy() == before);
   session.put(later().text());
   CHECK(session.gets("FAKE-access-2"));
 }
 
 TEST_CASE("a copy that was blanked is repaired, one with a login of its own is for its owner to save") {
-  Session session;
+  Followed session;
   session.start();
   session.dir.file("copy/.credentials.json", "", 0600);
   CHECK_FALSE(session.follower->look());
@@ -146,7 +147,7 @@ TEST_CASE("a copy that was blanked is repaired, one with a login of its own is f
 }
 
 TEST_CASE("a login that is made while an earlier one is saved is not taken for that one") {
-  Session session;
+  Followed session;
   session.start();
   session.dir.file("copy/.credentials.json", later().text(), 0600);
   CHECK(session.follower->look());
@@ -161,21 +162,23 @@ TEST_CASE("a login that is made while an earlier one is saved is not taken for t
 TEST_CASE("a login that nobody renews is looked at and told of once before its end") {
   FakeLogin brief;
   brief.valid_for = 1500;
-  Session session(brief);
+  Followed session(brief);
   session.start();
-  REQUIRE(run_until(
-      session.io, [&] { return session.notices == 1; }, Milliseconds(5000)));
-  run_for(session.io, Milliseconds(700));
+  run_for(session.io, Milliseconds(499));
+  CHECK(session.notices == 0);
+  run_for(session.io, Milliseconds(1));
+  CHECK(session.notices == 1);
+  run_for(session.io, Milliseconds(20'000));
   CHECK(session.notices == 1);
 }
 
 TEST_CASE("a login that was renewed in time is not told of") {
   FakeLogin brief;
   brief.valid_for = 1500;
-  Session session(brief);
+  Followed session(brief);
   session.start();
   session.put(later().text());
   REQUIRE(session.gets("FAKE-access-2"));
-  run_for(session.io, Milliseconds(1000));
+  run_for(session.io, Milliseconds(20'000));
   CHECK(session.notices == 0);
 }

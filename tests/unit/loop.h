@@ -1,27 +1,33 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <chrono>
 #include <functional>
 
 #include "base/time.h"
+#include "fake_clock.h"
 
 namespace claude_init::test {
 
-/// Runs the loop until `done`, or for `patience` at the most; returns whether it came to that.
-inline bool run_until(boost::asio::io_context& io, const std::function<bool()>& done,
-                      Milliseconds patience = Milliseconds(10'000)) {
-  const SteadyTime end = std::chrono::steady_clock::now() + patience;
-  while (!done()) {
-    const SteadyTime now = std::chrono::steady_clock::now();
-    if (now >= end) return false;
+/// Everything that can be done at this moment.
+inline void settle(boost::asio::io_context& io) {
+  do {
     io.restart();
-    io.run_one_for(std::min<std::chrono::steady_clock::duration>(end - now, Milliseconds(20)));
-  }
-  return true;
+  } while (io.poll() > 0);
 }
 
-/// Runs the loop for that long: the only way to see that something does not happen.
+/// Lets the time pass until `done`, or `patience` of it at the most; returns whether it came to that. A
+/// change of a file is told at once (inotify(7)), so how busy the machine is does not matter.
+inline bool run_until(boost::asio::io_context& io, const std::function<bool()>& done,
+                      Milliseconds patience = Milliseconds(10'000)) {
+  for (Milliseconds passed{0};; ++passed) {
+    settle(io);
+    if (done()) return true;
+    if (passed >= patience) return false;
+    let_pass(Milliseconds(1));
+  }
+}
+
+/// Lets that much time pass.
 inline void run_for(boost::asio::io_context& io, Milliseconds time) {
   static_cast<void>(run_until(
       io, [] { return false; }, time));

@@ -15,6 +15,16 @@ void sleep_for(unsigned ms) {
   std::this_thread::sleep_for(std::chrono::milliseconds(ms));
 }
 
+/// Waits for it; false after a minute.
+template <class F>
+bool comes(F done) {
+  for (unsigned ms = 0; ms < 60'000; ++ms) {
+    if (done()) return true;
+    sleep_for(1);
+  }
+  return false;
+}
+
 }  // namespace
 
 TEST_CASE("what follows from each piece of work follows in order and on our thread") {
@@ -52,7 +62,7 @@ TEST_CASE("several pieces of work are done at the same time") {
     const auto piece = [&](unsigned) {
       const int now = ++running;
       if (now > most) most = now;
-      sleep_for(5);
+      comes([&] { return most > 1; });
       --running;
     };
     REQUIRE(work.give(piece, [] { return Result<void>(Done{}); }).ok());
@@ -87,17 +97,17 @@ TEST_CASE("an error of what followed is returned, and the rest is dropped at the
 }
 
 TEST_CASE("whoever waits for a long piece of work is called meanwhile") {
-  int called = 0;
+  std::atomic<int> called = 0;
   OrderedWork work(1, [&] { ++called; });
   std::atomic<bool> elsewhere = false;
   REQUIRE(work.give(
                   [&](unsigned worker) {
                     elsewhere = worker == 1;
-                    sleep_for(200);
+                    comes([&] { return called > 0; });
                   },
                   [] { return Result<void>(Done{}); })
               .ok());
-  sleep_for(50);  // for the thread to take it
+  REQUIRE(comes([&] { return elsewhere.load(); }));  // the thread has taken it
   REQUIRE(work.finish().ok());
-  if (elsewhere) CHECK(called >= 1);
+  CHECK(called >= 1);
 }

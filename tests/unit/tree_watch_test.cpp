@@ -15,9 +15,9 @@ using test::TempDir;
 
 namespace {
 
-class Watched {
+class WatchedTree {
  public:
-  explicit Watched(const TempDir& dir, std::size_t max_directories = 100) : inotify_(io_) {
+  explicit WatchedTree(const TempDir& dir, std::size_t max_directories = 100) : inotify_(io_) {
     TreeWatch::Options options{dir.path("tree"), fs::current_identity()};
     options.interval = Milliseconds(40);
     options.max_directories = max_directories;
@@ -32,7 +32,7 @@ class Watched {
   }
   bool is_quiet() {
     const int before = told_;
-    run_for(io_, Milliseconds(150));
+    run_for(io_, Milliseconds(1000));
     return told_ == before;
   }
   TreeWatch& watch() { return *watch_; }
@@ -51,7 +51,7 @@ TEST_CASE("changes anywhere in a tree are told, what is not captured is not") {
   dir.dir("tree");
   dir.dir("tree/projects");
   dir.dir("tree/sessions");
-  Watched watched(dir);
+  WatchedTree watched(dir);
   CHECK(watched.is_quiet());
   dir.file("tree/projects/x", "1");
   CHECK(watched.tells());
@@ -65,7 +65,7 @@ TEST_CASE("changes anywhere in a tree are told, what is not captured is not") {
 TEST_CASE("directories that are made later are watched too, whatever was made in them before that") {
   const TempDir dir;
   dir.dir("tree");
-  Watched watched(dir);
+  WatchedTree watched(dir);
   dir.dir("tree/a");
   dir.dir("tree/a/b");
   dir.dir("tree/a/b/c");
@@ -87,7 +87,7 @@ TEST_CASE("a tree with too many directories is told of again and again, until it
   dir.dir("tree");
   dir.dir("tree/a");
   dir.dir("tree/b");
-  Watched watched(dir, 2);
+  WatchedTree watched(dir, 2);
   CHECK(watched.watch().polls());
   CHECK(watched.tells());
   CHECK(watched.tells());
@@ -99,7 +99,7 @@ TEST_CASE("a tree with too many directories is told of again and again, until it
 TEST_CASE("a root that was replaced is watched in place of the old one") {
   const TempDir dir;
   dir.dir("tree");
-  Watched watched(dir);
+  WatchedTree watched(dir);
   REQUIRE(std::rename(dir.path("tree").c_str(), dir.path("old").c_str()) == 0);
   dir.dir("tree");
   dir.dir("tree/projects");

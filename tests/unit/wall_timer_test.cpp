@@ -1,14 +1,30 @@
 #include "follow/wall_timer.h"
 
+#include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
+#include <functional>
 #include <optional>
-
-#include "loop.h"
 
 using namespace claude_init;
 using namespace claude_init::follow;
-using test::run_for;
-using test::run_until;
+
+namespace {
+
+/// The timers of the kernel itself, unlike those of the tests on a clock of their own.
+void run_for(boost::asio::io_context& io, Milliseconds time) {
+  io.restart();
+  io.run_for(time);
+}
+
+bool run_until(boost::asio::io_context& io, const std::function<bool()>& done) {
+  for (int i = 0; i < 3000 && !done(); ++i) {
+    io.restart();
+    io.run_one_for(Milliseconds(20));
+  }
+  return done();
+}
+
+}  // namespace
 
 TEST_CASE("a wall timer calls once, at its time or at once when that has passed") {
   boost::asio::io_context io(1);

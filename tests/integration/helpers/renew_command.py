@@ -15,7 +15,7 @@ with open(path, encoding="utf-8") as f:
     login = json.load(f)
 oauth = login["claudeAiOauth"]
 if mode == "slow":  # like the CLI, it saves what it is fetching before it ends; whoever sees the call may stop it
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: open(os.path.join(here, "stopped"), "w").close())
 with open(os.path.join(here, "calls"), "a", encoding="utf-8") as f:
     f.write(json.dumps({"expires": oauth["expiresAt"], "refresh": oauth["refreshToken"], "pid": os.getpid(),
                         "uid": os.getuid(), "files": sorted(os.listdir(config)), "environment": sorted(os.environ),
