@@ -3,7 +3,7 @@
 #
 # usage: scripts/test.sh [--quick] [CTEST-ARGUMENT]...
 #
-# Installs what is missing on a bare Debian 12, builds the preset `dev`, and runs ctest, whose summary and exit status
+# Installs what is missing on a bare Debian 12 or 13, builds the preset `dev`, and runs ctest, whose summary and exit status
 # are the last word. The labels are unit, integration, fault, fuzz, model, e2e and kubernetes. The preset `release` is
 # compiled once, in the images.
 #
