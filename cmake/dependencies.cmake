@@ -2,7 +2,7 @@
 # compiles it from its headers; Boost.Process and Boost.Asio are headers, Boost.Filesystem is linked from its archive.
 set(Boost_USE_STATIC_LIBS ON)
 set(Boost_NO_WARN_NEW_VERSIONS ON)
-find_package(Boost 1.81 REQUIRED COMPONENTS filesystem)
+find_package(Boost 1.81 REQUIRED CONFIG COMPONENTS filesystem)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(fmt 9 REQUIRED)
 find_package(CLI11 2.1 REQUIRED)

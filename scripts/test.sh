@@ -4,7 +4,7 @@
 # usage: scripts/test.sh [--full | --long] [NAME]...
 #        scripts/test.sh --list | --clean
 #
-# Installs what is missing on a bare Debian, builds, and runs what one needs to know after a change: all unit tests,
+# Installs what is missing on a bare Debian 12 or 13, builds, and runs what one needs to know after a change: all unit tests,
 # integration as PID 1 and on a terminal, samples of the fault tests, the model, and one story with a real container
 # engine, both images and the real CLI. Its last lines name what it left out and how long everything took.
 #

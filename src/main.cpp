@@ -10,6 +10,8 @@
 #include "base/output.h"
 #include "commands/commands.h"
 #include "commands/console.h"
+#include "commands/engine.h"
+#include "fs/advice.h"
 #include "log/log.h"
 #include "options/exit_status.h"
 #include "options/options.h"
@@ -60,6 +62,7 @@ int main_status(int argc, char** argv, char** envp) {
   const auto& line = std::get<options::CommandLine>(parsed);
   log::configure(line.logging.level, line.logging.format);
   for (const std::string& warning : line.warnings) log::warn(warning);
+  fs::be_started_by(commands::engine_of(environment));
   return dispatch(line.subcommand, environment, inherited);
 }
 

@@ -128,18 +128,20 @@ prepare_image() {
   quietly "$backend" "${arguments[@]}" --file "$top/Dockerfile.${image/#claude-runtime/runtime}" \
     --tag "$image:latest" "$top" ||
     die "$exit_unavailable" "The image could not be built; the reason is above." \
-      "If its registry is out of reach, Debian 12 can do without a container: set CLAUDE_INIT_ENGINE=none."
+      "If its registry is out of reach, Debian 12 and 13 can do without a container: set CLAUDE_INIT_ENGINE=none."
 }
 
 run_in_container() {
-  local image=$1 variable arguments extra access=''
+  local image=$1 variable arguments extra access='' CLAUDE_INIT_LOG_IN=${CLAUDE_INIT_LOG_IN:-}
   shift
+  is_published_store || CLAUDE_INIT_LOG_IN=${CLAUDE_INIT_LOG_IN:-$(typed setup-claude-interactive.sh)}
+  export CLAUDE_INIT_LOG_IN
   # The store's name on this side of the wall, for what claude-init tells a person to type.
   arguments=(run --rm --hostname "$image" --env "CLAUDE_HUB_DIR=$store" --entrypoint claude-init)
   if [[ -t 0 ]]; then arguments+=(--interactive); fi
   if [[ -t 0 && -t 1 ]]; then arguments+=(--tty); fi
   for variable in "${passed_variables[@]}" ${CLAUDE_INIT_CLI_ENV:-}; do
-    [[ ! -v $variable ]] || arguments+=(--env "$variable")
+    [[ -z ${!variable:-} ]] || arguments+=(--env "$variable")
   done
   if [[ -n ${NODE_EXTRA_CA_CERTS:-} ]]; then
     arguments+=(--env NODE_EXTRA_CA_CERTS=/run/extra-ca.pem --volume "$NODE_EXTRA_CA_CERTS:/run/extra-ca.pem:ro")
@@ -154,7 +156,7 @@ run_in_container() {
 
 prepare_native() {
   command -v dpkg-query >/dev/null ||
-    die "$exit_unavailable" "Neither docker nor podman answers, and without them this needs Debian 12." \
+    die "$exit_unavailable" "Neither docker nor podman answers, and without them this needs Debian 12 or 13." \
       "Start one of the two and run this again."
   if [[ $rebuild == 1 || ! -x $native_binary ]] || sources_changed; then
     install_build_packages
@@ -256,9 +258,13 @@ native_user() {
   if [[ $(id -u) == 0 ]] && id node >/dev/null 2>&1; then echo "--user root"; fi
 }
 
-# A run of the CLI without these scripts, as a person can type it.
+# A run of the CLI without these scripts, as a person can type it; in a container once its image has been built.
 typed_run() {
   local user
+  if [[ $backend != none ]]; then
+    printf '%s%s run --rm --volume %q:/claude-auth:ro claude-runtime --print hello' "${SUDO_USER:+sudo }" "$backend" "$store"
+    return
+  fi
   user=$(native_user)
   # shellcheck disable=SC2016 # it is theirs to expand; sudo alone would put its own PATH before
   printf '%sPATH=%q:"$PATH" %q run --store %q%s -- claude --print hello' "${SUDO_USER:+sudo env }" "$native_cli/bin" \

@@ -64,19 +64,60 @@ pinned_cli_version() {
   echo "${CLAUDE_CODE_VERSION:-$(sed -nE 's/^ARG CLAUDE_CODE_VERSION=(.+)$/\1/p' "$top/Dockerfile.claude-setup")}"
 }
 
-# Runs a long and dull command: silent if it works, its output if it does not.
+# Runs a long and dull command: of its output only what shows that it goes on, and its end if it fails.
 verbose=0
 quietly() {
-  local output status=0
+  local log output status=0
   if [[ $verbose == 1 ]]; then "$@" >&2; return; fi
-  output=$("$@" 2>&1) || status=$?
-  [[ $status == 0 ]] || printf '%s\n' "$output" | tail -n 40 >&2
+  log=$(mktemp)
+  exec {output}<> "$log"
+  rm "$log"
+  "$@" 2>&1 {output}>&- | show_progress "$output" || status=${PIPESTATUS[0]}
+  [[ $status == 0 ]] || tail -n 40 "/dev/fd/$output" >&2
+  exec {output}>&-
   return "$status"
 }
 
-# Debian packages that are missing are installed, with sudo if need be, and the reason is told.
+# show_progress DESCRIPTOR: copies its input there. On a terminal one line shows for how long and what was written last, from
+# the third second on; elsewhere there is one every half minute.
+show_progress() {
+  local line='' begun_line='' part begun=$SECONDS told=$SECONDS pause=30 columns=0 status=0
+  trap '' INT    # it ends with whoever writes
+  if [[ -t 2 ]]; then pause=1 columns=$(stty size <&2 2>/dev/null | cut -d' ' -f2); fi
+  ((columns > 0)) || columns=80
+  while ((status == 0 || status > 128)); do
+    status=0
+    IFS= read -r -t 1 part || status=$?    # 1 at the end, more than 128 when the time is over
+    begun_line+=$part
+    if ((status <= 128)) && [[ $status == 0 || -n $begun_line ]]; then
+      printf '%s\n' "$begun_line" >&"$1"
+      [[ -z $begun_line ]] || line=$begun_line
+      begun_line=''
+    fi
+    ((SECONDS - told >= pause && SECONDS - begun > 2)) || continue
+    told=$SECONDS
+    part=$(printf '%4d s  %s' $((SECONDS - begun)) "${line//[^[:print:]]/ }")
+    if [[ -t 2 ]]; then printf '\r\e[K%s%s%s' "$dim" "${part:0:columns - 1}" "$plain" >&2; else more "$part"; fi
+  done
+  [[ ! -t 2 || $told == "$begun" ]] || printf '\r\e[K' >&2
+}
+
+# Sets `as_root`: how a command becomes root's. What cannot be is a refusal, with what root has to type.
+need_root() {
+  as_root=()
+  [[ $(id -u) != 0 ]] || return 0
+  command -v sudo >/dev/null || die "$exit_unavailable" "Installing packages needs root, and there is no sudo." "As root: $*"
+  as_root=(sudo)
+}
+
+read_package_lists() {
+  quietly "${as_root[@]}" apt-get update -qq ||
+    die "$exit_unavailable" "Debian's package lists could not be read; the reason is above."
+}
+
+# Debian packages that are missing are installed, and the reason is told.
 install_packages() {
-  local reason=$1 package missing=() as_root=()
+  local reason=$1 package missing=() as_root
   shift
   for package in "$@"; do
     dpkg-query --show --showformat='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
@@ -84,23 +125,22 @@ install_packages() {
   done
   [[ ${#missing[@]} -gt 0 ]] || return 0
   step "Installing from Debian, $reason: ${missing[*]}"
-  if [[ $(id -u) != 0 ]]; then
-    command -v sudo >/dev/null ||
-      die "$exit_unavailable" "That needs root, and there is no sudo." \
-        "As root: apt-get install --no-install-recommends ${missing[*]}"
-    as_root=(sudo)
-  fi
-  quietly "${as_root[@]}" apt-get update -qq ||
-    die "$exit_unavailable" "Debian's package lists could not be read; the reason is above."
+  need_root apt-get install --no-install-recommends "${missing[@]}"
+  read_package_lists
   quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install --yes -qq --no-install-recommends "${missing[@]}" ||
     die "$exit_unavailable" "Debian's packages could not be installed; the reason is above."
 }
 
-# install_build_packages [PACKAGE]...: what the build needs (the list is the Dockerfiles' too), and more, in one call.
+# install_build_packages [PACKAGE]...: what the build needs, and more, in one call. The list is the Dockerfiles' too. On a machine whose lists were never read it cannot be known.
 install_build_packages() {
-  local packages
-  mapfile -t packages < "$top/scripts/lib/build-packages"
+  local packages list=$top/scripts/lib/build-packages as_root
+  packages=$("$list" 2>/dev/null) || {
+    need_root apt-get update
+    read_package_lists
+    packages=$("$list") || die "$exit_unavailable" "Debian's packages to build with are not known; the reason is above."
+  }
+  mapfile -t packages <<< "$packages"
   install_packages "to build${1:+ and test} claude-init" "${packages[@]}" "$@"
 }
 

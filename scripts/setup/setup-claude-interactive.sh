@@ -65,7 +65,7 @@ status=0
 run_claude_init claude-setup setup -- "$@" || status=$?
 if [[ $status == 0 ]]; then
   good "Now try it: $(typed test-claude-auth.sh)"
-  [[ $backend != none ]] || more "And use it: $(typed_run)"
+  more "Then use it: $(typed_run)"
 else
   fail "claude-init setup, or its command, $(ended_by "$status")"
 fi

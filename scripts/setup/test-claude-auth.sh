@@ -4,7 +4,8 @@
 # usage: scripts/setup/test-claude-auth.sh [OPTION]...
 #
 # First `claude-init health`: what the stored login says of itself. Then the real CLI asks its question with a private
-# copy of the login, as every container does. Nothing in the store is changed.
+# copy of the login, as every container does. Nothing in the store is changed, but a login whose access token has ended
+# is renewed.
 #
 #   --env NAME      use deploy/env/NAME.env: dev, staging, test
 #   --prompt TEXT   the question (default: a short one)
@@ -15,7 +16,7 @@
 #
 # Variables: those of setup-claude-interactive.sh.
 #
-# Exit status: 0 only if the CLI answered; 1 if health says no; 130 if it was interrupted; else that of
+# Exit status: 0 only if the CLI answered; 1 if health says no, and no renewal helps; 130 if it was interrupted; else that of
 # `claude-init run` (README.md has the table), which is the CLI's own, or 124 if it took too long. The answer goes to
 # standard output, all else to standard error.
 set -euo pipefail
@@ -57,10 +58,11 @@ store_access=ro
 
 step "What the login says of itself"
 status=0
-run_claude_init claude-runtime health </dev/null >&2 || status=$?
+run_claude_init claude-runtime health --exit-code=state </dev/null >&2 || status=$?
 case $status in
   0) ;;
-  1) die 1 "The login cannot be used (status 1)." "Do what it says above${or_log_in:-.}" ;;
+  10) step "Its access token has ended: the run renews it in the store."; store_access=rw status=0 ;;
+  1[1-7]) die 1 "The login cannot be used (status 1)." "Do what it says above${or_log_in:-.}" ;;
   *) die "$status" "claude-init health $(ended_by "$status")" ;;
 esac
 

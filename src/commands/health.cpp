@@ -46,7 +46,9 @@ std::string report(options::Health::Format format, const store::Inspection& insp
   if (format == Format::json) return health::as_json(inspection, context);
   if (format == Format::text) return health::as_text(inspection, context);
   health::Metrics metrics(health::Exposition::text);
-  health::add_logins(metrics, {{inspection.path, &inspection}}, context.now);
+  health::add_logins(metrics,
+                     {{inspection.path, &inspection, inspection.state, health::is_healthy(inspection.state)}},
+                     context.now);
   if (const auto& live = context.live) {
     const std::string store = fmt::format("store=\"{}\"", health::metric_label(inspection.path));
     metrics.family("claude_init_login_answered", "gauge", "1 if the server answered the CLI.");

@@ -4,8 +4,10 @@
 
 #include <boost/filesystem/operations.hpp>
 #include <string>
+#include <utility>
 
 #include "commands/console.h"
+#include "commands/shadows.h"
 #include "commands/store_access.h"
 #include "commands/store_path.h"
 #include "fs/advice.h"
@@ -13,11 +15,16 @@
 #include "fs/mounts.h"
 #include "fs/open.h"
 #include "health/notes.h"
-#include "login/login.h"
 #include "store/layout.h"
 
 namespace claude_init::commands {
 namespace {
+
+std::vector<std::string> shadows(const std::string& store, const options::Environment& environment) {
+  std::vector<std::string> all = shadowing_variables(environment);
+  for (std::string& setting : shadowing_settings(store)) all.push_back(std::move(setting));
+  return all;
+}
 
 /// What lies in a store beside a login that can be read, and cannot be itself.
 std::string how_to_read_rest(const store::Inspection& seen, const health::Context& context) {
@@ -30,13 +37,10 @@ std::string how_to_read_rest(const store::Inspection& seen, const health::Contex
 
 }  // namespace
 
-std::vector<std::string> shadowing_variables(const options::Environment& environment) {
-  return login::shadowing_variables([&](std::string_view name) { return environment.get(name); });
-}
-
-std::vector<std::string> environment_notes(const options::Environment& environment) {
+std::vector<std::string> environment_notes(const std::string& store,
+                                           const options::Environment& environment) {
   health::Context context;
-  context.shadowing = shadowing_variables(environment);
+  context.shadowing = shadows(store, environment);
   context.base_url = environment.get("ANTHROPIC_BASE_URL");
   return health::notes_on_environment(context);
 }
@@ -55,8 +59,8 @@ health::Context health_context(const store::Inspection& inspection, const option
   context.in_container = fs::in_container(mounts);
   const bool exists = inspection.state != login::State::no_store;
   context.reader = reader_of(inspection);
+  context.shadowing = shadows(inspection.path, environment);
   const fs::ActAs as(context.reader);
-  context.shadowing = shadowing_variables(environment);
   context.base_url = environment.get("ANTHROPIC_BASE_URL");
   if (exists && !mounts.empty()) {
     boost::system::error_code ec;

@@ -24,11 +24,9 @@ namespace claude_init::commands {
 [[nodiscard]] Error with_how_to_read(Error error, const std::string& store,
                                      const options::Environment& environment);
 
-/// The variables that make the CLI use another login than the stored one.
-[[nodiscard]] std::vector<std::string> shadowing_variables(const options::Environment& environment);
-
-/// What is worth a warning about the environment, whatever the store has.
-[[nodiscard]] std::vector<std::string> environment_notes(const options::Environment& environment);
+/// What is worth a warning about the environment and the settings, whatever login `store` has.
+[[nodiscard]] std::vector<std::string> environment_notes(const std::string& store,
+                                                         const options::Environment& environment);
 
 /// Says a store's state, what to do and what else is noted, as `health` does, with `before` put before the
 /// headline; with --log-format json one line, and one for each note. `level` is error or warn.

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/filesystem/operations.hpp>
@@ -10,6 +11,7 @@
 
 #include "base/text.h"
 #include "commands/commands.h"
+#include "commands/engine.h"
 #include "commands/health_context.h"
 #include "commands/keep_outputs.h"
 #include "commands/renewal.h"
@@ -26,6 +28,18 @@
 namespace claude_init::commands {
 namespace {
 
+/// In compose.yaml's volume, whose files are an earlier keeper's: root with what that takes gives them to us.
+std::string how_to_take_over(const std::string& publish, const options::Environment& environment) {
+  constexpr std::string_view kSetup = "run --rm setup";
+  std::string_view compose = environment.get("CLAUDE_INIT_LOG_IN");
+  if (publish.empty() || engine_of(environment) != fs::Engine::compose || !compose.ends_with(kSetup))
+    return "";
+  compose.remove_suffix(kSetup.size());
+  return fmt::format(
+      "{}run --rm --user 0 --cap-add CHOWN --cap-add DAC_READ_SEARCH --entrypoint chown keeper -R {}:{} {}",
+      compose, ::geteuid(), ::getegid(), shell_quote(publish));
+}
+
 Result<keep::Keeper::Options> keeper_options(const options::Keep& options, const options::KeptStore& kept,
                                              const options::Environment& environment, renew::Turns& turns) {
   keep::Keeper::Options keeper;
@@ -37,6 +51,7 @@ Result<keep::Keeper::Options> keeper_options(const options::Keep& options, const
     keeper.name = std::move(*name);
   }
   if (!kept.publish.empty()) keeper.publish = choose_store(kept.publish, {}, environment);
+  keeper.take_over_published = how_to_take_over(keeper.publish, environment);
   const std::string log_in = with_name(options.log_in, keeper.name);
   keeper.context = [log_in, &environment](const store::Inspection& seen) {
     health::Context context = health_context(seen, environment);

@@ -18,8 +18,10 @@
 #include "commands/copy_command.h"
 #include "commands/health_context.h"
 #include "commands/live_cache.h"
+#include "commands/shadows.h"
 #include "log/log.h"
 #include "log/redact.h"
+#include "login/shadow.h"
 #include "store/restore.h"
 #include "store/store.h"
 #include "supervise/supervisor.h"
@@ -44,13 +46,18 @@ Result<Streams> open_streams() {
   return streams;
 }
 
-/// The last line that has something in it, on one line, without secrets.
-std::string last_words(int fd) {
-  std::array<char, 4096> end{};
+/// The end of what was written.
+std::string end_of(int fd) {
+  constexpr std::size_t kEnd = 4096;
+  std::string end(kEnd, '\0');
   const off_t size = ::lseek(fd, 0, SEEK_END);
-  const off_t start = std::max<off_t>(0, size - static_cast<off_t>(end.size()));
-  const ssize_t n = ::pread(fd, end.data(), end.size(), start);
-  std::string_view text(end.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+  const ssize_t n = ::pread(fd, end.data(), end.size(), std::max<off_t>(0, size - off_t{kEnd}));
+  end.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  return end;
+}
+
+/// The last line that has something in it, on one line, without secrets.
+std::string last_words(std::string_view text) {
   while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
   const std::size_t newline = text.rfind('\n');
   if (newline != std::string_view::npos) text.remove_prefix(newline + 1);
@@ -73,9 +80,17 @@ health::Live failed(std::string why) {
   return live;
 }
 
+/// Where the CLI did not use the login, its refusal tells nothing of it.
+std::string used_instead(std::string_view written, const std::string& store) {
+  const auto settings = shadowing_settings(store);
+  if (!settings.empty()) return fmt::format("it used {}, and not the login", fmt::join(settings, ", "));
+  return login::says_shadowed(written) ? "it used another credential, and not the login" : "";
+}
+
 health::Live judged(const supervise::Outcome& outcome, bool timed_out, const options::Health& options,
-                    int output) {
-  const std::string words = last_words(output);
+                    const std::string& store, int output) {
+  const std::string written = end_of(output);
+  const std::string words = last_words(written);
   const auto with_words = [&](const std::string& what) { return words.empty() ? what : what + ": " + words; };
   health::Live live = failed("");
   if (timed_out) {
@@ -89,8 +104,10 @@ health::Live judged(const supervise::Outcome& outcome, bool timed_out, const opt
     live.said = outcome.exit_status == 127 ? fmt::format("there is no '{}' here", name)
                                            : fmt::format("'{}' is there and cannot be executed", name);
   } else {
-    live.rejected = says_rejected(words);
-    live.said = with_words(fmt::format("it ended with status {}", outcome.exit_status));
+    const std::string instead = used_instead(written, store);
+    live.rejected = instead.empty() && says_rejected(words);
+    live.said =
+        with_words(instead.empty() ? fmt::format("it ended with status {}", outcome.exit_status) : instead);
   }
   return live;
 }
@@ -116,7 +133,7 @@ supervise::Command live_command(const options::Health& options, options::Environ
 /// 2. Judged by its end and by its answer.
 std::variant<health::Live, int> run_in(const workcopy::WorkingCopy& copy, const options::Health& options,
                                        const options::Environment& environment,
-                                       const workcopy::Account& account,
+                                       const workcopy::Account& account, const std::string& store,
                                        const supervise::Inherited& inherited) {
   const auto streams = open_streams();
   if (!streams) return failed(streams.error().message());
@@ -137,7 +154,7 @@ std::variant<health::Live, int> run_in(const workcopy::WorkingCopy& copy, const 
   if (!outcome) return failed(outcome.error().message());
   if (outcome->stop_signal != 0 && !*timed_out) return outcome->stop_signal;
   // 2.
-  return judged(*outcome, *timed_out, options, streams->output.get());
+  return judged(*outcome, *timed_out, options, store, streams->output.get());
 }
 
 }  // namespace
@@ -164,7 +181,7 @@ std::variant<health::Live, int> try_login(const options::Health& options,
   store::RestoreOptions what;
   what.extent = store::Extent::login;
   const auto restored = store::restore(*store, copy->state(), account.identity(), what);
-  auto result = restored ? run_in(*copy, options, environment, account, inherited)
+  auto result = restored ? run_in(*copy, options, environment, account, inspection.path, inherited)
                          : std::variant<health::Live, int>(failed(restored.error().message()));
   if (const auto wiped = copy->wipe(); !wiped) log::failure(log::Level::warn, wiped.error());
   // 3.

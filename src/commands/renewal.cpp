@@ -28,6 +28,7 @@ renew::Renewer::Options renewer_options(const options::Renewal& options, const s
   renewer.store = store;
   renewer.how = how;
   renewer.renew_before = options.before;
+  renewer.check_every = options.check_every;
   renewer.command = options.command;
   renewer.environment = environment.variables();
   renewer.purpose = std::move(purpose);

@@ -68,7 +68,7 @@ int obtain_login(const supervise::Loop& loop, const options::Run& options,
     seen = inspect();
   }
   // 2.
-  if (options.wait_login && !can_be_used(seen) && shadowing_variables(environment).empty()) {
+  if (options.wait_login && !can_be_used(seen) && health_context(seen, environment).shadowing.empty()) {
     const int stopped = await_login(loop,
                                     {path, *options.wait_login, can_be_used, renew_where_we_may,
                                      [&renewer] { return renewer ? &*renewer : nullptr; }},

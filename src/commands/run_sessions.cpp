@@ -124,7 +124,8 @@ Result<void> KeptSessions::merge(const workcopy::WorkingCopy& copy, const workco
       ErrorKind::limit,
       fmt::format("{} of the sessions' files could not be saved in time, {} first", report->left_out.size(),
                   printable(report->left_out.front())),
-      "give it longer: --stop-timeout 30s, and as much to the engine (docker run --stop-timeout 32)");
+      fmt::format("give it longer: --stop-timeout 30s, and as much to the engine ({} run --stop-timeout 32)",
+                  fs::engine_command()));
 }
 
 }  // namespace claude_init::commands

@@ -4,6 +4,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <functional>
+#include <utility>
 
 #include "commands/coherence.h"
 #include "commands/commands.h"
@@ -18,6 +19,7 @@
 #include "commands/setup_wait.h"
 #include "commands/store_access.h"
 #include "commands/store_lock.h"
+#include "fs/advice.h"
 #include "log/log.h"
 #include "options/exit_status.h"
 #include "supervise/terminal.h"
@@ -129,8 +131,10 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
   std::optional<renew::Renewer> renewer;
   supervise::Hooks hooks;
   if (!found.read_only && !options.renewal.never) {
-    renewer.emplace(loop, renewer_options(options.renewal, found.store.path(), environment, "setup",
-                                          options.storing.options));
+    auto how =
+        renewer_options(options.renewal, found.store.path(), environment, "setup", options.storing.options);
+    how.log_in = [] { return "here: claude, then /login"; };
+    renewer.emplace(loop, std::move(how));
     hooks.ending = [&renewer] { renewer->stop(); };
   }
   std::optional<SetupWait> wait;
@@ -247,10 +251,12 @@ int setup_command(const options::Setup& options, const options::Environment& env
   const auto account = workcopy::choose_account(options.user, environment.get("HOME"));
   if (!account) return refuse(console, account.error());
   if (default_shell && !has_terminal() && !options.wait_login) {
-    return refuse(console,
-                  make_error(ErrorKind::usage, "setup needs a terminal to log in on",
-                             "add -it: docker run -it …, or give a command behind '--', or wait for "
-                             "a login from elsewhere: --wait-login 10m (CLAUDE_INIT_WAIT_LOGIN=10m)"));
+    return refuse(
+        console,
+        make_error(ErrorKind::usage, "setup needs a terminal to log in on",
+                   fmt::format("add -it: {} run -it …, or give a command behind '--', or wait for "
+                               "a login from elsewhere: --wait-login 10m (CLAUDE_INIT_WAIT_LOGIN=10m)",
+                               fs::engine_command())));
   }
   // 1.
   const auto found = open_setup_store(options, environment, *account, console);
@@ -266,7 +272,7 @@ int setup_command(const options::Setup& options, const options::Environment& env
                                 found->store.path()));
   }
   // Whoever logs in should know that the CLI would not use it.
-  for (const std::string& note : environment_notes(environment)) console.warning(note);
+  for (const std::string& note : environment_notes(found->store.path(), environment)) console.warning(note);
   // 3.
   workcopy::give_standard_streams(*account);
   const auto end = [&](const Deadline& deadline) {  // 4.

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "commands/store_path.h"
+#include "fs/advice.h"
 #include "health/health.h"
 #include "options/exit_status.h"
 
@@ -61,7 +62,7 @@ void tell_next(const Console& console, const SetupStore& store) {
     console.text("What uses this store goes on with it by itself: nothing has to be restarted.");
   } else if (store.in_container) {
     console.text("Use it, in any number of containers:");
-    console.command(fmt::format("docker run --rm {} claude-runtime --print hello",
+    console.command(fmt::format("{} run --rm {} claude-runtime --print hello", fs::engine_command(),
                                 mounted(store.host_side, store.store.path(), ":ro")));
     console.text("(If your -v named another place just now, name that one.)");
   } else {

@@ -5,8 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <boost/filesystem/operations.hpp>
+#include <boost/filesystem/path.hpp>
 #include <chrono>
 
+#include "base/text.h"
 #include "commands/progress_line.h"
 #include "commands/store_access.h"
 #include "commands/store_lock.h"
@@ -68,15 +71,37 @@ Result<void> save_leftover(const options::Setup& options, const SetupStore& foun
   return Done{};
 }
 
+/// Whether a session in the directory would be one in the store itself: then it works on a copy, as for
+/// ~/.claude.
+bool is_of_the_store(std::string_view directory, const SetupStore& found) {
+  boost::system::error_code ec;
+  const auto here = boost::filesystem::weakly_canonical(std::string(directory), ec);
+  if (ec) return false;
+  const auto store = boost::filesystem::weakly_canonical(found.store.path(), ec);
+  return !ec && (is_within(here, store) || is_within(store, here));
+}
+
+/// With all of its way, as the CLI does.
+Result<void> make_directory(const std::string& directory, const workcopy::Account& account) {
+  const fs::ActAs as(account.identity());
+  boost::system::error_code ec;
+  boost::filesystem::create_directories(directory, ec);
+  if (!ec) return Done{};
+  Error error = system_error(ec.value(), "make CLAUDE_CONFIG_DIR=" + printable(directory));
+  error.remedy = "name a directory that " + printable(account.name) + " may make, or unset CLAUDE_CONFIG_DIR";
+  return error;
+}
+
 /// The account's own home, or a working copy.
 Result<void> choose_place(const options::Setup& options, const options::Environment& environment,
                           const SetupStore& found, const workcopy::Account& account, Session& session) {
   const std::string_view config_dir = environment.get("CLAUDE_CONFIG_DIR");
   const bool home = account.home != "/" && is_writable_directory(account.home, account.identity());
-  if (found.in_container && !found.at_home && home) {
+  const bool in_store = !config_dir.empty() && is_of_the_store(config_dir, found);
+  if (found.in_container && !found.at_home && !in_store && home) {
     session.state =
         config_dir.empty() ? store::state_in_home(account.home) : store::state_in_config_dir(config_dir);
-    return Done{};
+    return config_dir.empty() ? Result<void>(Done{}) : make_directory(session.state.config_dir, account);
   }
   store::RestoreOptions what;
   what.filter = options.filter;

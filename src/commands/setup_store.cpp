@@ -1,15 +1,20 @@
 #include "commands/setup_store.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <boost/filesystem/operations.hpp>
 #include <cerrno>
+#include <cstdio>
 
 #include "base/text.h"
+#include "base/unique_fd.h"
 #include "commands/health_context.h"
 #include "commands/store_access.h"
 #include "commands/store_lock.h"
 #include "commands/store_path.h"
+#include "fs/advice.h"
+#include "fs/file.h"
 #include "fs/mounts.h"
 #include "health/health.h"
 #include "log/log.h"
@@ -58,8 +63,8 @@ Result<void> check_persistence(const std::string& path, bool allow_ephemeral,
           mount + "\n  or " + kAllow);
     case fs::Persistence::anonymous_volume:
       if (!allow_ephemeral) {
-        console.warning(
-            fmt::format("{} is an anonymous volume: `docker run --rm` deletes it at the end.", path));
+        console.warning(fmt::format("{} is an anonymous volume: `{} run --rm` deletes it at the end.", path,
+                                    fs::engine_command()));
         console.text(mount);
       }
       return Done{};
@@ -72,6 +77,30 @@ Result<void> check_persistence(const std::string& path, bool allow_ephemeral,
       return Done{};
   }
   return Done{};
+}
+
+/// Whether uid 0 here is uid 0 on the host: else it is a person's, whose engine has no root.
+bool is_hosts_root() {
+  const UniqueFd fd(::open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC));
+  const auto text = fd.valid() ? fs::read_all(fd.get(), 4096, "uid_map") : Result<std::string>(std::string());
+  unsigned inside = 1;
+  unsigned outside = 1;
+  return text && std::sscanf(text->c_str(), "%u %u", &inside, &outside) == 2 && inside == 0 && outside == 0;
+}
+
+/// Docker makes the directory that -v names where there is none, for root: a mistyped one looks like a store.
+void warn_if_just_made(const std::string& path, const workcopy::Account& account, const Console& console) {
+  const store::Inspection seen = store::inspect(path, unix_now());
+  if (!seen.empty_directory || seen.owner.uid != 0 || account.uid == 0 || !is_hosts_root()) return;
+  const auto mounts = fs::read_mounts();
+  const fs::Mount* mount = mounts ? fs::mount_of(*mounts, path) : nullptr;
+  if (mount == nullptr || !fs::volume_name(*mount).empty()) return;  // a new volume is empty, and root's
+  if (fs::persistence_of(*mounts, path) != fs::Persistence::mounted) return;
+  console.warning(
+      fmt::format("{} is empty and belongs to root: was the directory in your -v mistyped?", path));
+  console.text("The engine makes one that does not exist. If you meant another: exit, and name that one.");
+  console.text(
+      "If you meant this one: log in, and then, on the host: sudo chown -R \"$(id -u):$(id -g)\" HOST_DIR");
 }
 
 }  // namespace
@@ -90,6 +119,8 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
   if (!in_container || options.allow_ephemeral) {
     if (auto created = create_directories(path); !created) return created.error();
   }
+  if (in_container && environment.get("KUBERNETES_SERVICE_HOST").empty())
+    warn_if_just_made(path, account, console);
   auto store = open_to_write(path, options.storing, environment);
   if (!store) return store.error();
 

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "commands/store_path.h"
+#include "fs/advice.h"
 #include "fs/mounts.h"
 #include "log/log.h"
 #include "options/exit_status.h"
@@ -46,7 +47,7 @@ std::string exec_command(const workcopy::Account& account, const options::Enviro
   const std::string id = mounts ? fs::container_id(*mounts) : "";
   if (id.empty()) return "";
   const std::string user = account.uid == ::geteuid() ? "" : "--user " + shell_quote(account.name) + " ";
-  return "docker exec -it " + user + id.substr(0, kShortId) + " claude";
+  return fs::engine_command() + std::string(" exec -it ") + user + id.substr(0, kShortId) + " claude";
 }
 
 }  // namespace

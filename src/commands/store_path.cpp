@@ -8,6 +8,7 @@
 #include <boost/filesystem/path.hpp>
 
 #include "base/text.h"
+#include "fs/advice.h"
 #include "fs/mounts.h"
 #include "options/kept_stores.h"
 
@@ -77,7 +78,8 @@ std::string setup_command_line(const std::string& store, bool in_container,
     return name ? with_name(std::string(told), *name) : std::string(told);
   }
   if (!in_container) return "claude-init setup --store " + shell_quote(store);
-  return "docker run -it --rm " + mounted(host_side_of(store, environment, mounts), store) + " claude-setup";
+  return fs::engine_command() + std::string(" run -it --rm ") +
+         mounted(host_side_of(store, environment, mounts), store) + " claude-setup";
 }
 
 std::string mounted(const std::string& host_side, const std::string& store, std::string_view mode) {

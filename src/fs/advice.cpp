@@ -7,6 +7,8 @@
 namespace claude_init::fs {
 namespace {
 
+Engine g_engine = Engine::docker;  // a process is in one container
+
 /// Where it is to be typed, and what the directory is called there.
 std::string on_host(bool in_container) {
   return in_container ? "on the host: " : "";
@@ -18,8 +20,25 @@ std::string host_name_of(const std::string& directory, bool in_container) {
 
 }  // namespace
 
+void be_started_by(Engine engine) {
+  g_engine = engine;
+}
+
+const char* engine_command() {
+  return g_engine == Engine::podman ? "podman" : "docker";
+}
+
 std::string how_to_run_as(Identity who) {
-  return fmt::format("run as uid {0}: docker run --user {0}:{1}", who.uid, who.gid);
+  switch (g_engine) {
+    case Engine::compose:
+      return fmt::format("run as uid {0}: CLAUDE_HUB_USER={0}:{1} in .env, then docker compose up --detach",
+                         who.uid, who.gid);
+    case Engine::kubernetes:
+      return fmt::format("run as uid {}: runAsUser: {}, runAsGroup: {} in the pod's securityContext", who.uid,
+                         who.uid, who.gid);
+    default:
+      return fmt::format("run as uid {1}: {0} run --user {1}:{2}", engine_command(), who.uid, who.gid);
+  }
 }
 
 std::string how_to_become(Identity who) {
@@ -41,6 +60,15 @@ std::string how_to_make(const std::string& directory, Identity who) {
 std::string how_to_let_pass(const std::string& directory) {
   return "let everybody pass there, which shows nobody what is in it: sudo chmod a+x " +
          shell_quote(directory);
+}
+
+std::string how_to_mount_privately(mode_t mode) {
+  return fmt::format(
+      "its file system keeps no modes and shows others what is in it (mode {:04o}): mount it for its owner "
+      "alone, SMB and Azure Files with -o uid=UID,gid=GID,file_mode=0600,dir_mode=0700, drvfs and others "
+      "with "
+      "-o uid=UID,gid=GID,umask=077",
+      mode & 07777);
 }
 
 std::string how_to_open_modes(const std::string& directory, bool in_container) {

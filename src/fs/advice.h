@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 
 #include "fs/identity.h"
@@ -8,6 +10,13 @@
 /// that is met. What is typed on the host names the directory there, which is not to be seen from a
 /// container.
 namespace claude_init::fs {
+
+/// Who has started the container, as far as it can be known: what a person types depends on it.
+enum class Engine { docker, podman, compose, kubernetes };
+/// Said once, before any advice is given; docker until then.
+void be_started_by(Engine engine);
+/// What is typed in front of `run` and `exec`: "docker" or "podman".
+[[nodiscard]] const char* engine_command();
 
 /// In a container: to be started as `who`.
 [[nodiscard]] std::string how_to_run_as(Identity who);
@@ -23,6 +32,9 @@ namespace claude_init::fs {
 
 /// On a host: to let everybody through `directory` to what lies in it.
 [[nodiscard]] std::string how_to_let_pass(const std::string& directory);
+
+/// For a file system that does not keep modes, and shows what was to be private with `mode`.
+[[nodiscard]] std::string how_to_mount_privately(mode_t mode);
 
 /// To let the owner of everything in `directory` do everything with it.
 [[nodiscard]] std::string how_to_open_modes(const std::string& directory, bool in_container);

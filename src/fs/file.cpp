@@ -22,7 +22,7 @@ std::string doing(std::string_view verb, std::string_view what) {
 Result<void> fill(UniqueFd fd, const std::string& name, std::string_view text, mode_t mode, Sync sync) {
   if (auto written = write_all(fd.get(), text, name); !written) return written;
   // The umask and a default ACL have had their say in the mode: set what was asked for.
-  if (::fchmod(fd.get(), mode) != 0) return system_error(errno, doing("set the mode of", name));
+  if (auto set = set_mode(fd.get(), mode, name); !set) return set;
   if (sync == Sync::yes) {
     if (auto synced = sync_to_disk(fd.get(), name); !synced) return synced;
   }

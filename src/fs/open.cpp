@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "fs/advice.h"
 
 namespace claude_init::fs {
 namespace {
@@ -146,12 +147,26 @@ Result<RegularFile> open_regular(int directory, std::string_view path, Links lin
   return file;
 }
 
+Result<void> set_mode(int fd, mode_t mode, std::string_view what) {
+  if (::fchmod(fd, mode) == 0) return Done{};
+  const int refusal = errno;
+  Error error = system_error(refusal, "set the mode of " + printable(what));
+  struct stat st {};
+  if ((refusal != EPERM && refusal != EOPNOTSUPP) || ::fstat(fd, &st) != 0) return error;
+  constexpr mode_t kOthers = S_IRWXG | S_IRWXO;
+  if ((st.st_mode & kOthers & ~mode) == 0) return Done{};
+  error.remedy = how_to_mount_privately(st.st_mode);
+  return error;
+}
+
 Result<UniqueFd> make_directory(int parent, const std::string& name, mode_t mode) {
   const bool made = ::mkdirat(parent, name.c_str(), mode & 0700) == 0;
   if (!made && errno != EEXIST) return system_error(errno, "make directory " + printable(name));
   UniqueFd fd(::openat(parent, name.c_str(), kDirectory));
   if (!fd.valid()) return open_error(errno, name);
-  if (made && ::fchmod(fd.get(), mode) != 0) return system_error(errno, "set the mode of " + printable(name));
+  if (made) {
+    if (const auto set = set_mode(fd.get(), mode, name); !set) return set.error();
+  }
   return fd;
 }
 

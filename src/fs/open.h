@@ -45,8 +45,13 @@ struct RegularFile {
 /// A regular file for reading. Never waits (a FIFO, a device). Error invalid: it is something else.
 [[nodiscard]] Result<RegularFile> open_regular(int directory, std::string_view path, Links links);
 
-/// Makes the directory `name` (one component) in `parent` with exactly `mode`, and opens it. An existing one
-/// is opened and keeps its mode; a link is refused.
+/// Gives an open file or directory that mode. A file system that refuses (SMB, drvfs, some NAS) is followed
+/// where its own mode lets nobody else in whom `mode` would not: else error permission, with the mount option
+/// that helps.
+[[nodiscard]] Result<void> set_mode(int fd, mode_t mode, std::string_view what);
+
+/// Makes the directory `name` (one component) in `parent` with `mode` (set_mode), and opens it. An existing
+/// one is opened and keeps its mode; a link is refused.
 [[nodiscard]] Result<UniqueFd> make_directory(int parent, const std::string& name, mode_t mode);
 
 /// "is a FIFO", "is a socket", …: what a directory entry is, for a person.

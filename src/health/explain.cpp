@@ -248,9 +248,9 @@ Explanation barred_from_our_own(const store::Inspection& inspection, const Conte
     out.remedies = {fs::how_to_open_modes(inspection.path, context.in_container)};
   } else if (context.in_container) {
     out.remedies = {
-        "the modes allow it, so something else forbids it: with SELinux, mount with :Z at the end "
-        "(-v HOST_DIR:" +
-        printable(inspection.path) + ":Z)"};
+        "the modes allow it, so something else forbids it: with SELinux, mount with :z at the end, in every "
+        "container that shares the store (-v HOST_DIR:" +
+        printable(inspection.path) + ":z)"};
   } else {
     out.remedies = {
         "the modes allow it, so something else forbids it (SELinux, AppArmor, an ACL): look at it with "
@@ -340,10 +340,23 @@ Explanation of_state(const store::Inspection& inspection, const Context& context
   return {};
 }
 
+/// Who waits for a login here is told why none comes: somebody has logged in, and that is not the matter.
+void tell_unpublished(const store::Inspection& inspection, Explanation& out) {
+  const std::string_view word = inspection.unpublished;
+  const std::size_t end = std::min(word.find('\n'), word.size());
+  const std::string_view rest = word.substr(std::min(end + 1, word.size()));
+  const std::string remedy = printable(rest.substr(0, rest.find('\n')));
+  out.headline = fmt::format("{}: the login is not published to here", login::name_of(inspection.state));
+  out.meaning = fmt::format("The keeper cannot write {}: {}.", printable(inspection.path),
+                            printable(word.substr(0, end)));
+  out.remedies = {remedy.empty() ? "see what the keeper says of it: its log, or its page" : remedy};
+}
+
 }  // namespace
 
 Explanation explain(const store::Inspection& inspection, const Context& context) {
   Explanation out = of_state(inspection, context);
+  if (!inspection.unpublished.empty()) tell_unpublished(inspection, out);
   out.notes = notes_on(inspection, context);
   return out;
 }

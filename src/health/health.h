@@ -28,7 +28,7 @@ struct Context {
   fs::Identity reader;         // who looked: for what a permission error means
   std::string exposed_to;      // the workload's user, where it could read a refresh token; else ""
   bool can_be_hidden = false;  // from that user, by root's owning the store: we are root, and it is not
-  std::vector<std::string> shadowing;  // variables that make the CLI ignore the stored login
+  std::vector<std::string> shadowing;  // variables and settings that make the CLI ignore the stored login
   std::string base_url;                // ANTHROPIC_BASE_URL; "" if unset
   bool in_image = false;          // a container's store that is no mount, but its own layer or its image's
   bool file_mounted = false;      // .credentials.json is a mount of its own

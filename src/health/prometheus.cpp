@@ -62,13 +62,12 @@ void add_logins(Metrics& metrics, const std::vector<NamedStore>& stores, UnixMs 
   for (const NamedStore& store : stores) {
     for (const login::State state : login::kStates) {
       metrics.sample(kState, fmt::format("{},{}=\"{}\"", of(store), kState, login::name_of(state)),
-                     store.seen->state == state ? 1 : 0);
+                     store.state == state ? 1 : 0);
     }
   }
   constexpr std::string_view kReady = "claude_init_login_ready";
   metrics.family(kReady, "gauge", "1 if a workload can use the login now.");
-  for (const NamedStore& store : stores)
-    metrics.sample(kReady, of(store), is_healthy(store.seen->state) ? 1 : 0);
+  for (const NamedStore& store : stores) metrics.sample(kReady, of(store), store.ready ? 1 : 0);
   add_deadline(metrics, stores, now, "access_token", "the access token ends; it is renewed before.",
                [](const login::Login& login) {
                  return login.has_access_token ? std::optional(login.expires_at) : std::nullopt;

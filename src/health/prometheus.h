@@ -47,10 +47,12 @@ class Metrics {
   std::string text_;
 };
 
-/// A store under the name that tells it from others.
+/// A store under the name that tells it from others, and what is judged of it.
 struct NamedStore {
   std::string name;
   const store::Inspection* seen = nullptr;
+  login::State state = login::State::no_store;  // what the login comes to
+  bool ready = false;
 };
 
 /// State (a state set), readiness and both deadlines of each login: as times, which stay true in a text that

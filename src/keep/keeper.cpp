@@ -6,6 +6,8 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "fs/advice.h"
+#include "fs/mounts.h"
 #include "fs/open.h"
 #include "log/log.h"
 #include "store/generations.h"
@@ -38,7 +40,9 @@ std::optional<renew::Outcome> why_refused(const store::Inspection& seen) {
   if (const std::string problem = store::why_not_writable(seen); !problem.empty()) {
     return renew::Outcome{
         renew::Outcome::Kind::refused, problem,
-        "mount it so that it can be written, and run as its owner, uid " + std::to_string(seen.owner.uid),
+        "mount it so that it can be written, and " +
+            (fs::in_container() ? fs::how_to_run_as(seen.owner)
+                                : "run as its owner, uid " + std::to_string(seen.owner.uid)),
         "read-only"};
   }
   const auto store = store::Store::open(seen.path);
@@ -254,14 +258,21 @@ void Keeper::publish() {
 
 /// What fails is said once, and the published store opened anew.
 void Keeper::published(const Result<store::CaptureReport>& outcome) {
-  const std::string before = std::exchange(publishing_.problem, outcome ? "" : outcome.error().message());
+  const bool failed_before = !record_.unpublished().reason.empty();
   if (outcome && outcome->login.choice == login::Choice::take) publishing_.logins += 1;
-  if (!outcome) {
-    if (before.empty()) log::failure(log::Level::error, outcome.error());
-    publish_again_.poke();
-  } else if (!before.empty()) {
-    log::warn("published again", {{"store", options_.name}, {"into", options_.publish}});
+  if (outcome) {
+    if (!failed_before && told_jobs_) return;
+    told_jobs_ = true;
+    store::leave_word(options_.publish, "");
+    return tell(record_.published({}, unix_now()));
   }
+  publish_again_.poke();
+  Error error = outcome.error();
+  if (failed_before || error.kind == ErrorKind::busy) return;
+  if (error.kind == ErrorKind::permission && !options_.take_over_published.empty())
+    error.remedy = options_.take_over_published;
+  store::leave_word(options_.publish, error.message() + '\n' + error.remedy + '\n');
+  tell(record_.published({error.message(), error.remedy}, unix_now()));
 }
 
 /// The store's file was put there when it changed: renaming it is a change of its inode.

@@ -32,6 +32,8 @@ class Keeper {
     std::string name;
     std::string store;    // absolute
     std::string publish;  // the directory of a published store; "" = none
+    std::string
+        take_over_published;  // what to type where that one is another user's; "" where it is not known
     /// Who looks, and what a person types to log in to this store, which is as it is seen here.
     std::function<health::Context(const store::Inspection&)> context;
     bool renews = true;
@@ -85,6 +87,7 @@ class Keeper {
   std::optional<follow::FileWatch> published_login_;
   follow::Debounce publish_again_;
   Publishing publishing_;
+  bool told_jobs_ = false;  // that it works: what an earlier keeper has left is taken away
   bool stopped_ = false;
 };
 

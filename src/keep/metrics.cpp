@@ -73,7 +73,8 @@ void add_publishing(Metrics& metrics, const View& view) {
   metrics.family("claude_init_publish_failing", "gauge", "1 while the published store cannot be written.");
   for (const Shown& shown : view.stores) {
     if (shown.publishing != nullptr)
-      metrics.sample("claude_init_publish_failing", of(shown), shown.publishing->problem.empty() ? 0 : 1);
+      metrics.sample("claude_init_publish_failing", of(shown),
+                     shown.record->unpublished().reason.empty() ? 0 : 1);
   }
   add_propagation(metrics, view);
 }
@@ -122,7 +123,9 @@ void Histogram::add(double value) {
 std::string as_metrics(const View& view, health::Exposition exposition) {
   Metrics metrics(exposition);
   std::vector<health::NamedStore> logins;
-  for (const Shown& shown : view.stores) logins.push_back({shown.record->name(), &shown.record->seen()});
+  for (const Shown& shown : view.stores)
+    logins.push_back(
+        {shown.record->name(), &shown.record->seen(), shown.record->outcome(), shown.record->ready()});
   health::add_logins(metrics, logins, view.now);
   add_use(metrics, view);
   add_renewals(metrics, view);

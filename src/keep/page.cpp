@@ -86,7 +86,6 @@ bool ends_soon(const Record& record, UnixMs now) {
 /// The class of a store's state: what a glance should tell.
 std::string_view tone_of(const Record& record, UnixMs now) {
   if (!record.ready()) return record.seen().state == State::renewable ? "warn" : "bad";
-  if (record.seen().renewal_rejected) return "bad";
   return record.failing_since() || ends_soon(record, now) ? "warn" : "ok";
 }
 
@@ -135,7 +134,8 @@ std::string_view what_to_do(const Record& record, UnixMs now) {
     return "The login has ended, as each does after about four weeks: nothing is broken. To log in again:";
   switch (record.seen().state) {
     case State::usable:
-      return "The server does not renew this login any more. Log in again before its access token ends:";
+      return "The server has rejected this login. Log in again: jobs fail when its access token ends, or "
+             "already do.";
     case State::missing:
       return "Nobody has logged in. To log in:";
     case State::no_store:
@@ -167,8 +167,8 @@ std::string next_step(const Shown& shown, UnixMs now) {
                             reason.empty() ? "" : ": ", escaped(reason), again ? " It is tried again." : ""),
                 remedy_of_it);
   }
-  if (shown.publishing != nullptr && !shown.publishing->problem.empty())
-    out += todo("bad", "Not published: " + escaped(shown.publishing->problem), "");
+  if (const Obstacle& why = record.unpublished(); !why.reason.empty())
+    out += todo("bad", "Not published, so jobs do not get this login: " + escaped(why.reason), why.remedy);
   return out;
 }
 
@@ -191,7 +191,8 @@ std::string card(const Shown& shown, UnixMs now) {
   return fmt::format(
       "<section>\n<h2><span>{}</span><span class=\"state {}\">{}</span></h2>\n<p class=\"who\">{}</p>\n{}{}{}"
       "</section>\n",
-      escaped(record.name()), tone_of(record, now), login::name_of(record.seen().state), who(record),
+      escaped(record.name()), tone_of(record, now),
+      record.unpublished().reason.empty() ? login::name_of(record.outcome()) : "not published", who(record),
       deadlines(shown, now), next_step(shown, now), events(record, now));
 }
 

@@ -94,10 +94,12 @@ void Record::remember_rejection(store::Inspection& seen) {
 // 2. There is none that works, or will: each is told once. One that the server has rejected is dead although
 //    its access token works for a while.
 // 3. One that works, when there was none before.
-// 4. It worked before: a later access token of the same account is a renewal, whoever made it.
+// 4. It worked before: a later access token of the same account is told as a renewal where it is one of ours;
+//    else somebody may have logged in again.
 void Record::compare(const store::Inspection& before, std::vector<Event>& news, UnixMs now) {
   const Condition condition = condition_of(seen_);
   const Condition condition_before = condition_of(before);
+  const bool by_us = std::exchange(just_renewed_, false);
   // 1.
   const std::string account = seen_.login ? seen_.login->account_uuid : std::string();
   const bool another = !account.empty() && !account_.empty() && account != account_;
@@ -137,7 +139,10 @@ void Record::compare(const store::Inspection& before, std::vector<Event>& news, 
     const bool was_failing = failing_since_.has_value();
     fails_no_more();
     add(news, now, was_failing ? Change::recovered : Change::renewed,
-        fmt::format("the login has been renewed; {}", validity(seen_, now)));
+        fmt::format("{}; {}",
+                    by_us ? "the login has been renewed"
+                          : "the login has a new access token: renewed elsewhere, or from a new login",
+                    validity(seen_, now)));
   }
 }
 
@@ -194,6 +199,7 @@ std::vector<Event> Record::tried(const renew::Outcome& outcome, UnixMs now) {
   }
   if (outcome.kind == Kind::renewed) {
     renewals_ += 1;
+    just_renewed_ = true;
     return news;
   }
   failures_[std::string(outcome.cause)] += 1;
@@ -222,6 +228,23 @@ bool Record::is_another_cause(const renew::Outcome& outcome) const {
   using Kind = renew::Outcome::Kind;
   const bool counted = outcome.kind == Kind::failed || outcome.kind == Kind::refused;
   return counted && failing_since_ && !causes_.contains(outcome.cause);
+}
+
+std::vector<Event> Record::published(Obstacle why, UnixMs now) {
+  std::vector<Event> news;
+  const bool failed = !why.reason.empty();
+  const bool failed_before = !unpublished_.reason.empty();
+  if (!failed || !failed_before) unpublished_ = std::move(why);
+  if (failed == failed_before) return news;
+  if (failed) {
+    add(news, now, Change::failing,
+        fmt::format("the login cannot be published, which is tried again: {}",
+                    printable(unpublished_.reason)),
+        unpublished_.remedy);
+  } else {
+    add(news, now, Change::recovered, "the login is published again");
+  }
+  return news;
 }
 
 /// Of one that waits for a renewal this tells nothing: that renewal will.

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/time.h"
@@ -19,13 +20,14 @@ namespace claude_init::keep {
 
 /// What is worth telling, once each: in the log, to the hook, on the page.
 enum class Change {
-  usable,           // the first look found a login that works
-  unusable,         // there is none: missing, empty, malformed, unreadable, no store
-  renewed,          // a new access token of the same login
-  failing,          // a renewal did not bring one, or none has come for long; it is tried again
-  dead,             // the login cannot be renewed any more: somebody has to log in
-  expiring,         // the login itself ends in 7, 3 or 1 days
-  recovered,        // it works again after it did not, or after renewals failed
+  usable,     // the first look found a login that works
+  unusable,   // there is none: missing, empty, malformed, unreadable, no store
+  renewed,    // a new access token of the same account
+  failing,    // a renewal did not bring one, or none has come for long, or it cannot be published; it is
+              // tried again
+  dead,       // the login cannot be renewed any more: somebody has to log in
+  expiring,   // the login itself ends in 7, 3 or 1 days
+  recovered,  // it works again after it did not, or after renewals failed, or is published again
   account_changed,  // another account's login
 };
 [[nodiscard]] std::string_view name_of(Change change);  // "usable", …, "account-changed"
@@ -79,8 +81,15 @@ class Record {
   /// What the login comes to: dead as soon as the server has rejected it, though its access token works for a
   /// while.
   [[nodiscard]] login::State outcome() const;
-  /// Whether a workload can use the login now.
-  [[nodiscard]] bool ready() const { return seen_.state == login::State::usable; }
+  /// Whether a workload can use the login, and will be able to: not one that the server has rejected, though
+  /// its access token works for a while, nor one that does not get to where workloads find it.
+  [[nodiscard]] bool ready() const {
+    return outcome() == login::State::usable && unpublished_.reason.empty();
+  }
+  /// How publishing it goes: why it cannot be, or nothing in the reason where it can. News are its first
+  /// failure, and that it works again.
+  [[nodiscard]] std::vector<Event> published(Obstacle why, UnixMs now);
+  [[nodiscard]] const Obstacle& unpublished() const { return unpublished_; }
   [[nodiscard]] std::optional<UnixMs> failing_since() const { return failing_since_; }
   /// Why, as far as it is known; of use while it fails.
   [[nodiscard]] const Obstacle& obstacle() const { return obstacle_; }
@@ -109,6 +118,7 @@ class Record {
   std::optional<UnixMs> waits_since_;  // for a renewal, its access token having ended
   std::optional<UnixMs> failing_since_;
   Obstacle obstacle_;
+  Obstacle unpublished_;
   std::set<std::string, std::less<>> causes_;  // of failures since then
   std::optional<UnixMs> last_renewal_;
   std::uint64_t renewals_ = 0;
@@ -116,6 +126,7 @@ class Record {
   bool broken_ = false;              // it was told that it does not work, and not yet that it works again
   std::string rejection_;            // why the server would not renew it, as a renewal of ours found
   bool just_rejected_ = false;       // and the store has not been looked at since
+  bool just_renewed_ = false;        // by a renewal of ours, and the store has not been looked at since
   std::optional<UnixMs> rejected_;   // the end of its access token: the store may have no room to say so
   std::int64_t warned_ = INT64_MAX;  // of the login's end: the shortest notice given, in milliseconds
   std::deque<Event> events_;

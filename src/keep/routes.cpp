@@ -22,7 +22,7 @@ Answer readiness(const View& view, std::string_view name) {
                                   [&](const Shown& shown) { return shown.record->name() == name; });
   if (found == view.stores.end()) return not_found(fmt::format("store '{}'", name));
   const Record& record = *found->record;
-  std::string body = fmt::format("{}: {}\n", printable(name), login::name_of(record.seen().state));
+  std::string body = fmt::format("{}: {}\n", printable(name), login::name_of(record.outcome()));
   const std::string& problem = record.seen().problem;
   if (!problem.empty()) body += printable(problem) + '\n';
   if (record.seen().renewal_rejected) body += "the server does not renew this login any more\n";
@@ -32,6 +32,10 @@ Answer readiness(const View& view, std::string_view name) {
     body += fmt::format("not renewed for {}{}{}\n", format_duration(view.now - *record.failing_since()),
                         reason.empty() ? "" : ": ", reason);
     if (remedy.empty()) remedy = record.obstacle().remedy;
+  }
+  if (const Obstacle& unpublished = record.unpublished(); !unpublished.reason.empty()) {
+    body += fmt::format("not published: {}\n", unpublished.reason);
+    if (remedy.empty()) remedy = unpublished.remedy;
   }
   if (!remedy.empty()) body += "→ " + remedy + '\n';
   return {record.ready() ? 200u : 503u, "text/plain; charset=utf-8", std::move(body)};

@@ -21,7 +21,8 @@ ordered_json event_of(const Event& event) {
 ordered_json store_of(const Shown& shown, UnixMs now) {
   const Record& record = *shown.record;
   const store::Inspection& seen = record.seen();
-  ordered_json out{{"name", record.name()}, {"state", login::name_of(seen.state)}, {"ready", record.ready()}};
+  ordered_json out{
+      {"name", record.name()}, {"state", login::name_of(record.outcome())}, {"ready", record.ready()}};
   if (!seen.email.empty()) out["email"] = seen.email;
   if (seen.login) {
     if (!seen.login->subscription.empty()) out["subscription"] = seen.login->subscription;
@@ -41,7 +42,10 @@ ordered_json store_of(const Shown& shown, UnixMs now) {
   }
   if (shown.publishing != nullptr) {
     out["published"] = shown.publishing->logins;
-    if (!shown.publishing->problem.empty()) out["publish_problem"] = shown.publishing->problem;
+    if (const Obstacle& why = record.unpublished(); !why.reason.empty()) {
+      out["publish_problem"] = why.reason;
+      if (remedy.empty()) remedy = why.remedy;
+    }
   }
   out["captures"] = shown.captures;
   out["working_copies"] = shown.working_copies;

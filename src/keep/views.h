@@ -27,7 +27,6 @@ struct Histogram {
 /// How publishing goes.
 struct Publishing {
   std::uint64_t logins = 0;  // how often a login was put into the published store
-  std::string problem;       // "" while it works
   Histogram propagation;
 };
 

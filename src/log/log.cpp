@@ -41,6 +41,11 @@ std::string text_value(std::string_view value) {
   return in_quotes(text);
 }
 
+/// What a person is to type.
+bool is_remedy(std::string_view key) {
+  return key == "remedy" || key == "do" || key == "type";
+}
+
 std::string text_line(Level level, std::string_view message, std::initializer_list<Field> fields) {
   std::string line = "claude-init: ";
   if (level == Level::error) line += "error: ";
@@ -49,7 +54,11 @@ std::string text_line(Level level, std::string_view message, std::initializer_li
   if (level == Level::trace) line += "trace: ";
   line += printable(message);
   for (const Field& field : fields) {
-    fmt::format_to(std::back_inserter(line), " {}={}", field.key, text_value(field.value));
+    if (!is_remedy(field.key))
+      fmt::format_to(std::back_inserter(line), " {}={}", field.key, text_value(field.value));
+  }
+  for (const Field& field : fields) {
+    if (is_remedy(field.key) && !field.value.empty()) line += "\n  → " + printable(field.value);
   }
   return line;
 }

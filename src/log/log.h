@@ -25,7 +25,8 @@ void configure(Level level, Format format);
 [[nodiscard]] Result<Level> parse_level(std::string_view text);
 [[nodiscard]] Result<Format> parse_format(std::string_view text);
 
-/// One named value beside the message: a path, a count, a duration ("took", "12.3 ms").
+/// One named value beside the message: a path, a count, a duration ("took", "12.3 ms"). What a person types
+/// ("remedy", "do", "type") has a line of its own in text, as it is: it is there to be pasted.
 struct Field {
   std::string_view key;
   std::string value;

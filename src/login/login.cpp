@@ -313,13 +313,4 @@ bool is_json_object(std::string_view text) {
   return start != std::string_view::npos && text[start] == '{' && json::accept(text);
 }
 
-std::vector<std::string> shadowing_variables(const std::function<std::string_view(std::string_view)>& get) {
-  std::vector<std::string> set;
-  for (const char* name : {"CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "ANTHROPIC_AUTH_TOKEN",
-                           "ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"}) {
-    if (!get(name).empty()) set.emplace_back(name);
-  }
-  return set;
-}
-
 }  // namespace claude_init::login

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -121,10 +120,5 @@ struct Rules {
 /// Whether this text is a JSON object (for `.claude.json`: one that does not parse never replaces one that
 /// does).
 [[nodiscard]] bool is_json_object(std::string_view text);
-
-/// Environment variables that are set and make the CLI ignore the stored login. `get` looks a name up ("" if
-/// unset).
-[[nodiscard]] std::vector<std::string> shadowing_variables(
-    const std::function<std::string_view(std::string_view)>& get);
 
 }  // namespace claude_init::login

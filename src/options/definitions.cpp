@@ -397,6 +397,10 @@ void define(CLI::App& app, Keep& keep) {
            "write the metrics there whenever something changes, for a textfile collector")
       ->type_name("PATH");
   add_renewal(app, keep.renewal);
+  add_duration(
+      app, "--check-every", keep.renewal.check_every,
+      "renew at least that often, to learn sooner of a login that was ended elsewhere; costs no quota "
+      "(default: when it is due)");
   add_stopping(app, keep.supervision,
                "between TERM and KILL, for a renewal that runs (default 5s; the CLI needs 3s)");
 }

@@ -36,6 +36,7 @@ inline constexpr Milliseconds kForever = Milliseconds::max();
 struct Renewal {
   bool never = false;
   Milliseconds before{45 * 60'000};
+  Milliseconds check_every{0};  // keep: renew at least that often; 0 = when it is due
   std::vector<std::string> command{"claude", "auth", "status"};  // never empty
 };
 

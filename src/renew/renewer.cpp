@@ -77,7 +77,10 @@ void Renewer::stop() {
 
 std::optional<UnixMs> Renewer::next() const {
   if (stopped_ || renewal_ || due_.empty() || given_up_) return std::nullopt;
-  return next_try(deadlines_, history_, options_.renew_before, unix_now(), jitter_);
+  const UnixMs due = next_try(deadlines_, history_, options_.renew_before, unix_now(), jitter_);
+  const bool failing = history_.failures > 0 || history_.busy > 0;
+  if (failing || options_.check_every.count() == 0) return due;
+  return std::min(due, deadlines_.issued_at + options_.check_every.count());
 }
 
 void Renewer::arm() {
@@ -160,14 +163,13 @@ void Renewer::tried(const Outcome& outcome) {
 
 /// A token that has expired when it comes (a clock that is far off) is not renewed again at once.
 void Renewer::concluded(const Outcome& outcome) {
-  using Kind = Outcome::Kind;
   last_ = outcome;
   jitter_ = random_part();
-  history_.busy = outcome.kind == Kind::busy ? history_.busy + 1 : 0;
-  given_up_ = outcome.kind == Kind::rejected || outcome.kind == Kind::refused;
-  if (outcome.kind == Kind::renewed || outcome.kind == Kind::not_due) look();
-  const bool in_vain = outcome.kind == Kind::renewed && deadlines_.expires_at <= unix_now();
-  if (outcome.kind == Kind::failed || in_vain) {
+  history_.busy = outcome.kind == Outcome::Kind::busy ? history_.busy + 1 : 0;
+  given_up_ = outcome.kind == Outcome::Kind::rejected || outcome.kind == Outcome::Kind::refused;
+  if (outcome.kind == Outcome::Kind::renewed || outcome.kind == Outcome::Kind::not_due) look();
+  const bool in_vain = outcome.kind == Outcome::Kind::renewed && deadlines_.expires_at <= unix_now();
+  if (outcome.kind == Outcome::Kind::failed || in_vain) {
     history_.failures += 1;
     history_.last_failure = unix_now();
   }

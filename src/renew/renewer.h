@@ -26,6 +26,7 @@ class Renewer {
     std::string store;                      // absolute
     store::StoreOptions how{};              // it is opened: its locks, who may read it
     Milliseconds renew_before{};            // lead, at most
+    Milliseconds check_every{};             // a token is renewed at that age, due or not; 0: when it is due
     std::vector<std::string> command;       // never empty
     std::vector<std::string> environment;   // NAME=VALUE, from which the command gets some
     std::string purpose;                    // told to others who want to renew: "run"

@@ -179,9 +179,8 @@ class Merger {
     const fs::ActAs as(to_.who);
     const std::string staged = into.new_name();
     UniqueFd out(::openat(into.stage(), staged.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (!out.valid() || ::fchmod(out.get(), modes_.file) != 0) {
-      return system_error(errno, "create " + printable(path));
-    }
+    if (!out.valid()) return system_error(errno, "create " + printable(path));
+    if (auto set = fs::set_mode(out.get(), modes_.file, path); !set) return set;
     into.give(out.get());
     const auto copied = copier_.copy(fd, out.get(), st, options_.deadline);
     if (!copied) return copied.error_with(printable(path));

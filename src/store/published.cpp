@@ -13,6 +13,7 @@
 #include "fs/mounts.h"
 #include "fs/open.h"
 #include "fs/tree.h"
+#include "log/log.h"
 #include "login/login.h"
 #include "store/layout.h"
 #include "store/lock.h"
@@ -22,6 +23,7 @@ namespace claude_init::store {
 namespace {
 
 constexpr const char* kMark = "published";
+constexpr const char* kWord = ".unpublished";
 constexpr Milliseconds kLockWait{5000};
 
 /// Made for whoever the store belongs to.
@@ -92,6 +94,26 @@ Result<void> strip_login(const Store& store) {
 bool is_published(const Store& store) {
   const fs::ActAs as(store.owner());
   return fs::open_beneath(store.fd(), fs::join(kPrivateDir, kMark), O_PATH, fs::Links::refuse).ok();
+}
+
+void leave_word(const std::string& directory, const std::string& why) {
+  constexpr mode_t kForAll = 0644;
+  const UniqueFd parent(::open(("/" + fs::parent_of(directory)).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::string name = fs::name_of(directory) + kWord;
+  if (!parent.valid()) return;
+  const auto done = why.empty() ? fs::remove_tree(parent.get(), name)
+                                : fs::replace_file(parent.get(), name, why, kForAll, fs::Sync::no);
+  if (!done) log::failure(log::Level::debug, done.error());
+}
+
+std::string word_left(const std::string& directory) {
+  constexpr std::size_t kLongest = 4096;
+  const UniqueFd fd(
+      ::open((directory + kWord).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  struct stat st {};
+  if (!fd.valid() || ::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) return "";
+  const auto text = fs::read_all(fd.get(), kLongest, directory + kWord);
+  return text ? *text : "";
 }
 
 bool is_kubernetes_volume(const Store& store) {

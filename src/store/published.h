@@ -11,6 +11,12 @@ namespace claude_init::store {
 
 [[nodiscard]] bool is_published(const Store& store);
 
+/// What a keeper that cannot publish into `directory` leaves for those who wait for a login there, beside it:
+/// a line on why, and one with what to type. "" takes it away. Where it cannot be written nobody is told.
+void leave_word(const std::string& directory, const std::string& why);
+/// That word; "" where there is none.
+[[nodiscard]] std::string word_left(const std::string& directory);
+
 /// Whether it is a volume of Kubernetes' (a Secret, a ConfigMap, or several projected into one), in which the
 /// kubelet puts what is new.
 [[nodiscard]] bool is_kubernetes_volume(const Store& store);

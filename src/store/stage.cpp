@@ -261,9 +261,8 @@ class Stager {
   Result<End> fill(FileCopy& file, int in, UniqueFd out, unsigned worker) {
     const Modes& modes = into_.modes();
     const struct stat& st = file.source;
-    if (::fchmod(out.get(), (st.st_mode & S_IXUSR) != 0 ? modes.executable : modes.file) != 0) {
-      return system_error(errno, "set the mode of " + printable(file.path));
-    }
+    const mode_t mode = (st.st_mode & S_IXUSR) != 0 ? modes.executable : modes.file;
+    if (const auto set = fs::set_mode(out.get(), mode, file.path); !set) return set.error();
     into_.give(out.get());
     const auto copied =
         copiers_[worker].copy(in, out.get(), st, worker == 0 ? options_.deadline : relayed_deadline_);

@@ -68,7 +68,7 @@ Error with_remedy(Error error, const Store& store) {
       error.remedy = "mount it without \":ro\"";
       break;
     case ErrorKind::permission:
-      error.remedy = how_to_allow_writing(store);
+      if (error.remedy.empty()) error.remedy = how_to_allow_writing(store);
       break;
     case ErrorKind::no_space:
       error.remedy = "free some space there, or use another store";
@@ -175,9 +175,7 @@ void look_around(const Tree& tree, Inspection& found) {
   found.empty_directory = entries.ok();
 }
 
-}  // namespace
-
-Inspection inspect(const std::string& path, UnixMs now) {
+Inspection inspect_itself(const std::string& path, UnixMs now) {
   Inspection found;
   found.path = path;
   struct stat st {};
@@ -209,6 +207,14 @@ Inspection inspect(const std::string& path, UnixMs now) {
     seen.published = !(seen.login && seen.login->has_refresh_token) && is_published(*store);
     if (!snapshot || snapshot->holds() || pass == kPasses) return seen;
   }
+}
+
+}  // namespace
+
+Inspection inspect(const std::string& path, UnixMs now) {
+  Inspection found = inspect_itself(path, now);
+  if (found.state != login::State::usable) found.unpublished = word_left(path);
+  return found;
 }
 
 std::string why_not_writable(const Inspection& inspection) {

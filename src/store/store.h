@@ -34,11 +34,13 @@ struct Inspection {
   fs::Identity file_owner;  // of .credentials.json, where `file_mode` is not 0
   unsigned file_mode = 0;   // st_mode of .credentials.json; 0: it could not be looked at, or is not there
   UnixMs file_modified = 0;
-  bool open_to_all = false;      // the login can be read by everyone: its mode and those of all directories
-                                 // above it allow that
-  bool read_only = false;        // the mount is read-only
-  bool is_directory = true;      // false: a file was mounted instead
-  bool published = false;        // from another store, in which people log in (published.h)
+  bool open_to_all = false;  // the login can be read by everyone: its mode and those of all directories
+                             // above it allow that
+  bool read_only = false;    // the mount is read-only
+  bool is_directory = true;  // false: a file was mounted instead
+  bool published = false;    // from another store, in which people log in (published.h)
+  std::string unpublished;   // what its keeper has left beside one without a login that can be used: why it
+                             // cannot publish (published.h)
   bool empty_directory = false;  // nothing in it at all: the engine creates such a one, owned by root, when a
                                  // bind mount's source did not exist
 };

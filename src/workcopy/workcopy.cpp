@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "fs/advice.h"
 #include "fs/file.h"
 #include "fs/identity.h"
 #include "fs/open.h"
@@ -126,10 +127,11 @@ Result<WorkingCopy> WorkingCopy::create_in(const std::string& place, const Accou
     // 3.
     if (!is_still_named(dir->get(), name, lock->get())) continue;
     // The place may have given it more than was asked for (a default ACL, a setgid parent).
-    if (::fchmod(lock->get(), 0700) != 0 || ::mkdirat(lock->get(), kInner, 0700) != 0) {
-      const Error error = system_error(errno, printable(place));
+    auto inner = fs::set_mode(lock->get(), 0700, name);
+    if (inner && ::mkdirat(lock->get(), kInner, 0700) != 0) inner = system_error(errno, std::string(kInner));
+    if (!inner) {
       (void)::unlinkat(dir->get(), name.c_str(), AT_REMOVEDIR);
-      return error;
+      return inner.error_with(printable(place));
     }
     WorkingCopy copy;
     copy.root_ = (place == "/" ? "" : place) + '/' + name;
@@ -153,11 +155,13 @@ Result<WorkingCopy> WorkingCopy::create(const Account& target, const Options& op
     failure = copy.error();
     tried += (tried.empty() ? "" : "; ") + failure.message();
   }
-  return Error{failure.kind, 0,
-               fmt::format("no place for a working copy of user {}: {}", printable(target.name),
-                           tried.empty() ? failure.message() : tried),
-               "give it one: docker run --tmpfs /tmp, or --workdir DIR (CLAUDE_INIT_WORKDIR=DIR) with a "
-               "directory that the user can write to"};
+  return Error{
+      failure.kind, 0,
+      fmt::format("no place for a working copy of user {}: {}", printable(target.name),
+                  tried.empty() ? failure.message() : tried),
+      fmt::format("give it one: {} run --tmpfs /tmp, or --workdir DIR (CLAUDE_INIT_WORKDIR=DIR) with a "
+                  "directory that the user can write to",
+                  fs::engine_command())};
 }
 
 store::StatePaths WorkingCopy::state() const {

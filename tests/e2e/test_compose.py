@@ -103,7 +103,7 @@ def test_each_environment_has_a_store_and_a_project_of_its_own(docker, name):
     assert keeper["volumes"][0]["source"] == f"{docker.home}/.claude-hub-{name}"
     assert keeper["command"] == [f"--store={name}=/claude-auth", "--publish=/claude-published/login"]
     assert not {"CLAUDE_INIT_STORE", "CLAUDE_INIT_PUBLISH"} & set(keeper["environment"]), "they are keep's words only"
-    log_in = f"docker compose --env-file deploy/env/{name}.env run --rm setup"
+    log_in = f"docker compose --env-file .env --env-file deploy/env/{name}.env run --rm setup"
     assert keeper["environment"]["CLAUDE_INIT_LOG_IN"] == worker["environment"]["CLAUDE_INIT_LOG_IN"] == log_in
 
 

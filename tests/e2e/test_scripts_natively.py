@@ -409,3 +409,69 @@ def test_silence_is_no_answer(small):
     told = small(TRY)
     assert told.returncode == 1
     assert told.stderr.endswith("answered nothing.\n")
+
+
+def test_a_long_build_shows_that_it_goes_on(small):
+    """On a terminal; what it wrote stays out of the way when it is done."""
+    go_on = small.home / "go-on"
+    small.provide_engine(f"case $1 in image) exit 1 ;; build) echo 'Step 7: compiling'; while ! [ -e {go_on} ]; do sleep 0.1; done ;; "
+                         f"run) echo {ANSWER} ;; esac")
+    terminal = Terminal(TRY, [], env=small.environment, cwd=str(TOP))
+    terminal.expect(r"\d+ s  Step 7: compiling")
+    go_on.touch()
+    assert terminal.finish() == 0, terminal.text
+    failing = small.home / "failing"
+    small.provide(failing, "echo first; echo 'the reason' >&2; exit 3")
+    told = small("bash", "-c", f'set -euo pipefail; . scripts/lib/common.sh; quietly "{failing}" || echo "status $?" >&2')
+    assert told.stderr == "first\nthe reason\nstatus 3\n"
+    assert small("bash", "-c", "set -euo pipefail; . scripts/lib/common.sh; quietly echo dull").stderr == ""
+
+
+def test_a_login_that_is_only_to_be_renewed_is_renewed_and_tried(small):
+    stored = small.store.path / ".credentials.json"
+    login = json.loads(stored.read_text(encoding="utf-8"))
+    login["claudeAiOauth"]["expiresAt"] = 1
+    small.store.write(".credentials.json", json.dumps(login))
+    login["claudeAiOauth"] |= {"expiresAt": int((time.time() + 28800) * 1000), "accessToken": "sk-ant-oat01-FAKE-next",
+                               "refreshToken": "sk-ant-ort01-FAKE-next"}
+    (small.home / "next").write_text(json.dumps(login), encoding="utf-8")
+    small.provide(small.data / "cli/bin/claude",
+                  f'if [ "$1" = auth ]; then cat "{small.home}/next" > "$CLAUDE_CONFIG_DIR/.credentials.json"; else echo {ANSWER}; fi')
+    told = small(TRY)
+    assert (told.returncode, told.stdout) == (0, f"{ANSWER}\n"), told.stderr
+    assert "cannot be used" not in told.stderr
+    assert "FAKE-next" in stored.read_text(encoding="utf-8")
+
+
+def test_a_container_is_told_what_to_type_here_and_what_is_typed_has_its_image(small):
+    """As podman's user: neither docker, nor an image that was not built."""
+    small.provide_engine(f'case $1 in build) echo "$*" >> "{small.home}/builds" ;; image) exit 1 ;; '
+                         f'run) env > "{small.home}/environment" ;; esac')
+    told = small(SETUP, "--", "true")
+    assert told.returncode == 0, told.stderr
+    assert f"CLAUDE_INIT_LOG_IN=CLAUDE_INIT_ENGINE=podman {SETUP}\n" in (small.home / "environment").read_text()
+    assert told.stderr.index("try it: ") < told.stderr.index("use it: podman run --rm --volume ")
+    assert "docker" not in told.stderr
+    assert small("bash", "-c", re.search("try it: (.+)", told.stderr)[1]).returncode == 1  # it has built, and this engine is silent
+    assert "claude-runtime:latest" in (small.home / "builds").read_text()
+
+
+def test_packages_are_those_that_the_release_has(small):
+    """Debian 12's default Boost is too old, a later release's is right; a machine without lists reads them first."""
+    lists = small.home / "lists"
+    small.provide(small.bin / "apt-cache", f'! [ -e "{lists}" ] || echo "Version: $(cat "{lists}")"')
+    packages = TOP / "scripts/lib/build-packages"
+    refused = small("sh", packages)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "apt-get update" in refused.stderr
+    for version, boost in (("1.74.0.3", "1.81"), ("1.81.0.1", ""), ("1.83.0.2+b2", ""), ("1.92.0.1", "")):
+        lists.write_text(version, encoding="ascii")
+        names = small("sh", packages).stdout.split()
+        assert f"libboost{boost}-dev" in names and f"libboost-filesystem{boost}-dev" in names, version
+    lists.unlink()
+    small.provide(small.bin / "apt-get", f'[ "$1 $2" != "update -qq" ] || echo 1.83 > "{lists}"')
+    small.provide(small.bin / "sudo", 'exec "$@"')
+    small.provide(small.bin / "dpkg-query", "echo installed")
+    told = small("bash", "-c", "set -euo pipefail; . scripts/lib/common.sh; install_build_packages")
+    assert told.returncode == 0, told.stderr
+    assert lists.exists()

@@ -38,7 +38,7 @@ def test_a_dead_login_is_told_at_once_and_once_with_what_to_type_and_a_new_one_i
     keeping.says("the login is dead")
     assert "expired" not in keeping.said()  # at once: not when its access token ends
     assert 'error: the login is dead: the server rejected it' in keeping.said()
-    assert f'do="{LOG_IN} dev"' in keeping.said()
+    assert f'→ {LOG_IN} dev\n' in keeping.said()
     time.sleep(5)  # beyond its expiry: it is not tried again, and not told again
     assert len(keeping.calls()) == 1
     keeping.mode("renewed")
@@ -48,6 +48,16 @@ def test_a_dead_login_is_told_at_once_and_once_with_what_to_type_and_a_new_one_i
     code, said = keeping.stop()
     assert code == 0
     assert said.count("the login is dead") == 1, said
+
+
+def test_a_login_that_was_ended_elsewhere_is_found_out_before_its_token_is_due(keeping):
+    keeping.mode("renewed", 3600)
+    keeping.store("dev", login("a", left=3600))
+    keeping.start("--check-every", "500ms")
+    keeping.has_token("a++")
+    keeping.mode("blanked")
+    keeping.says("the login is dead")
+    assert keeping.stop()[0] == 0
 
 
 def test_renewals_that_fail_are_told_once_and_their_success(keeping):
@@ -68,7 +78,7 @@ def test_a_renewal_that_is_killed_for_want_of_memory_is_survived_and_told(keepin
     keeping.store("dev", login("a", left=6))
     keeping.start()
     keeping.says("out of memory?")
-    assert 'do="the CLI needs 145 MB' in keeping.said()
+    assert '→ the CLI needs 145 MB' in keeping.said()
     assert "mb_for_a_renewal=145" in keeping.said()
     keeping.mode("renewed")
     keeping.has_token("a+")
@@ -144,7 +154,7 @@ def test_a_published_store_that_cannot_be_written_is_told_once_and_does_not_stop
     keeping.says("published again")
     code, said = keeping.stop()
     assert code == 0
-    assert said.count("error: publish") == 1, said
+    assert said.count("cannot be published") == 1, said
 
 
 def test_many_stores_that_are_due_together_are_renewed_one_at_a_time(keeping):
@@ -169,7 +179,7 @@ def test_one_dead_store_is_none_of_the_others_business(keeping):
     keeping.start(stores=("dead", "absent", "broken", "dev"))
     keeping.has_token("a+")
     for name in ("dead", "absent", "broken"):
-        keeping.says(f"store={name} ")
+        keeping.says(f"store={name}\n")
     assert keeping.stop()[0] == 0
 
 

@@ -363,7 +363,7 @@ def test_the_hook_is_told_that_a_rejected_login_is_dead_though_its_access_token_
     keeping.store("dev", login("a", left=16))
     served = Served(keeping, "--on-change", hook.path)
     hook.gets("usable", "dead")
-    assert served.store()["state"] == "usable", "until its end it can be used"
+    assert served.store()["state"] == "dead" and served.store()["ready"] is False, "though it can be used until its end"
     assert hook.calls()[1]["state"] == "dead", "there is no other call when it ends"
     assert "CLAUDE_INIT_STATE=dead|" in hook.path.with_suffix(".calls").read_text()
 

@@ -30,12 +30,12 @@ class Waiting:
     def __init__(self, host, *options, script=SHOW, wrapper=()):
         self.process = host.start("run", script, *(options or ["--wait-login"]), wrapper=wrapper)
         self.pid = init_of(self.process.pid) if wrapper == NAMESPACE else self.process.pid
-        self.said = self.read_until("→")
+        self.said = self.read_until("→", after=SAID)
 
-    def read_until(self, text):
-        """What it has said so far, up to the line that has `text` in it."""
+    def read_until(self, text, after=""):
+        """What it has said so far, up to the line that has `text` in it, behind `after`."""
         said, end = "", time.monotonic() + PATIENCE
-        while text not in said:
+        while after not in said or text not in said[said.index(after):]:
             assert select.select([self.process.stderr], [], [], max(0, end - time.monotonic()))[0], said
             line = os.read(self.process.stderr.fileno(), 65536).decode()
             assert line, said

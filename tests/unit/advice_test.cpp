@@ -12,6 +12,17 @@ TEST_CASE("who may not act as somebody is told all that it takes", "[advice]") {
                                               EndsWith(how_to_run_as({1000, 1001})));
 }
 
+TEST_CASE("what is to be typed is what started the container", "[advice]") {
+  be_started_by(Engine::podman);
+  CHECK(how_to_run_as({1000, 1001}) == "run as uid 1000: podman run --user 1000:1001");
+  be_started_by(Engine::compose);
+  CHECK_THAT(how_to_run_as({1000, 1001}), Contains("CLAUDE_HUB_USER=1000:1001 in .env"));
+  be_started_by(Engine::kubernetes);
+  CHECK_THAT(how_to_run_as({1000, 1001}), Contains("runAsUser: 1000, runAsGroup: 1001"));
+  be_started_by(Engine::docker);
+  CHECK(engine_command() == std::string("docker"));
+}
+
 TEST_CASE("what is to be typed on the host names its directory there, and is a command on one", "[advice]") {
   CHECK(how_to_give("/a b", {1000, 1001}, false) ==
         "sudo chown -R 1000:1001 '/a b' && sudo chmod -R u+rwX,go= '/a b'");

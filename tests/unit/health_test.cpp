@@ -344,3 +344,21 @@ TEST_CASE("a renewable login is of use only where the refresh token is handed on
   CHECK(can_be_used(State::renewable, true));
   CHECK_FALSE(can_be_used(State::dead, true));
 }
+
+TEST_CASE("who waits where a keeper cannot publish is told that, not that nobody has logged in") {
+  store::Inspection waiting = inspection(State::missing);
+  waiting.published = true;
+  waiting.unpublished = "/published cannot be written: it is another user's\ndocker compose run chown\n";
+  const Explanation words = explain(waiting, context());
+  CHECK(words.headline == "missing: the login is not published to here");
+  CHECK(contains(words.meaning, "it is another user's."));
+  CHECK(words.remedies == std::vector<std::string>{"docker compose run chown"});
+  waiting.unpublished = "full\n";
+  CHECK(contains(as_text(waiting, context()), "see what the keeper says of it"));
+}
+
+TEST_CASE("several containers share a store, so SELinux's label is the shared one") {
+  store::Inspection barred = inspection(State::unreadable);
+  barred.file_mode = 0100600;
+  CHECK(contains(as_text(barred, context()), "-v HOST_DIR:/claude-auth:z)"));
+}

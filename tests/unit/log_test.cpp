@@ -34,7 +34,10 @@ TEST_CASE("a value in a log line is bare where it is one word, else quoted so th
   CHECK(logged("x", {{"store", "dev"}}) == "claude-init: warning: x store=dev\n");
   CHECK(logged("x", {{"reason", ""}, {"n", 3}}) == "claude-init: warning: x reason=\"\" n=3\n");
   CHECK(logged("x", {{"do", R"(docker run -v "${X}":/y)"}}) ==
-        "claude-init: warning: x do=\"docker run -v \\\"${X}\\\":/y\"\n");
-  CHECK(logged("x", {{"do", R"(a \ b)"}, {"next", "one"}}) ==
-        "claude-init: warning: x do=\"a \\\\ b\" next=one\n");
+        "claude-init: warning: x\n  → docker run -v \"${X}\":/y\n");
+  CHECK(logged("x", {{"why", R"(a \ b)"}, {"next", "one"}}) ==
+        "claude-init: warning: x why=\"a \\\\ b\" next=one\n");
+  CHECK(logged("x", {{"remedy", "a \\ b"}, {"next", "one"}}) ==
+        "claude-init: warning: x next=one\n  → a \\ b\n");
+  CHECK(logged("x", {{"remedy", ""}}) == "claude-init: warning: x\n");
 }

@@ -236,14 +236,6 @@ TEST_CASE("a JSON object is told from everything else") {
   }
 }
 
-TEST_CASE("variables that hide the stored login are named, empty ones are not") {
-  const auto get = [](std::string_view name) -> std::string_view {
-    if (name == "ANTHROPIC_API_KEY") return "FAKE";
-    return "";
-  };
-  CHECK(shadowing_variables(get) == std::vector<std::string>{"ANTHROPIC_API_KEY"});
-}
-
 TEST_CASE("every state has a name of its own") {
   CHECK(name_of(State::usable) == "usable");
   CHECK(name_of(State::renewable) == "renewable");

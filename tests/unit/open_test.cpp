@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "fs/file.h"
+#include "fs/identity.h"
 #include "temp_dir.h"
 
 using namespace claude_init;
@@ -133,4 +134,25 @@ TEST_CASE("paths are joined and taken apart") {
   CHECK(fs::parent_of("a").empty());
   CHECK(fs::name_of("a/b") == "b");
   CHECK(fs::name_of("a") == "a");
+}
+
+TEST_CASE("a mode that is refused is no failure where nobody else gets in anyway") {
+  if (!test::is_root()) return;  // a file of somebody else's, whose mode we may not change
+  const TempDir dir;
+  dir.file("private", "x", 0600);
+  dir.file("shared", "x", 0640);
+  dir.file("open", "x", 0644);
+  const auto set = [&](const char* name, mode_t mode) {
+    const UniqueFd fd(::open(dir.path(name).c_str(), O_RDONLY | O_CLOEXEC));
+    const fs::ActAs as({1000, 1000});
+    return fs::set_mode(fd.get(), mode, name);
+  };
+  CHECK(set("private", 0600).ok());
+  CHECK(set("private", 0640).ok());
+  CHECK(set("shared", 0640).ok());
+  const auto refused = set("open", 0600);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().kind == ErrorKind::permission);
+  CHECK(refused.error().remedy.find("file_mode=0600,dir_mode=0700") != std::string::npos);
+  CHECK_FALSE(set("shared", 0600).ok());
 }

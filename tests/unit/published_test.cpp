@@ -75,3 +75,24 @@ TEST_CASE("the store, what lies in it and what it lies in are no place to publis
   }
   CHECK(stores.dir.read("store/.credentials.json").find("FAKE-refresh-1") != std::string::npos);
 }
+
+TEST_CASE("who waits at a published store finds why nothing comes, and that is taken away again") {
+  Stores stores;
+  const std::string directory = stores.dir.path("published");
+  CHECK(store::word_left(directory).empty());
+  CHECK(store::inspect(directory, 0).unpublished.empty());
+  store::leave_word(directory, "it is another user's\nchown it\n");
+  CHECK(store::inspect(directory, 0).unpublished == "it is another user's\nchown it\n");
+  CHECK(stores.dir.mode("published.unpublished") == 0644);
+  store::leave_word(directory, "");
+  CHECK(store::word_left(directory).empty());
+}
+
+TEST_CASE("a word that is no file, or longer than any, is none") {
+  Stores stores;
+  stores.dir.file("word", "x", 0600);
+  stores.dir.link("a.unpublished", "word");
+  CHECK(store::word_left(stores.dir.path("a")).empty());
+  stores.dir.file("b.unpublished", std::string(5000, 'x'), 0600);
+  CHECK(store::word_left(stores.dir.path("b")).empty());
+}

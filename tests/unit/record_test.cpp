@@ -205,6 +205,35 @@ TEST_CASE("a later access token is a renewal, whoever made it", "[keep]") {
   CHECK(r.renewals() == 1);
 }
 
+TEST_CASE("that a login cannot be published is told once, with what to type, and its end", "[keep]") {
+  Record r = record();
+  (void)r.observe(seen(State::usable), kNow);
+  CHECK(r.published({}, kNow).empty());
+  const auto news = r.published({"it is another user's", "chown", true}, kNow);
+  REQUIRE(changes(news) == Changes{Change::failing});
+  CHECK(news[0].text == "the login cannot be published, which is tried again: it is another user's");
+  CHECK(news[0].remedy == "chown");
+  CHECK_FALSE(r.ready());
+  CHECK(r.published({"it is full", "free some", true}, kNow).empty());
+  CHECK(changes(r.published({}, kNow)) == Changes{Change::recovered});
+  CHECK(r.ready());
+}
+
+TEST_CASE("only what we have renewed is called renewed: somebody may have logged in again", "[keep]") {
+  Record r = record();
+  (void)r.observe(seen(State::usable), kNow);
+  const auto theirs = r.observe(seen(State::usable, kNow + 9 * kHour), kNow + kHour);
+  REQUIRE(theirs.size() == 1);
+  CHECK(theirs[0].text.starts_with(
+      "the login has a new access token: renewed elsewhere, or from a new login; "));
+  (void)r.tried({renew::Outcome::Kind::renewed, "", ""}, kNow + 2 * kHour);
+  const auto ours = r.observe(seen(State::usable, kNow + 10 * kHour), kNow + 2 * kHour);
+  REQUIRE(ours.size() == 1);
+  CHECK(ours[0].text.starts_with("the login has been renewed; "));
+  CHECK(r.observe(seen(State::usable, kNow + 11 * kHour), kNow + 3 * kHour)[0].text.find("elsewhere") !=
+        std::string::npos);
+}
+
 TEST_CASE("an access token that ran out and is renewed is no recovery", "[keep]") {
   Record r = record();
   (void)r.observe(seen(State::usable, kNow + 1), kNow);
@@ -276,7 +305,7 @@ TEST_CASE("a login that the server has rejected is dead at once, and told once, 
   CHECK(news[0].text.find("is valid until") != std::string::npos);
   CHECK(news[0].remedy == "docker compose run --rm setup");
   CHECK(r.remedy(kNow + 1) == "docker compose run --rm setup");
-  CHECK(r.ready());
+  CHECK_FALSE(r.ready());
   CHECK(r.failures() == std::map<std::string, std::uint64_t>{{"rejected", 1}});
   CHECK(r.observe(seen(State::dead), kNow + 9 * kHour).empty());
   CHECK(changes(r.observe(seen(State::usable, kNow + 20 * kHour), kNow + 10 * kHour)) ==

@@ -52,7 +52,7 @@ struct Two {
     dev_published.logins = 3;
     dev_published.propagation.add(0.07);
     dev_published.propagation.add(99);
-    odd_published.problem = "No space left on device";
+    (void)odd.published({"No space left on device", "free some", true}, kNow);
     view.stores = {{&dev, kNow + kHour, &dev_published, 7, 2}, {&odd, std::nullopt, &odd_published, 0, 0}};
   }
 };
@@ -78,7 +78,7 @@ TEST_CASE("the status is JSON with both deadlines and what to do", "[keep]") {
   CHECK(odd["ready"] == false);
   CHECK(odd["remedy"] == "claude-init setup --store '<x>'");
   CHECK(odd["publish_problem"] == "No space left on device");
-  CHECK(odd["events"].size() == 1);
+  CHECK(odd["events"].size() == 2);
 }
 
 TEST_CASE("metrics: one state of each store is 1, deadlines in seconds, labels escaped", "[keep]") {
@@ -104,13 +104,42 @@ TEST_CASE("a login that the server has rejected is said everywhere while it stil
   CHECK(contains(as_metrics(two.view, health::Exposition::text),
                  "claude_init_login_rejected{store=\"dev\"} 1\n"));
   const auto status = nlohmann::json::parse(as_status(two.view))["stores"][0];
-  CHECK(status["ready"] == true);
+  CHECK(status["ready"] == false);
+  CHECK(status["state"] == "dead");
   CHECK(status["renewal_rejected"] == true);
   CHECK(status["remedy"] == "docker compose run --rm setup");
-  CHECK(contains(as_page(two.view), "The server does not renew this login any more"));
+  CHECK(
+      contains(as_metrics(two.view, health::Exposition::text), "claude_init_login_ready{store=\"dev\"} 0\n"));
+  CHECK(contains(as_page(two.view), "The server has rejected this login."));
+  CHECK(contains(as_page(two.view), "<title>0 of 2 logins ready</title>"));
+  CHECK(contains(as_page(two.view), "<span class=\"state bad\">dead</span>"));
   const Answer ready = answer("GET", "/readyz/dev", [&] { return two.view; });
-  CHECK(ready.status == 200);
+  CHECK(ready.status == 503);
+  CHECK(ready.body.starts_with("dev: dead\n"));
   CHECK(contains(ready.body, "→ docker compose run --rm setup"));
+}
+
+TEST_CASE("a login that cannot be published is not ready, wherever that is shown, with why and what to type",
+          "[keep]") {
+  Two two;
+  (void)two.dev.published({"/published cannot be written: <Permission denied>", "chown it", true}, kNow);
+  const auto status = nlohmann::json::parse(as_status(two.view))["stores"][0];
+  CHECK(status["ready"] == false);
+  CHECK(status["publish_problem"] == "/published cannot be written: <Permission denied>");
+  CHECK(status["remedy"] == "chown it");
+  const std::string page = as_page(two.view);
+  CHECK(contains(page, "<title>0 of 2 logins ready</title>"));
+  CHECK(contains(page, "<span class=\"state bad\">not published</span>"));
+  CHECK(contains(page, "&lt;Permission denied&gt;</p><code>chown it</code>"));
+  CHECK(
+      contains(as_metrics(two.view, health::Exposition::text), "claude_init_login_ready{store=\"dev\"} 0\n"));
+  CHECK(contains(as_metrics(two.view, health::Exposition::text),
+                 "claude_init_publish_failing{store=\"dev\"} 1\n"));
+  const Answer ready = answer("GET", "/readyz/dev", [&] { return two.view; });
+  CHECK(ready.status == 503);
+  CHECK(contains(ready.body, "not published: /published cannot be written"));
+  (void)two.dev.published({}, kNow);
+  CHECK(answer("GET", "/readyz/dev", [&] { return two.view; }).status == 200);
 }
 
 TEST_CASE("metrics: the histogram's buckets are cumulative", "[keep]") {

@@ -1,0 +1,69 @@
+"""A keeper whose published store is another user's: nothing is ready, and who waits there is told why."""
+
+import os
+import subprocess
+
+import pytest
+from harness import BINARY, eventually
+from sessions import login
+
+COMPOSE = "docker compose --env-file .env run --rm setup"
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs several users")
+
+
+@pytest.fixture
+def corrected(keeping):
+    """CLAUDE_HUB_USER was 4321 and has been corrected to 4322: compose.yaml's volume has what 4321 published."""
+    keeping.path.chmod(0o755)
+    for above in keeping.path.parents:
+        if above.owner() == "root" and above.name.startswith("pytest"):
+            above.chmod(above.stat().st_mode | 0o011)
+    volume = keeping.path / "volume"
+    volume.mkdir()
+    volume.chmod(0o1777)
+    (volume / "login/.claude-init").mkdir(parents=True, mode=0o700)
+    (volume / "login/.claude-init/published").touch()
+    for path in (volume / "login", volume / "login/.claude-init", volume / "login/.claude-init/published"):
+        os.chown(path, 4321, 4321)
+    (volume / "login").chmod(0o700)
+    store = keeping.store("dev", login("a"))
+    for path in (store, store / ".credentials.json", keeping.log.parent, keeping.home, keeping.command):
+        os.chown(path, 4322, 4322)
+    keeping.environment["CLAUDE_INIT_LOG_IN"] = COMPOSE
+    return keeping
+
+
+def start(keeping):
+    keeping.start("--publish", keeping.path / "volume/login", "--metrics-file", keeping.home / "metrics", pid1=False,
+                  wrapper=["setpriv", "--reuid=4322", "--regid=4322", "--clear-groups"])
+    return eventually((keeping.path / "volume/login.unpublished").exists, "a word for those who wait")
+
+
+def waiting(keeping):
+    """What `run` says of the published store; as its owner, who can read it."""
+    done = subprocess.run(
+        ["setpriv", "--reuid=4321", "--regid=4321", "--clear-groups", BINARY, "run", "--store",
+         keeping.path / "volume/login", "--", "true"], env={"PATH": "/usr/bin:/bin", "HOME": "/tmp"},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stderr
+
+
+def test_nothing_is_ready_and_jobs_are_told_why_until_the_remedy_was_typed(corrected):
+    start(corrected)
+    corrected.says("the login cannot be published")
+    chown = ("docker compose --env-file .env run --rm --user 0 --cap-add CHOWN --cap-add DAC_READ_SEARCH "
+             f"--entrypoint chown keeper -R 4322:4322 {corrected.path}/volume/login")
+    assert chown in corrected.said()
+    metrics = corrected.home / "metrics"
+    eventually(lambda: metrics.exists() and 'claude_init_login_ready{store="dev"} 0\n' in metrics.read_text(), "the metrics")
+    status, said = waiting(corrected)
+    assert status == 67, said
+    assert "the login is not published to here" in said and "nobody has logged in" not in said
+    assert f"→ {chown}" in said
+    # With the rights that it names, and no more.
+    subprocess.run(["setpriv", "--bounding-set=-all,+chown,+dac_read_search", "--inh-caps=-all,+chown,+dac_read_search",
+                    *chown[chown.index("chown keeper"):].replace(" keeper", "").split()], check=True)
+    eventually((corrected.path / "volume/login/.credentials.json").exists, "the login is published")
+    eventually(lambda: 'claude_init_login_ready{store="dev"} 1\n' in metrics.read_text(), "the metrics")
+    assert not (corrected.path / "volume/login.unpublished").exists()
+    assert corrected.stop()[0] == 0
