@@ -11,7 +11,6 @@
 #include "store/generations.h"
 #include "store/id.h"
 #include "store/layout.h"
-#include "store/presence.h"
 #include "store/published.h"
 #include "store/state_file.h"
 
@@ -61,12 +60,6 @@ std::string refusal_name(const renew::Outcome& refusal, UnixMs expires_at) {
   return fmt::format("{} {}", refusal.cause, expires_at);
 }
 
-/// Where it cannot be made nobody is counted, and that is all.
-void count_in(const store::Store& store) {
-  if (const auto made = store::make_presence_file(store); !made)
-    log::failure(log::Level::debug, made.error());
-}
-
 }  // namespace
 
 Keeper::Keeper(const supervise::Loop& loop, follow::Inotify& inotify, Options options, Tell tell)
@@ -107,10 +100,6 @@ Shown Keeper::shown() const {
   if (!store) return shown;
   const auto generations = store::list_generations(*store, unix_now());
   if (generations && !generations->empty()) shown.captures = captures_ = generations->back().number;
-  shown.working_copies = store::count_present(*store);
-  if (options_.publish.empty()) return shown;
-  const auto published = store::Store::open(options_.publish);
-  if (published) shown.working_copies += store::count_present(*published);
   return shown;
 }
 
@@ -136,9 +125,6 @@ void Keeper::look() {
   if (stopped_) return;
   // 3.
   renew_where_we_may(seen);
-  if (exists && store::why_not_writable(seen).empty()) {
-    if (const auto store = store::Store::open(options_.store)) count_in(*store);
-  }
   if (exists && !publisher_ && !publish_again_.pending()) publish();
   // 4.
   const UnixMs next = record_.next_look(now).value_or(now + kFarAway);
@@ -237,7 +223,6 @@ void Keeper::publish() {
   // 2.
   auto into = store::open_published(options_.publish, *store);
   if (!into) return published(into.error());
-  count_in(*into);
   if (!published_login_) {
     published_login_.emplace(
         loop_.io, inotify_,

@@ -87,10 +87,6 @@ void add_use(Metrics& metrics, const View& view) {
                  "Captures that changed the store's login files, and changes that one found.");
   for (const Shown& shown : view.stores)
     metrics.sample("claude_init_captures_total", of(shown), shown.captures);
-  metrics.family("claude_init_working_copies", "gauge",
-                 "Working copies of runs on this host that follow the store or its published one.");
-  for (const Shown& shown : view.stores)
-    metrics.sample("claude_init_working_copies", of(shown), shown.working_copies);
 }
 
 void add_keeper(Metrics& metrics, const View& view) {

@@ -44,7 +44,6 @@ ordered_json store_of(const Shown& shown, UnixMs now) {
     if (!shown.publishing->problem.empty()) out["publish_problem"] = shown.publishing->problem;
   }
   out["captures"] = shown.captures;
-  out["working_copies"] = shown.working_copies;
   if (!remedy.empty()) out["remedy"] = remedy;
   out["events"] = ordered_json::array();
   for (const Event& event : record.events()) out["events"].push_back(event_of(event));
