@@ -249,7 +249,8 @@ void LeaseContest::remove_debris() {
   if (!entries) return;
   for (const fs::Entry& entry : *entries) {
     const bool prepared = entry.name.starts_with(name_ + ".");
-    if (prepared && entry.st.st_mtim.tv_sec < ours.st_mtim.tv_sec - kDebrisAge)
+    const time_t age = ours.st_mtim.tv_sec - entry.st.st_mtim.tv_sec;
+    if (prepared && (age > kDebrisAge || age < -kDebrisAge))
       static_cast<void>(fs::remove_tree(locks_.get(), entry.name));
   }
 }
