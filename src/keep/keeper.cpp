@@ -33,14 +33,14 @@ renew::Renewer::Options with_record(renew::Renewer::Options renewal, const std::
 
 /// Why the login may not be renewed from here, where the store shows that before it is due. Another kind than
 /// `refused`: that is not known now.
-std::optional<renew::Outcome> why_refused(const store::Inspection& seen) {
+std::optional<renew::Outcome> why_refused(const store::Inspection& seen, const store::StoreOptions& how) {
   if (const std::string problem = store::why_not_writable(seen); !problem.empty()) {
     return renew::Outcome{
         renew::Outcome::Kind::refused, problem,
         "mount it so that it can be written, and run as its owner, uid " + std::to_string(seen.owner.uid),
         "read-only"};
   }
-  const auto store = store::Store::open(seen.path);
+  const auto store = store::Store::open(seen.path, how);
   if (!store) return renew::Outcome{renew::Outcome::Kind::failed, store.error().message(), {}, "store"};
   return renew::check_home(*store);
 }
@@ -73,8 +73,18 @@ Keeper::Keeper(const supervise::Loop& loop, follow::Inotify& inotify, Options op
 
 void Keeper::start() {
   started_ = unix_now();
-  watch(store::inspect(options_.store, unix_now()).owner);
+  watch(inspect(unix_now()).owner);
   look();
+}
+
+store::Inspection Keeper::inspect(UnixMs now) {
+  store::Inspection seen = store::inspect(options_.store, now, how_);
+  if (!how_.owner && seen.mode != 0 && seen.state != login::State::no_store) how_.owner = seen.owner.uid;
+  return seen;
+}
+
+Result<store::Store> Keeper::open_store() const {
+  return store::Store::open(options_.store, how_);
 }
 
 void Keeper::stop() {
@@ -96,7 +106,7 @@ Shown Keeper::shown() const {
   shown.captures = captures_;
   if (renewer_) shown.next_renewal = renewer_->next();
   if (!options_.publish.empty()) shown.publishing = &publishing_;
-  const auto store = store::Store::open(options_.store);
+  const auto store = open_store();
   if (!store) return shown;
   const auto generations = store::list_generations(*store, unix_now());
   if (generations && !generations->empty()) shown.captures = captures_ = generations->back().number;
@@ -110,9 +120,9 @@ Shown Keeper::shown() const {
 void Keeper::look() {
   // 1.
   const UnixMs now = unix_now();
-  store::Inspection seen = store::inspect(options_.store, now);
+  store::Inspection seen = inspect(now);
   const bool exists = seen.state != login::State::no_store;
-  if (exists && seen.owner != owner_) {
+  if (exists && seen.mode != 0 && seen.owner != owner_) {
     boost::asio::post(loop_.io, [this, owner = seen.owner] {  // we are in a watch's call
       if (owner == owner_) return;
       watch(owner);
@@ -148,7 +158,7 @@ void Keeper::watch(fs::Identity owner) {
 void Keeper::renew_where_we_may(const store::Inspection& seen) {
   // 1.
   if (!options_.renews || seen.state == login::State::no_store) return watch_identity(false);
-  const auto refusal = why_refused(seen);
+  const auto refusal = why_refused(seen, how_);
   const bool refused = refusal && refusal->kind == renew::Outcome::Kind::refused;
   if (!may_be_renewed(seen)) {
     watch_identity(false);
@@ -157,7 +167,9 @@ void Keeper::renew_where_we_may(const store::Inspection& seen) {
   }
   // 2.
   if (!refused && !renewer_) {
-    renewer_.emplace(loop_, with_record(options_.renewal, options_.store,
+    renew::Renewer::Options renewal = options_.renewal;
+    renewal.how = how_;
+    renewer_.emplace(loop_, with_record(std::move(renewal), options_.store,
                                         [this](const renew::Outcome& outcome) { renewed(outcome); }));
   }
   if (renewer_) renewer_->look();
@@ -205,6 +217,8 @@ void Keeper::tried(const renew::Outcome& outcome) {
               {{"store", options_.name}, {"reason", outcome.reason}, {"do", outcome.remedy}});
   }
   tell(record_.tried(outcome, unix_now()));
+  if (record_.begins_to_wait(unix_now()))
+    log::warn("waiting for a lock", {{"store", options_.name}, {"reason", record_.waiting()->reason}});
 }
 
 void Keeper::tell(const std::vector<Event>& news) {
@@ -218,11 +232,12 @@ void Keeper::publish() {
   if (options_.publish.empty() || stopped_) return;
   publisher_.reset();
   // 1.
-  const auto store = store::Store::open(options_.store);
+  const auto store = open_store();
   if (!store) return;
   // 2.
-  auto into = store::open_published(options_.publish, *store);
+  auto into = store::open_published(options_.publish, *store, {Milliseconds(0), published_owner_});
   if (!into) return published(into.error());
+  if (!published_owner_) published_owner_ = into->owner().uid;
   if (!published_login_) {
     published_login_.emplace(
         loop_.io, inotify_,
@@ -233,7 +248,9 @@ void Keeper::publish() {
   publisher_.emplace(
       loop_.io, inotify_,
       follow::Publisher::Options{
-          options_.store, std::move(*into), {}, [this](const auto& outcome) { published_change(outcome); }});
+          options_.store, std::move(*into), {}, how_, Milliseconds(0), [this](const auto& outcome) {
+            published_change(outcome);
+          }});
   published_change(publisher_->start());
 }
 
@@ -253,7 +270,7 @@ void Keeper::published(const Result<store::CaptureReport>& outcome) {
 void Keeper::published_change(const Result<store::CaptureReport>& outcome) {
   published(outcome);
   if (!outcome || outcome->login.choice != login::Choice::take) return;
-  const auto store = store::Store::open(options_.store);
+  const auto store = open_store();
   if (!store) return;
   const store::StateFile login = store::read_state_file(store->tree(), store::kCredentials);
   if (!login.st) return;
@@ -266,7 +283,7 @@ void Keeper::published_change(const Result<store::CaptureReport>& outcome) {
 void Keeper::check_published() {
   if (stopped_ || publish_again_.pending()) return;
   const UnixMs now = unix_now();
-  const store::Inspection ours = store::inspect(options_.store, now);
+  const store::Inspection ours = inspect(now);
   if (ours.state != login::State::usable) return;
   const store::Inspection theirs = store::inspect(options_.publish, now);
   if (!theirs.login || theirs.login->expires_at != ours.login->expires_at) publish_again_.poke();

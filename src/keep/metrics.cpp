@@ -32,6 +32,9 @@ void add_renewals(Metrics& metrics, const View& view) {
            "When a later access token was last seen to arrive in the store.", &Record::last_renewal);
   add_time(metrics, view, "claude_init_renewal_failing_since_timestamp_seconds",
            "Since when renewals fail; absent while they do not.", &Record::failing_since);
+  add_time(metrics, view, "claude_init_lock_wait_since_timestamp_seconds",
+           "Since when a renewal waits for a lock that somebody else holds; absent while none does.",
+           &Record::waiting_since);
   metrics.family("claude_init_renewals", "counter",
                  "Renewals by this keeper that brought a new access token.");
   for (const Shown& shown : view.stores)

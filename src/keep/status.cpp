@@ -39,6 +39,10 @@ ordered_json store_of(const Shown& shown, UnixMs now) {
     if (!record.obstacle().reason.empty()) out["failing_reason"] = record.obstacle().reason;
     if (remedy.empty()) remedy = record.obstacle().remedy;
   }
+  if (record.waiting() != nullptr) {
+    out["waiting_since"] = format_iso8601(record.waiting()->since);
+    out["waiting_for"] = record.waiting()->reason;
+  }
   if (shown.publishing != nullptr) {
     out["published"] = shown.publishing->logins;
     if (!shown.publishing->problem.empty()) out["publish_problem"] = shown.publishing->problem;

@@ -100,8 +100,7 @@ Result<std::vector<std::uint64_t>> numbers(const Store& store, std::uint64_t* ab
 void read_about(const Store& generation, Generation& about) {
   const fs::ActAs as(generation.owner());
   const auto file = fs::open_regular(generation.fd(), fs::join(kPrivateDir, kAbout), fs::Links::refuse);
-  const auto text =
-      file ? fs::read_all(*file, kMaxAbout, kAbout) : Result<std::string>(file.error());
+  const auto text = file ? fs::read_all(*file, kMaxAbout, kAbout) : Result<std::string>(file.error());
   if (!text) return;
   const std::size_t end = std::min(text->find('\n'), text->size());
   about.reason = text->substr(0, end);

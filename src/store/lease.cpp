@@ -255,15 +255,4 @@ void LeaseContest::remove_debris() {
   }
 }
 
-std::optional<std::string> lease_holder(int locks, const std::string& name) {
-  for (const std::string& word : holders(locks, lease_name(name))) {
-    const std::string path = fs::join(lease_name(name), word);
-    const auto file = fs::open_regular(locks, path, fs::Links::refuse);
-    if (!file) continue;
-    auto text = fs::read_all(*file, kMaxHolder, "lock");
-    return text ? std::move(*text) : std::string();
-  }
-  return std::nullopt;
-}
-
 }  // namespace claude_init::store

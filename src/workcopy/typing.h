@@ -2,8 +2,8 @@
 
 namespace claude_init::workcopy {
 
-/// A process of another user that shares a terminal with us could type into it (ioctl TIOCSTI, TIOCLINUX): the
-/// shell that started us would read that, with its own rights, when we have ended.
+/// A process of another user that shares a terminal with us could type into it (ioctl TIOCSTI, TIOCLINUX):
+/// the shell that started us would read that, with its own rights, when we have ended.
 
 /// Whether there is such a terminal here: a controlling one, or one among the standard streams.
 [[nodiscard]] bool shares_a_terminal();
