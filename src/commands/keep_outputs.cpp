@@ -1,14 +1,14 @@
 #include "commands/keep_outputs.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <utility>
 
 #include "base/text.h"
 #include "fs/file.h"
+#include "fs/identity.h"
+#include "fs/named.h"
 #include "fs/open.h"
 #include "log/log.h"
 
@@ -56,9 +56,12 @@ keep::Hook::Call call_for(const keep::Keeper& keeper, const keep::Event& event) 
 
 Result<void> replace(const std::string& path, const std::string& text) {
   const std::string parent = fs::parent_of(path);
-  const UniqueFd directory(::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory.valid()) return system_error(errno, "open " + printable(parent));
-  return fs::replace_file(directory.get(), fs::name_of(path), text, 0644, fs::Sync::no);
+  fs::Identity owner;
+  const auto directory =
+      fs::open_named_as_owner(parent.empty() ? (path.starts_with('/') ? "/" : ".") : parent, &owner);
+  if (!directory) return directory.error();
+  const fs::ActAs as(owner);
+  return fs::replace_file(directory->get(), fs::name_of(path), text, 0644, fs::Sync::no);
 }
 
 }  // namespace

@@ -120,7 +120,7 @@ supervise::Command live_command(const options::Health& options, options::Environ
   supervise::Command command = command_in(copy, account, std::move(environment), options.live_command,
                                           workcopy::NewPrivileges::forbid);
   command.directory = copy.state().config_dir;
-  command.before_exec = [drop = std::move(command.before_exec), in = streams.input.get(),
+  command.before_exec = [drop = workcopy::drop_to_helper(account), in = streams.input.get(),
                          out = streams.output.get()] {
     if (::dup2(in, STDIN_FILENO) < 0 || ::dup2(out, STDOUT_FILENO) < 0 || ::dup2(out, STDERR_FILENO) < 0)
       return errno;

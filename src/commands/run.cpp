@@ -30,7 +30,6 @@
 #include "options/exit_status.h"
 #include "store/capture.h"
 #include "store/lock.h"
-#include "store/presence.h"
 #include "store/published.h"
 #include "store/restore.h"
 #include "store/store.h"
@@ -234,13 +233,6 @@ supervise::Options supervision_of(const options::Run& options) {
   return supervision;
 }
 
-/// By a keeper, if there is one.
-UniqueFd be_counted(const std::string& path) {
-  const auto store = store::Store::open(path);
-  auto present = store ? store::announce_presence(*store) : store.error();
-  return present ? std::move(*present) : UniqueFd();
-}
-
 /// The command runs: what fails now is told, and what the session makes is saved at its end all the same.
 void watch(Coherence& coherence, std::optional<renew::Renewer>& renewer) {
   try {
@@ -305,14 +297,12 @@ int run_command(const options::Run& options, const options::Environment& environ
   if (fs::in_container()) copy.link_home(account->home);
 
   // 4.
-  const UniqueFd present = be_counted(path);
   workcopy::give_standard_streams(*account);
   supervise::Command command =
       command_in(copy, *account, environment, options.command, new_privileges_of(options));
   if (right_to_renew) keep_lock_over_exec(command, right_to_renew->fd());
   if (options.exec) {
     copy.keep_lock_over_exec();
-    if (present.valid()) ::fcntl(present.get(), F_SETFD, 0);
     const auto [status, error] = supervise::exec_instead(inherited, command);
     wipe(copy);
     return refuse(error, status);

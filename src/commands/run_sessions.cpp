@@ -12,6 +12,7 @@
 #include "commands/store_lock.h"
 #include "log/log.h"
 #include "store/merge.h"
+#include "store/published.h"
 
 namespace claude_init::commands {
 namespace {
@@ -39,6 +40,13 @@ Result<KeptSessions> KeptSessions::open(const options::Run& options, const std::
   auto place = in_store ? store::Store::open(store_path, options.storing.options)
                         : store::Store::open(options.sessions);
   if (!place) return with_other_way(place.error_with("the sessions cannot be kept"), in_store);
+  // Who publishes into it takes no lock there (store/published.h).
+  if (store::is_published(*place)) {
+    return with_other_way(
+        make_error(ErrorKind::invalid,
+                   "the sessions cannot be kept: " + printable(place->path()) + " is a published store"),
+        in_store);
+  }
   if (const auto prepared = place->prepare(0); !prepared) {
     return with_other_way(prepared.error_with("the sessions cannot be kept"), in_store);
   }

@@ -231,7 +231,7 @@ void publish_at_end(const options::Setup& options, const SetupStore& found, cons
   follow::Publication publication;
   publication.filter = options.filter;
   publication.deadline = deadline;
-  const auto published = into ? follow::publish(found.store.path(), *into, publication) : into.error();
+  const auto published = into ? follow::publish(found.store, *into, publication) : into.error();
   if (!published) log::failure(log::Level::warn, published.error());
 }
 

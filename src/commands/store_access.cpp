@@ -9,11 +9,14 @@
 #include <boost/filesystem/operations.hpp>
 #include <boost/filesystem/path.hpp>
 #include <cerrno>
+#include <optional>
+#include <vector>
 
 #include "base/text.h"
 #include "commands/health_context.h"
 #include "fs/advice.h"
 #include "fs/mounts.h"
+#include "fs/named.h"
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
@@ -29,10 +32,16 @@ namespace bfs = boost::filesystem;
 constexpr std::size_t kMaxEntries = 2'000'000;
 constexpr mode_t kExecutable = 0111;
 
+/// What a store is to have, and had.
+struct Giving {
+  fs::Identity from;
+  fs::Identity to;
+  store::Modes modes;
+  std::vector<std::string> left{};  // what stays as it is
+};
+
 /// Gives an open file or directory the owner and the mode that a store's have. False: the owner was refused.
-bool give(int fd, fs::Identity owner, const store::Modes& modes) {
-  struct stat st {};
-  if (::fstat(fd, &st) != 0) return false;
+bool give(int fd, const struct stat& st, fs::Identity owner, const store::Modes& modes) {
   const bool given =
       (st.st_uid == owner.uid && st.st_gid == owner.gid) || ::fchown(fd, owner.uid, owner.gid) == 0;
   const mode_t file = (st.st_mode & kExecutable) != 0 ? modes.executable : modes.file;
@@ -41,17 +50,45 @@ bool give(int fd, fs::Identity owner, const store::Modes& modes) {
   return given;
 }
 
-/// Everything beneath an open directory, deepest first, links left alone.
-void give_tree(int directory, fs::Identity owner, const store::Modes& modes) {
-  const auto entries = fs::list_directory(directory, kMaxEntries);
-  if (!entries) return;
+/// An entry, opened with the rights of the store's owner; nothing where it is not theirs to give: what others
+/// own, and a file that has another name, which may lie anywhere (a hard link).
+std::optional<UniqueFd> open_to_give(int directory, const std::string& name, const Giving& giving,
+                                     struct stat& st) {
+  const fs::ActAs as(giving.from);
+  auto fd = fs::open_beneath(directory, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, fs::Links::refuse);
+  if (!fd || ::fstat(fd->get(), &st) != 0) return std::nullopt;
+  const bool theirs = st.st_uid == giving.from.uid || st.st_uid == giving.to.uid;
+  const bool alone = S_ISDIR(st.st_mode) || (S_ISREG(st.st_mode) && st.st_nlink == 1);
+  return theirs && alone ? std::optional(std::move(*fd)) : std::nullopt;
+}
+
+/// Everything beneath an open directory, deepest first, links left alone. Locks stay their owner's only.
+void give_tree(int directory, const std::string& path, Giving& giving) {
+  const auto entries = [&] {
+    const fs::ActAs as(giving.from);
+    return fs::list_directory(directory, kMaxEntries);
+  }();
+  if (!entries) return giving.left.push_back(path);
+  const bool locks = path == fs::join(store::kPrivateDir, "locks");
   for (const fs::Entry& entry : *entries) {
     if (!S_ISDIR(entry.st.st_mode) && !S_ISREG(entry.st.st_mode)) continue;
-    const auto fd = fs::open_beneath(directory, entry.name, O_RDONLY | O_NONBLOCK, fs::Links::refuse);
-    if (!fd) continue;
-    if (S_ISDIR(entry.st.st_mode)) give_tree(fd->get(), owner, modes);
-    static_cast<void>(give(fd->get(), owner, modes));
+    const std::string full = fs::join(path, entry.name);
+    struct stat st {};
+    const auto fd = open_to_give(directory, entry.name, giving, st);
+    if (!fd) {
+      giving.left.push_back(full);
+      continue;
+    }
+    if (S_ISDIR(st.st_mode)) give_tree(fd->get(), full, giving);
+    static_cast<void>(give(fd->get(), st, giving.to, locks ? store::Modes{} : giving.modes));
   }
+}
+
+void say_what_stays(const store::Store& store, const std::vector<std::string>& left) {
+  if (left.empty()) return;
+  log::warn(
+      "some of the store keeps its owner and mode: it belongs to others, or has other names (hard links)",
+      {{"path", store.path()}, {"count", left.size()}, {"first", left.front()}});
 }
 
 /// Only where the store's directory itself differs: modes that drifted deeper down are nobody's business.
@@ -69,8 +106,10 @@ Result<void> apply_owner_and_mode(const store::Store& store, const options::Stor
   const bool mode_differs =
       storing.options.access != store::Access::automatic && (st.st_mode & 07777) != mode;
   if (!owner_differs && !mode_differs) return Done{};
-  give_tree(store.fd(), owner, store.modes());
-  if (!give(store.fd(), owner, store.modes()))
+  Giving giving{{st.st_uid, st.st_gid}, owner, store.modes()};
+  give_tree(store.fd(), "", giving);
+  say_what_stays(store, giving.left);
+  if (!give(store.fd(), st, owner, store.modes()))
     log::warn("the store stays whose it is: its owner cannot be changed here (CAP_CHOWN)",
               {{"path", store.path()}, {"wanted", storing.owner}});
   return Done{};
@@ -110,13 +149,10 @@ bool is_plain(const options::Environment& environment) {
 }
 
 Result<void> create_directories(const std::string& path) {
-  for (std::size_t i = 1; i <= path.size(); ++i) {
-    if (i != path.size() && path[i] != '/') continue;
-    if (::mkdir(path.substr(0, i).c_str(), 0700) != 0 && errno != EEXIST) {
-      return cannot_make(errno, path.substr(0, i), path);
-    }
-  }
-  return Done{};
+  std::string failed;
+  const auto made = fs::make_all_named(path, &failed);
+  if (made || !made.error().remedy.empty()) return made;
+  return cannot_make(made.error().number, failed, path);
 }
 
 Result<store::Store> open_to_write(const std::string& path, const options::Storing& storing,
@@ -161,18 +197,20 @@ Result<Directory> named_directory(const std::string& option, const std::string& 
   Directory found{full.string(), {}, true};
   const std::string what = option + " " + printable(text);
   struct stat st {};
-  if (::stat(found.path.c_str(), &st) != 0) {
+  auto place = fs::open_named(found.path);
+  if (!place && place.error().number == ENOENT) {
     found.exists = false;
-    if (errno != ENOENT || ::stat(full.parent_path().c_str(), &st) != 0) {
-      Error error = system_error(errno, what);
-      error.kind = ErrorKind::usage;
-      error.remedy = "name a directory that is there";
-      return error;
-    }
+    place = fs::open_named(full.parent_path().string());
   }
-  if (!S_ISDIR(st.st_mode))
+  if (!place && place.error().number == ENOTDIR)
     return make_error(ErrorKind::usage, what + " is not a directory",
                       "name the configuration directory (~/.claude), not a file of it");
+  if (!place || ::fstat(place->get(), &st) != 0) {
+    Error error = place ? system_error(errno, what) : place.error_with(what);
+    error.kind = ErrorKind::usage;
+    if (error.remedy.empty()) error.remedy = "name a directory that is there";
+    return error;
+  }
   found.owner = {st.st_uid, st.st_gid};
   const bfs::path here = resolved(found.path);
   const bfs::path there = resolved(store);

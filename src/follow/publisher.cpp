@@ -1,14 +1,23 @@
 #include "follow/publisher.h"
 
+#include <cerrno>
+#include <chrono>
 #include <utility>
 
 #include "log/log.h"
+#include "store/published.h"
 
 namespace claude_init::follow {
-Result<store::CaptureReport> publish(const std::string& path, const store::Store& into,
+namespace {
+
+constexpr Milliseconds kPatience{5000};  // for others who publish, before it is told
+
+}  // namespace
+
+Result<store::CaptureReport> publish(const store::Store& from, const store::Store& into,
                                      const Publication& publication) {
   const std::string context = "publish into " + into.path();
-  const auto lock = store::Lock::acquire(into, "store", "publish", publication.wait);
+  const auto lock = store::lock_to_publish(from, publication.wait);
   if (!lock) return lock.error_with(context);
   store::CaptureOptions capture;
   capture.filter = publication.filter;
@@ -20,10 +29,10 @@ Result<store::CaptureReport> publish(const std::string& path, const store::Store
       publication.baseline != nullptr ? store::Deletions::proven : store::Deletions::none;
   capture.baseline = publication.baseline;
   capture.reason = "published";
-  auto report = store::capture(store::state_in_config_dir(path), store::owner_of(path), into, *lock, capture);
+  auto report = store::capture(store::state_in_config_dir(from.path()), from.owner(), into, *lock, capture);
   if (!report) return report.error_with(context);
   if (report->login.choice == login::Choice::take) {
-    log::info("published a login", {{"store", path}, {"into", into.path()}});
+    log::info("published a login", {{"store", from.path()}, {"into", into.path()}});
   }
   return report;
 }
@@ -35,11 +44,20 @@ Publisher::Publisher(boost::asio::io_context& io, Inotify& inotify, Options opti
                 Milliseconds(0), false, [this] { return publish_change(store::Extent::login, {}); },
                 [this](SteadyTime deadline) { return publish_change(store::Extent::all, deadline); }}) {}
 
+/// A store that has gone has nothing to publish.
+Result<store::CaptureReport> Publisher::publish_all(const Publication& publication) const {
+  const auto from = store::Store::open(options_.store, options_.how);
+  if (!from && from.error().number == ENOENT) return store::CaptureReport{};
+  if (!from) return from.error_with("publish");
+  return publish(*from, options_.into, publication);
+}
+
 Result<store::CaptureReport> Publisher::start() {
   Publication all;
   all.filter = options_.filter;
+  all.wait = options_.wait;
   all.baseline = &baseline_;
-  auto published = publish(options_.store, options_.into, all);
+  auto published = publish_all(all);
   if (published) changes_.start();
   return published;
 }
@@ -49,14 +67,19 @@ Result<void> Publisher::finish(const Deadline& deadline) {
   all.filter = options_.filter;
   all.deadline = deadline;
   all.baseline = &baseline_;
-  const auto published = publish(options_.store, options_.into, all);
+  const auto published = publish_all(all);
   return published ? Result<void>() : published.error();
 }
 
 Checkpoint::Saved Publisher::publish_change(store::Extent extent, const Deadline& deadline) {
-  const auto report = publish(options_.store, options_.into,
-                              {options_.filter, extent, Milliseconds(0), deadline, &baseline_});
-  if (!report && report.error().kind == ErrorKind::busy) return Checkpoint::Saved::not_all;
+  const auto report = publish_all({options_.filter, extent, Milliseconds(0), deadline, &baseline_});
+  if (!report && report.error().kind == ErrorKind::busy) {
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (!busy_since_) busy_since_ = now;
+    if (now - *busy_since_ >= kPatience) tell(report);
+    return Checkpoint::Saved::not_all;
+  }
+  busy_since_.reset();
   tell(report);
   return report ? Checkpoint::saved(*report) : Checkpoint::Saved::failed;
 }

@@ -2,10 +2,12 @@
 
 #include <boost/asio/io_context.hpp>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/deadline.h"
 #include "base/result.h"
+#include "base/time.h"
 #include "follow/checkpoint.h"
 #include "follow/inotify.h"
 #include "store/capture.h"
@@ -22,9 +24,9 @@ struct Publication {
   store::Baseline* baseline = nullptr;  // what was published before; what of it has gone goes too
 };
 
-/// Brings `into`, which comes from store::open_published(), up to what the store at `path` has: one capture,
+/// Brings `into`, which comes from store::open_published(), up to what the store `from` has: one capture,
 /// judged like any other, with the refresh token withheld.
-[[nodiscard]] Result<store::CaptureReport> publish(const std::string& path, const store::Store& into,
+[[nodiscard]] Result<store::CaptureReport> publish(const store::Store& from, const store::Store& into,
                                                    const Publication& publication);
 
 /// Keeps a published store like the store that it is published from: the login as soon as that changes, the
@@ -35,8 +37,10 @@ class Publisher {
     std::string store;  // absolute
     store::Store into;  // from store::open_published()
     store::Filter filter{};
-    /// Is told what each publication of a change came to, unless it only has to wait for others, and tells
-    /// people. Empty: it is logged.
+    store::StoreOptions how{};  // `store` is opened
+    Milliseconds wait{5000};    // of start(), for somebody else who publishes
+    /// Is told what each publication of a change came to, and tells people; that it has to wait for others
+    /// only where that takes longer than a few seconds. Empty: it is logged.
     std::function<void(const Result<store::CaptureReport>&)> on_outcome{};
   };
   Publisher(boost::asio::io_context& io, Inotify& inotify, Options options);
@@ -48,12 +52,14 @@ class Publisher {
 
  private:
   [[nodiscard]] Checkpoint::Saved publish_change(store::Extent extent, const Deadline& deadline);
+  [[nodiscard]] Result<store::CaptureReport> publish_all(const Publication& publication) const;
   void tell(const Result<store::CaptureReport>& outcome);
 
   Options options_;
   store::Baseline baseline_;
   Checkpoint changes_;
-  bool failed_ = false;  // said once, until it succeeds
+  bool failed_ = false;                   // said once, until it succeeds
+  std::optional<SteadyTime> busy_since_;  // others hold the lock
 };
 
 }  // namespace claude_init::follow

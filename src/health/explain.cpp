@@ -264,6 +264,12 @@ Explanation barred_from_our_own(const store::Inspection& inspection, const Conte
 /// bars the way, and with nothing known of that one above it.
 Explanation unreadable(const store::Inspection& inspection, const Context& context) {
   Explanation out;
+  if (!inspection.remedy.empty()) {
+    out.headline = "unreadable: " + printable(inspection.problem);
+    out.meaning = "It is not opened: it may be somebody else's that another person leads us to.";
+    out.remedies = {inspection.remedy};
+    return out;
+  }
   if (!inspection.problem.empty() && !inspection.denied) {
     out.headline = "unreadable: " + credentials_of(inspection);
     out.meaning = printable(inspection.problem) + ".";

@@ -13,7 +13,6 @@
 #include "store/generations.h"
 #include "store/id.h"
 #include "store/layout.h"
-#include "store/presence.h"
 #include "store/published.h"
 #include "store/state_file.h"
 
@@ -36,7 +35,7 @@ renew::Renewer::Options with_record(renew::Renewer::Options renewal, const std::
 
 /// Why the login may not be renewed from here, where the store shows that before it is due. Another kind than
 /// `refused`: that is not known now.
-std::optional<renew::Outcome> why_refused(const store::Inspection& seen) {
+std::optional<renew::Outcome> why_refused(const store::Inspection& seen, const store::StoreOptions& how) {
   if (const std::string problem = store::why_not_writable(seen); !problem.empty()) {
     return renew::Outcome{
         renew::Outcome::Kind::refused, problem,
@@ -45,7 +44,7 @@ std::optional<renew::Outcome> why_refused(const store::Inspection& seen) {
                                 : "run as its owner, uid " + std::to_string(seen.owner.uid)),
         "read-only"};
   }
-  const auto store = store::Store::open(seen.path);
+  const auto store = store::Store::open(seen.path, how);
   if (!store) return renew::Outcome{renew::Outcome::Kind::failed, store.error().message(), {}, "store"};
   return renew::check_home(*store);
 }
@@ -65,12 +64,6 @@ std::string refusal_name(const renew::Outcome& refusal, UnixMs expires_at) {
   return fmt::format("{} {}", refusal.cause, expires_at);
 }
 
-/// Where it cannot be made nobody is counted, and that is all.
-void count_in(const store::Store& store) {
-  if (const auto made = store::make_presence_file(store); !made)
-    log::failure(log::Level::debug, made.error());
-}
-
 }  // namespace
 
 Keeper::Keeper(const supervise::Loop& loop, follow::Inotify& inotify, Options options, Tell tell)
@@ -84,8 +77,18 @@ Keeper::Keeper(const supervise::Loop& loop, follow::Inotify& inotify, Options op
 
 void Keeper::start() {
   started_ = unix_now();
-  watch(store::inspect(options_.store, unix_now()).owner);
+  watch(inspect(unix_now()).owner);
   look();
+}
+
+store::Inspection Keeper::inspect(UnixMs now) {
+  store::Inspection seen = store::inspect(options_.store, now, how_);
+  if (!how_.owner && seen.mode != 0 && seen.state != login::State::no_store) how_.owner = seen.owner.uid;
+  return seen;
+}
+
+Result<store::Store> Keeper::open_store() const {
+  return store::Store::open(options_.store, how_);
 }
 
 void Keeper::stop() {
@@ -107,14 +110,10 @@ Shown Keeper::shown() const {
   shown.captures = captures_;
   if (renewer_) shown.next_renewal = renewer_->next();
   if (!options_.publish.empty()) shown.publishing = &publishing_;
-  const auto store = store::Store::open(options_.store);
+  const auto store = open_store();
   if (!store) return shown;
   const auto generations = store::list_generations(*store, unix_now());
   if (generations && !generations->empty()) shown.captures = captures_ = generations->back().number;
-  shown.working_copies = store::count_present(*store);
-  if (options_.publish.empty()) return shown;
-  const auto published = store::Store::open(options_.publish);
-  if (published) shown.working_copies += store::count_present(*published);
   return shown;
 }
 
@@ -125,9 +124,9 @@ Shown Keeper::shown() const {
 void Keeper::look() {
   // 1.
   const UnixMs now = unix_now();
-  store::Inspection seen = store::inspect(options_.store, now);
+  store::Inspection seen = inspect(now);
   const bool exists = seen.state != login::State::no_store;
-  if (exists && seen.owner != owner_) {
+  if (exists && seen.mode != 0 && seen.owner != owner_) {
     boost::asio::post(loop_.io, [this, owner = seen.owner] {  // we are in a watch's call
       if (owner == owner_) return;
       watch(owner);
@@ -140,9 +139,6 @@ void Keeper::look() {
   if (stopped_) return;
   // 3.
   renew_where_we_may(seen);
-  if (exists && store::why_not_writable(seen).empty()) {
-    if (const auto store = store::Store::open(options_.store)) count_in(*store);
-  }
   if (exists && !publisher_ && !publish_again_.pending()) publish();
   // 4.
   const UnixMs next = record_.next_look(now).value_or(now + kFarAway);
@@ -166,7 +162,7 @@ void Keeper::watch(fs::Identity owner) {
 void Keeper::renew_where_we_may(const store::Inspection& seen) {
   // 1.
   if (!options_.renews || seen.state == login::State::no_store) return watch_identity(false);
-  const auto refusal = why_refused(seen);
+  const auto refusal = why_refused(seen, how_);
   const bool refused = refusal && refusal->kind == renew::Outcome::Kind::refused;
   if (!may_be_renewed(seen)) {
     watch_identity(false);
@@ -175,7 +171,9 @@ void Keeper::renew_where_we_may(const store::Inspection& seen) {
   }
   // 2.
   if (!refused && !renewer_) {
-    renewer_.emplace(loop_, with_record(options_.renewal, options_.store,
+    renew::Renewer::Options renewal = options_.renewal;
+    renewal.how = how_;
+    renewer_.emplace(loop_, with_record(std::move(renewal), options_.store,
                                         [this](const renew::Outcome& outcome) { renewed(outcome); }));
   }
   if (renewer_) renewer_->look();
@@ -223,6 +221,8 @@ void Keeper::tried(const renew::Outcome& outcome) {
               {{"store", options_.name}, {"reason", outcome.reason}, {"do", outcome.remedy}});
   }
   tell(record_.tried(outcome, unix_now()));
+  if (record_.begins_to_wait(unix_now()))
+    log::warn("waiting for a lock", {{"store", options_.name}, {"reason", record_.waiting()->reason}});
 }
 
 void Keeper::tell(const std::vector<Event>& news) {
@@ -236,12 +236,12 @@ void Keeper::publish() {
   if (options_.publish.empty() || stopped_) return;
   publisher_.reset();
   // 1.
-  const auto store = store::Store::open(options_.store);
+  const auto store = open_store();
   if (!store) return;
   // 2.
-  auto into = store::open_published(options_.publish, *store);
+  auto into = store::open_published(options_.publish, *store, {Milliseconds(0), published_owner_});
   if (!into) return published(into.error());
-  count_in(*into);
+  if (!published_owner_) published_owner_ = into->owner().uid;
   if (!published_login_) {
     published_login_.emplace(
         loop_.io, inotify_,
@@ -252,7 +252,9 @@ void Keeper::publish() {
   publisher_.emplace(
       loop_.io, inotify_,
       follow::Publisher::Options{
-          options_.store, std::move(*into), {}, [this](const auto& outcome) { published_change(outcome); }});
+          options_.store, std::move(*into), {}, how_, Milliseconds(0), [this](const auto& outcome) {
+            published_change(outcome);
+          }});
   published_change(publisher_->start());
 }
 
@@ -279,7 +281,7 @@ void Keeper::published(const Result<store::CaptureReport>& outcome) {
 void Keeper::published_change(const Result<store::CaptureReport>& outcome) {
   published(outcome);
   if (!outcome || outcome->login.choice != login::Choice::take) return;
-  const auto store = store::Store::open(options_.store);
+  const auto store = open_store();
   if (!store) return;
   const store::StateFile login = store::read_state_file(store->tree(), store::kCredentials);
   if (!login.st) return;
@@ -292,7 +294,7 @@ void Keeper::published_change(const Result<store::CaptureReport>& outcome) {
 void Keeper::check_published() {
   if (stopped_ || publish_again_.pending()) return;
   const UnixMs now = unix_now();
-  const store::Inspection ours = store::inspect(options_.store, now);
+  const store::Inspection ours = inspect(now);
   if (ours.state != login::State::usable) return;
   const store::Inspection theirs = store::inspect(options_.publish, now);
   if (!theirs.login || theirs.login->expires_at != ours.login->expires_at) publish_again_.poke();

@@ -57,6 +57,8 @@ class Keeper {
  private:
   void look();
   void watch(fs::Identity owner);
+  [[nodiscard]] store::Inspection inspect(UnixMs now);
+  [[nodiscard]] Result<store::Store> open_store() const;
   void renew_where_we_may(const store::Inspection& seen);
   void renewed(const renew::Outcome& outcome);
   void mind_refusal(const std::optional<renew::Outcome>& refusal, UnixMs expires_at);
@@ -76,6 +78,10 @@ class Keeper {
   Record record_;
   UnixMs started_ = 0;
   follow::WallTimer timer_;
+  // Of the store, and of what is published: from the first look on they stay their first owner's. Each path
+  // leads through directories of other people's.
+  store::StoreOptions how_;
+  std::optional<uid_t> published_owner_;
   fs::Identity owner_;  // whose rights the watches have
   std::optional<follow::FileWatch> login_;
   std::optional<follow::FileWatch> settings_;  // whose login it is

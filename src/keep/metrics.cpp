@@ -32,6 +32,9 @@ void add_renewals(Metrics& metrics, const View& view) {
            "When a later access token was last seen to arrive in the store.", &Record::last_renewal);
   add_time(metrics, view, "claude_init_renewal_failing_since_timestamp_seconds",
            "Since when renewals fail; absent while they do not.", &Record::failing_since);
+  add_time(metrics, view, "claude_init_lock_wait_since_timestamp_seconds",
+           "Since when a renewal waits for a lock that somebody else holds; absent while none does.",
+           &Record::waiting_since);
   metrics.family("claude_init_renewals", "counter",
                  "Renewals by this keeper that brought a new access token.");
   for (const Shown& shown : view.stores)
@@ -88,10 +91,6 @@ void add_use(Metrics& metrics, const View& view) {
                  "Captures that changed the store's login files, and changes that one found.");
   for (const Shown& shown : view.stores)
     metrics.sample("claude_init_captures_total", of(shown), shown.captures);
-  metrics.family("claude_init_working_copies", "gauge",
-                 "Working copies of runs on this host that follow the store or its published one.");
-  for (const Shown& shown : view.stores)
-    metrics.sample("claude_init_working_copies", of(shown), shown.working_copies);
 }
 
 void add_keeper(Metrics& metrics, const View& view) {

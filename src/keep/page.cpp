@@ -86,7 +86,7 @@ bool ends_soon(const Record& record, UnixMs now) {
 /// The class of a store's state: what a glance should tell.
 std::string_view tone_of(const Record& record, UnixMs now) {
   if (!record.ready()) return record.seen().state == State::renewable ? "warn" : "bad";
-  return record.failing_since() || ends_soon(record, now) ? "warn" : "ok";
+  return record.failing_since() || record.waiting() != nullptr || ends_soon(record, now) ? "warn" : "ok";
 }
 
 std::string who(const Record& record) {
@@ -166,6 +166,12 @@ std::string next_step(const Shown& shown, UnixMs now) {
                 fmt::format("Not renewed for {}{}{}.{}", format_duration(now - *record.failing_since()),
                             reason.empty() ? "" : ": ", escaped(reason), again ? " It is tried again." : ""),
                 remedy_of_it);
+  }
+  if (const Waiting* waiting = record.waiting()) {
+    out += todo("warn",
+                fmt::format("The renewal waits for a lock, for {}: {}.",
+                            format_duration(now - waiting->since), escaped(waiting->reason)),
+                "");
   }
   if (const Obstacle& why = record.unpublished(); !why.reason.empty())
     out += todo("bad", "Not published, so jobs do not get this login: " + escaped(why.reason), why.remedy);

@@ -18,6 +18,8 @@ constexpr std::size_t kEventsKept = 20;
 // An access token that has ended is renewed within seconds where it can be: when a keeper starts, a machine
 // wakes up, a store comes back.
 constexpr std::int64_t kRenewalPatience = 5 * kMinute;
+// Others hold a lock for a capture, or for a renewal: for as long as the CLI takes.
+constexpr std::int64_t kLockPatience = 5'000;
 
 /// What a person cares about.
 enum class Condition { works, waits, dead, none };
@@ -192,8 +194,14 @@ std::string Record::why_dead(UnixMs now) const {
 std::vector<Event> Record::tried(const renew::Outcome& outcome, UnixMs now) {
   using Kind = renew::Outcome::Kind;
   std::vector<Event> news;
+  if (outcome.kind != Kind::busy) {
+    waiting_.reset();
+    told_waiting_ = false;
+  }
   if (outcome.kind == Kind::not_due) return news;
   if (outcome.kind == Kind::busy) {
+    if (!waiting_ || waiting_->since > now) waiting_ = Waiting{now, {}};
+    waiting_->reason = printable(outcome.reason);
     if (!failing_since_) obstacle_ = {printable(outcome.reason), outcome.remedy};
     return news;
   }
@@ -222,6 +230,12 @@ std::vector<Event> Record::tried(const renew::Outcome& outcome, UnixMs now) {
                         validity(seen_, now)),
       outcome.remedy);
   return news;
+}
+
+bool Record::begins_to_wait(UnixMs now) {
+  if (!waiting_ || told_waiting_ || now - waiting_->since < kLockPatience) return false;
+  told_waiting_ = true;
+  return true;
 }
 
 bool Record::is_another_cause(const renew::Outcome& outcome) const {

@@ -46,6 +46,12 @@ struct Obstacle {
   bool again = true;   // it is tried again by itself, not only when something of the store has changed
 };
 
+/// A lock that a renewal needs and somebody else holds.
+struct Waiting {
+  UnixMs since = 0;
+  std::string reason;  // one clause: what is in use, and by whom
+};
+
 class Record {
  public:
   /// `context`: who looks, and what to type to log in to this store; its `now` is not used. `renews`: this
@@ -63,6 +69,9 @@ class Record {
   /// Whether that failure is news of renewals of which it has been told already that they fail: each cause
   /// once. To be asked before tried().
   [[nodiscard]] bool is_another_cause(const renew::Outcome& outcome) const;
+  /// Whether it has begun to wait for a lock for so long that people should know, which is told once for each
+  /// wait. To be asked after tried().
+  [[nodiscard]] bool begins_to_wait(UnixMs now);
   /// What refused a renewal (Outcome::Kind::refused) is gone.
   [[nodiscard]] std::vector<Event> allowed(UnixMs now);
 
@@ -93,6 +102,11 @@ class Record {
   [[nodiscard]] std::optional<UnixMs> failing_since() const { return failing_since_; }
   /// Why, as far as it is known; of use while it fails.
   [[nodiscard]] const Obstacle& obstacle() const { return obstacle_; }
+  /// What its renewal waits for, from when begins_to_wait() has told it on.
+  [[nodiscard]] const Waiting* waiting() const { return told_waiting_ ? &*waiting_ : nullptr; }
+  [[nodiscard]] std::optional<UnixMs> waiting_since() const {
+    return told_waiting_ ? std::optional(waiting_->since) : std::nullopt;
+  }
   [[nodiscard]] std::optional<UnixMs> last_renewal() const { return last_renewal_; }
   [[nodiscard]] std::uint64_t renewals() const { return renewals_; }
   [[nodiscard]] const std::map<std::string, std::uint64_t>& failures() const {
@@ -120,6 +134,8 @@ class Record {
   Obstacle obstacle_;
   Obstacle unpublished_;
   std::set<std::string, std::less<>> causes_;  // of failures since then
+  std::optional<Waiting> waiting_;             // since the first try in vain
+  bool told_waiting_ = false;
   std::optional<UnixMs> last_renewal_;
   std::uint64_t renewals_ = 0;
   std::map<std::string, std::uint64_t> failures_;

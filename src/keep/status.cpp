@@ -40,6 +40,10 @@ ordered_json store_of(const Shown& shown, UnixMs now) {
     if (!record.obstacle().reason.empty()) out["failing_reason"] = record.obstacle().reason;
     if (remedy.empty()) remedy = record.obstacle().remedy;
   }
+  if (record.waiting() != nullptr) {
+    out["waiting_since"] = format_iso8601(record.waiting()->since);
+    out["waiting_for"] = record.waiting()->reason;
+  }
   if (shown.publishing != nullptr) {
     out["published"] = shown.publishing->logins;
     if (const Obstacle& why = record.unpublished(); !why.reason.empty()) {
@@ -48,7 +52,6 @@ ordered_json store_of(const Shown& shown, UnixMs now) {
     }
   }
   out["captures"] = shown.captures;
-  out["working_copies"] = shown.working_copies;
   if (!remedy.empty()) out["remedy"] = remedy;
   out["events"] = ordered_json::array();
   for (const Event& event : record.events()) out["events"].push_back(event_of(event));

@@ -36,7 +36,6 @@ struct Shown {
   std::optional<UnixMs> next_renewal;
   const Publishing* publishing = nullptr;  // nullptr: it is not published
   std::uint64_t captures = 0;              // that changed its login files, whoever made them
-  std::uint64_t working_copies = 0;        // that follow it now
 };
 
 struct View {

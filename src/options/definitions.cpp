@@ -460,8 +460,8 @@ void define(CLI::App& app, Restore& restore) {
   add_text(app, "--store", restore.store, kStoreHelp)->type_name("DIR");
   add_text(app, "--to", restore.to, "the configuration directory to fill: ~/.claude, $CLAUDE_CONFIG_DIR")
       ->type_name("DIR");
-  add_number<unsigned>(app, "--generation", restore.generation, 1, 1'000'000'000,
-                       "an earlier login and its settings, by the number that history shows");
+  add_number<std::uint64_t>(app, "--generation", restore.generation, 1, 1'000'000'000'000'000,
+                            "an earlier login and its settings, by the number that history shows");
   add_refresh_token(app, restore.refresh_token);
   add_limits(app, restore.limits);
   add_filter(app, restore.filter);

@@ -133,7 +133,7 @@ struct Capture {
 struct Restore {
   std::string store;
   std::string to;           // never empty
-  unsigned generation = 0;  // 0 = what the store has now
+  std::uint64_t generation = 0;  // 0 = what the store has now
   store::RefreshToken refresh_token = store::RefreshToken::withhold;
   store::Limits limits;
   store::Filter filter;

@@ -351,7 +351,7 @@ supervise::Command Renewal::command(const std::vector<std::string>& words,
   workcopy::Account owner;
   owner.uid = who_.uid;
   owner.gid = who_.gid;
-  command.before_exec = [drop = workcopy::drop_to(owner, workcopy::NewPrivileges::forbid), null = null_.get(),
+  command.before_exec = [drop = workcopy::drop_to_helper(owner), null = null_.get(),
                          directory = directory_.get(),
                          lock = lock_.fd()] { return become_renewer(drop, null, directory, lock); };
   return command;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "base/text.h"
@@ -46,7 +47,7 @@ class Capture {
     judge_login(from);
     if (report_.login.choice != login::Choice::take) return Done{};
     // A CLI that works in the store itself may just be renewing: what it has when it is done is judged.
-    const auto locks = CliLocks::take(to_, CliLocks::What::login, lock_.patience_ends());
+    const auto locks = take_cli_locks(CliLocks::What::login);
     if (!locks) return locks.error();
     const auto [source, stored] = judge_login(from);
     if (report_.login.choice != login::Choice::take) return Done{};
@@ -66,7 +67,9 @@ class Capture {
       verdict.source_state = state_of_problem(*source.problem);
       verdict.reason = "the captured one cannot be read (" + source.problem->message() + ")";
     }
-    if (stored.problem) {
+    // Readers of a published store can keep us from reading it (fcntl(2), leases), and it has nothing of its
+    // own.
+    if (stored.problem && !is_published()) {
       // What cannot be read cannot be judged, and might be the better one.
       verdict.store_state = login::State::unreadable;
       verdict.choice = login::Choice::keep_store;
@@ -96,7 +99,7 @@ class Capture {
       report_.skipped.push_back({std::string(kClaudeJson), "is not complete JSON"});
       return Done{};
     }
-    const auto locks = CliLocks::take(to_, CliLocks::What::settings, lock_.patience_ends());
+    const auto locks = take_cli_locks(CliLocks::What::settings);
     if (!locks && locks.error().kind == ErrorKind::busy) {
       report_.skipped.push_back({std::string(kClaudeJson), "a claude that works in the store is writing it"});
       return Done{};
@@ -178,6 +181,19 @@ class Capture {
                        }) ||
            std::any_of(plan.deletions.begin(), plan.deletions.end(), is_deleted);
   }
+
+  /// Without refresh token there is nothing that a CLI of a reader's could renew, and whoever can make its
+  /// locks there must not stop what is published.
+  [[nodiscard]] Result<std::optional<CliLocks>> take_cli_locks(CliLocks::What what) const {
+    std::optional<CliLocks> held;
+    if (is_published()) return held;
+    auto taken = CliLocks::take(to_, what, lock_.patience_ends());
+    if (!taken) return taken.error();
+    held.emplace(std::move(*taken));
+    return held;
+  }
+
+  [[nodiscard]] bool is_published() const { return options_.refresh_token == RefreshToken::withhold; }
 
   /// Whether the store's `.claude.json` is somebody else's later work, and the session has nothing to say
   /// about it.

@@ -16,15 +16,16 @@ namespace claude_init::store {
 namespace {
 
 constexpr mode_t kOurs = 01700;
-constexpr UnixMs kStale = 60'000;  // the CLI's
+constexpr std::int64_t kStale = 60;  // seconds: the CLI's
 constexpr Milliseconds kPause{20};
 
 /// Whether nobody holds this lock any more: it is one of ours, whose maker must be dead, or older than the
-/// CLI itself waits.
+/// CLI itself waits. A time in the future was set by hand: it would never come of age.
 bool is_abandoned(const struct stat& st) {
   if ((st.st_mode & S_ISVTX) != 0) return true;
-  const UnixMs made = st.st_mtim.tv_sec * UnixMs{1000} + st.st_mtim.tv_nsec / 1'000'000;
-  return unix_now() - made > kStale;
+  const std::int64_t made = st.st_mtim.tv_sec;
+  const std::int64_t now = unix_now() / 1000;
+  return made < now - kStale || made > now + kStale;
 }
 
 }  // namespace

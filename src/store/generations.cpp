@@ -16,6 +16,7 @@
 #include "fs/file.h"
 #include "fs/open.h"
 #include "fs/tree.h"
+#include "log/log.h"
 #include "store/layout.h"
 #include "store/state_file.h"
 
@@ -62,13 +63,16 @@ UnixMs written_at(const Contents& contents) {
   return at;
 }
 
-std::string place_of(unsigned number) {
+std::string place_of(std::uint64_t number) {
   return fs::join(fs::join(kPrivateDir, kGenerations), std::to_string(number));
 }
 
-/// The generations' numbers in ascending order; none where there is no such directory.
-Result<std::vector<unsigned>> numbers(const Store& store) {
-  std::vector<unsigned> found;
+/// The generations' numbers in ascending order; none where there is no such directory. Captures count one by
+/// one: what lies beyond a gap that would take them centuries was put there by hand, and its lowest is
+/// `absurd`. So there is always a next number.
+Result<std::vector<std::uint64_t>> numbers(const Store& store, std::uint64_t* absurd = nullptr) {
+  constexpr std::uint64_t kWidestGap = 1'000'000;
+  std::vector<std::uint64_t> found;
   const fs::ActAs as(store.owner());
   const auto directory = fs::open_beneath(store.fd(), fs::join(kPrivateDir, kGenerations),
                                           O_RDONLY | O_DIRECTORY, fs::Links::refuse);
@@ -76,12 +80,19 @@ Result<std::vector<unsigned>> numbers(const Store& store) {
   const auto names = fs::list_names(directory->get());
   if (!names) return names.error();
   for (const std::string& name : *names) {
-    unsigned number = 0;
+    std::uint64_t number = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
     if (error == std::errc() && end == name.data() + name.size() && std::to_string(number) == name)
       found.push_back(number);
   }
   std::sort(found.begin(), found.end());
+  std::uint64_t before = 0;
+  for (auto at = found.begin(); at != found.end(); before = *at++) {
+    if (*at - before <= kWidestGap) continue;
+    if (absurd != nullptr) *absurd = *at;
+    found.erase(at, found.end());
+    break;
+  }
   return found;
 }
 
@@ -89,15 +100,14 @@ Result<std::vector<unsigned>> numbers(const Store& store) {
 void read_about(const Store& generation, Generation& about) {
   const fs::ActAs as(generation.owner());
   const auto file = fs::open_regular(generation.fd(), fs::join(kPrivateDir, kAbout), fs::Links::refuse);
-  const auto text =
-      file ? fs::read_all(*file, kMaxAbout, kAbout) : Result<std::string>(file.error());
+  const auto text = file ? fs::read_all(*file, kMaxAbout, kAbout) : Result<std::string>(file.error());
   if (!text) return;
   const std::size_t end = std::min(text->find('\n'), text->size());
   about.reason = text->substr(0, end);
   std::from_chars(text->data() + std::min(end + 1, text->size()), text->data() + text->size(), about.at);
 }
 
-Generation describe(const Store& store, unsigned number, UnixMs now) {
+Generation describe(const Store& store, std::uint64_t number, UnixMs now) {
   Generation generation;
   generation.number = number;
   const auto opened = open_generation(store, number);
@@ -133,7 +143,7 @@ Result<void> fill(int directory, const Contents& contents, const std::string& ab
 // 1. The place, and nothing in it that a crash has left.
 // 2. Everything under a name that nobody looks at.
 // 3. It gets its number.
-Result<void> write_generation(const Store& store, unsigned number, const Contents& contents,
+Result<void> write_generation(const Store& store, std::uint64_t number, const Contents& contents,
                               const std::string& about) {
   const fs::ActAs as(store.owner());
   const Modes modes = store.modes();
@@ -169,16 +179,21 @@ Result<void> keep_current(const Store& store, std::string_view reason) {
     const auto newest = open_generation(store, existing->back());
     if (newest && same(read_contents(newest->tree()), current)) return Done{};
   }
-  const unsigned next = existing->empty() ? 1 : existing->back() + 1;
+  const std::uint64_t next = existing->empty() ? 1 : existing->back() + 1;
   const UnixMs at = reason == kFound ? written_at(current) : unix_now();
   return write_generation(store, next, current, fmt::format("{}\n{}\n", reason, at));
 }
 
 Result<void> prune(const Store& store, unsigned keep) {
-  auto kept = numbers(store);
+  std::uint64_t absurd = 0;
+  auto kept = numbers(store, &absurd);
+  if (absurd != 0) {
+    log::warn("a directory among the generations is not one of them and is ignored: remove it",
+              {{"path", fs::join(store.path(), place_of(absurd))}});
+  }
   if (!kept || kept->size() <= keep) return kept ? Result<void>(Done{}) : kept.error();
   std::vector<StateFile> logins;
-  for (const unsigned number : *kept) {
+  for (const std::uint64_t number : *kept) {
     const auto opened = open_generation(store, number);
     logins.push_back(opened ? read_state_file(opened->tree(), kCredentials) : StateFile{});
   }
@@ -206,11 +221,11 @@ Result<std::vector<Generation>> list_generations(const Store& store, UnixMs now)
   const auto found = numbers(store);
   if (!found) return found.error_with("the generations of " + printable(store.path()));
   std::vector<Generation> generations;
-  for (const unsigned number : *found) generations.push_back(describe(store, number, now));
+  for (const std::uint64_t number : *found) generations.push_back(describe(store, number, now));
   return generations;
 }
 
-Result<Store> open_generation(const Store& store, unsigned number) {
+Result<Store> open_generation(const Store& store, std::uint64_t number) {
   auto opened = store.open_inside(place_of(number));
   if (opened || opened.error().number != ENOENT) return opened;
   return make_error(ErrorKind::not_found,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,7 +19,7 @@ namespace claude_init::store {
 inline constexpr unsigned kKeepGenerations = 5;
 
 struct Generation {
-  unsigned number = 0;
+  std::uint64_t number = 0;
   UnixMs at = 0;        // when it was put into the store
   std::string reason;   // "setup", "checkpoint", "renewal", "capture"; "found": not put there by a capture
   std::string account;  // the e-mail address, else the account's uuid, "" if neither is known
@@ -27,11 +28,12 @@ struct Generation {
 };
 
 /// The oldest first. A store without any is an empty list; one that is damaged is listed as far as it can be
-/// read. Errors: permission, io.
+/// read. A directory whose number no capture can have counted up to is none: the log names it. Errors:
+/// permission, io.
 [[nodiscard]] Result<std::vector<Generation>> list_generations(const Store& store, UnixMs now);
 
 /// A generation as something to restore from. Error: not_found.
-[[nodiscard]] Result<Store> open_generation(const Store& store, unsigned number);
+[[nodiscard]] Result<Store> open_generation(const Store& store, std::uint64_t number);
 
 /// What one capture does for the generations, under the store's lock. Nothing at all where no login file
 /// changes.

@@ -249,20 +249,10 @@ void LeaseContest::remove_debris() {
   if (!entries) return;
   for (const fs::Entry& entry : *entries) {
     const bool prepared = entry.name.starts_with(name_ + ".");
-    if (prepared && entry.st.st_mtim.tv_sec < ours.st_mtim.tv_sec - kDebrisAge)
+    const time_t age = ours.st_mtim.tv_sec - entry.st.st_mtim.tv_sec;
+    if (prepared && (age > kDebrisAge || age < -kDebrisAge))
       static_cast<void>(fs::remove_tree(locks_.get(), entry.name));
   }
-}
-
-std::optional<std::string> lease_holder(int locks, const std::string& name) {
-  for (const std::string& word : holders(locks, lease_name(name))) {
-    const std::string path = fs::join(lease_name(name), word);
-    const auto file = fs::open_regular(locks, path, fs::Links::refuse);
-    if (!file) continue;
-    auto text = fs::read_all(*file, kMaxHolder, "lock");
-    return text ? std::move(*text) : std::string();
-  }
-  return std::nullopt;
 }
 
 }  // namespace claude_init::store

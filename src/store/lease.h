@@ -111,7 +111,4 @@ class LeaseContest {
   std::string holder_;  // of the last try
 };
 
-/// The description of who holds NAME's lease in `locks`; nothing if nobody seems to.
-[[nodiscard]] std::optional<std::string> lease_holder(int locks, const std::string& name);
-
 }  // namespace claude_init::store

@@ -9,8 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
-#include <climits>
 #include <optional>
 #include <thread>
 
@@ -20,6 +18,7 @@
 #include "fs/open.h"
 #include "log/log.h"
 #include "store/id.h"
+#include "store/lock_holder.h"
 #include "store/locking.h"
 
 namespace claude_init::store {
@@ -27,33 +26,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Four lines: host, pid, purpose, since.
-std::string write_holder(std::string_view purpose) {
-  std::array<char, HOST_NAME_MAX + 1> host{};
-  if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
-  return fmt::format("{}\n{}\n{}\n{}\n", host.data(), ::getpid(), purpose, unix_now());
-}
-
-std::string_view next_line(std::string_view& text) {
-  const std::size_t end = std::min(text.find('\n'), text.size());
-  const std::string_view line = text.substr(0, end);
-  text.remove_prefix(std::min(end + 1, text.size()));
-  return line;
-}
-
-/// What a holder wrote is for people only, and may be unfinished.
-Holder parse_holder(std::string_view rest) {
-  Holder holder;
-  holder.host = next_line(rest);
-  const std::string_view pid = next_line(rest);
-  holder.purpose = next_line(rest);
-  const std::string_view since = next_line(rest);
-  std::from_chars(pid.data(), pid.data() + pid.size(), holder.pid);
-  std::from_chars(since.data(), since.data() + since.size(), holder.since);
-  if (holder.host.empty()) holder.host = "unknown";
-  if (holder.purpose.empty()) holder.purpose = "somebody";
-  return holder;
-}
+constexpr mode_t kLockMode = 0600;
 
 Holder read_holder(int fd) {
   std::array<char, kMaxHolder> text{};
@@ -73,8 +46,9 @@ Sightings& sightings() {
 /// Tries for a flock.
 class FlockContest {
  public:
-  static Result<FlockContest> open(int locks, std::string_view name, mode_t mode) {
-    auto fd = fs::open_beneath(locks, name, O_RDWR | O_CREAT | O_NOFOLLOW, fs::Links::refuse, mode);
+  static Result<FlockContest> open(int locks, std::string_view name) {
+    auto fd = fs::open_beneath(locks, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, fs::Links::refuse,
+                               kLockMode);
     if (!fd) return fd.error();
     return FlockContest(std::move(*fd));
   }
@@ -92,7 +66,9 @@ class FlockContest {
       log::debug("cannot note who holds the lock");
     return std::optional(std::move(fd_));
   }
-  [[nodiscard]] Holder holder() const { return read_holder(fd_.get()); }
+  [[nodiscard]] std::string holder() const {
+    return name_flock_holder(fd_.get(), read_holder(fd_.get()), unix_now());
+  }
 
  private:
   explicit FlockContest(UniqueFd fd) : fd_(std::move(fd)) {}
@@ -111,14 +87,20 @@ struct Pauses {
   }
 };
 
-/// Tries until it is taken or `wait` is over; says after a while for whom we wait.
+/// How long somebody waits.
+struct Patience {
+  Milliseconds wait;
+  const Deadline& deadline;
+};
+
+/// Tries until it is taken or the patience is over; says after a while for whom we wait.
 // 1. Try.
 // 2. In vain and long enough: who holds it.
 // 3. Told once while waiting.
 template <class Taken, class Try, class WhoHolds, class MayGiveUp>
-Result<Taken> contend(const Store& store, Milliseconds wait, const Pauses& pauses, Try try_once,
+Result<Taken> contend(const Store& store, const Patience& patience, const Pauses& pauses, Try try_once,
                       WhoHolds who_holds, MayGiveUp may_give_up) {
-  // holder() takes a flock for an instant to see whether it is free: one try could meet it.
+  // An inherited descriptor lives until its process executes: one try could meet it.
   constexpr Milliseconds kShortestWait{50};
   constexpr Milliseconds kTellAfter{1000};
   const SteadyTime start = Clock::now();
@@ -130,15 +112,15 @@ Result<Taken> contend(const Store& store, Milliseconds wait, const Pauses& pause
     if (*taken) return std::move(**taken);
     const auto waited = std::chrono::duration_cast<Milliseconds>(Clock::now() - start);
     // 2.
-    if (waited >= std::max(wait, kShortestWait) && (wait == Milliseconds(0) || may_give_up())) {
-      return make_error(ErrorKind::busy,
-                        printable(store.path()) + " is in use: " + who_holds().describe(unix_now()),
+    const bool long_enough = waited >= std::max(patience.wait, kShortestWait) &&
+                             (patience.wait == Milliseconds(0) || may_give_up());
+    if (long_enough || (waited >= kShortestWait && patience.deadline.has_come())) {
+      return make_error(ErrorKind::busy, printable(store.path()) + " is in use: " + who_holds(),
                         "end that one first, or wait for it");
     }
     // 3.
     if (waited >= kTellAfter && !told) {
-      log::warn("waiting for " + printable(store.path()) +
-                ", which is in use: " + who_holds().describe(unix_now()));
+      log::warn("waiting for " + printable(store.path()) + ", which is in use: " + who_holds());
       told = true;
     }
     std::this_thread::sleep_for(pauses.after(waited));
@@ -147,13 +129,8 @@ Result<Taken> contend(const Store& store, Milliseconds wait, const Pauses& pause
 
 }  // namespace
 
-std::string Holder::describe(UnixMs now) const {
-  return fmt::format("{} on host {} (pid {}, for {})", printable(purpose), printable(host), pid,
-                     format_duration(now - since));
-}
-
 Result<Lock> Lock::acquire(const Store& store, std::string_view name, std::string_view purpose,
-                           Milliseconds wait) {
+                           Milliseconds wait, const Deadline& deadline) {
   constexpr Pauses kFlockPauses{Milliseconds(40), Milliseconds(2)};
   constexpr Pauses kLeasePauses{Milliseconds(100), Milliseconds(10)};  // each try asks a server
   const SteadyTime start = Clock::now();
@@ -163,17 +140,22 @@ Result<Lock> Lock::acquire(const Store& store, std::string_view name, std::strin
   if (!locks) return locks.error_with(what);
   Lock lock;
   lock.patience_ends_ = start + wait;
+  const Patience patience{wait, deadline};
   const std::string text = write_holder(purpose);
   if (locks->method == Locking::flock) {
-    auto contest = FlockContest::open(locks->directory.get(), name, store.modes().file);
-    if (!contest) return contest.error_with(what);
+    auto contest = FlockContest::open(locks->directory.get(), name);
+    if (!contest) {
+      Error error = explain_lease(contest.error(), locks->directory.get(), std::string(name));
+      error.what = what + ": " + error.what;
+      return error;
+    }
     auto taken = contend<UniqueFd>(
-        store, wait, kFlockPauses, [&] { return contest->try_once(text); }, [&] { return contest->holder(); },
-        [] { return true; });
+        store, patience, kFlockPauses, [&] { return contest->try_once(text); },
+        [&] { return contest->holder(); }, [] { return true; });
     if (!taken) return taken.error();
     lock.fd_ = std::move(*taken);
   } else {
-    LeaseContest contest(std::move(locks->directory), std::string(name), text, store.tree(), store.modes(),
+    LeaseContest contest(std::move(locks->directory), std::string(name), text, store.tree(), Modes{},
                          sightings(), store.options().lease);
     const auto try_once = [&]() -> Result<std::optional<std::unique_ptr<Lease>>> {
       auto lease = contest.try_once();
@@ -181,7 +163,8 @@ Result<Lock> Lock::acquire(const Store& store, std::string_view name, std::strin
       return *lease ? std::optional(std::move(*lease)) : std::nullopt;
     };
     auto taken = contend<std::unique_ptr<Lease>>(
-        store, wait, kLeasePauses, try_once, [&] { return parse_holder(contest.holder_text()); },
+        store, patience, kLeasePauses, try_once,
+        [&] { return parse_holder(contest.holder_text()).describe(unix_now()); },
         [&] { return contest.holder_lives(); });
     if (!taken) return taken.error();
     lock.lease_ = std::move(*taken);
@@ -191,17 +174,10 @@ Result<Lock> Lock::acquire(const Store& store, std::string_view name, std::strin
   return lock;
 }
 
-Holder Lock::holder(const Store& store, std::string_view name) {
-  const fs::ActAs as(store.owner());
-  const auto locks = look_at_locks(store);
-  if (!locks) return {};
-  if (locks->method == Locking::lease) {
-    const auto text = lease_holder(locks->directory.get(), std::string(name));
-    return text ? parse_holder(*text) : Holder{};
-  }
-  const auto file = fs::open_regular(locks->directory.get(), name, fs::Links::refuse);
-  if (!file || ::flock(file->fd.get(), LOCK_SH | LOCK_NB) == 0) return {};
-  return errno == EWOULDBLOCK ? read_holder(file->fd.get()) : Holder{};
+Lock Lock::unneeded(Milliseconds wait) {
+  Lock lock;
+  lock.patience_ends_ = Clock::now() + wait;
+  return lock;
 }
 
 }  // namespace claude_init::store

@@ -14,6 +14,7 @@
 #include "fs/tree.h"
 #include "log/log.h"
 #include "store/layout.h"
+#include "store/lock_holder.h"
 #include "store/random_name.h"
 #include "store/store.h"
 
@@ -23,6 +24,8 @@ namespace {
 constexpr const char* kLocks = "locks";
 constexpr const char* kMethod = "method";
 constexpr std::size_t kMaxMethod = 64;
+// Not the store's: what can be opened can be locked (store/lock.h).
+constexpr Modes kOwnersOnly{};
 
 Result<UniqueFd> open_directory(int parent, std::string_view name) {
   return fs::open_beneath(parent, name, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
@@ -39,7 +42,7 @@ std::string line_of(Locking method) {
 
 Result<Locking> read_method(int locks, const Store& store) {
   const auto file = fs::open_regular(locks, kMethod, fs::Links::refuse);
-  if (!file) return file.error();
+  if (!file) return explain_lease(file.error(), locks, kMethod);
   const auto text = fs::read_all(*file, kMaxMethod, kMethod);
   if (!text) return text.error();
   for (const Locking method : {Locking::flock, Locking::lease}) {
@@ -54,10 +57,10 @@ Result<Locking> read_method(int locks, const Store& store) {
 /// finds a directory that is not empty, on any file system.
 Result<void> decide(int own, const Store& store) {
   const std::string name = fmt::format("{}.{}", kLocks, random_name());
-  const auto made = fs::make_directory(own, name, store.modes().directory);
+  const auto made = fs::make_directory(own, name, kOwnersOnly.directory);
   if (!made) return made.error();
   const Locking method = method_for(store);
-  auto done = fs::write_file(made->get(), kMethod, line_of(method), store.modes().file, fs::Sync::yes);
+  auto done = fs::write_file(made->get(), kMethod, line_of(method), kOwnersOnly.file, fs::Sync::yes);
   if (done && ::renameat(own, name.c_str(), own, kLocks) == 0) {
     log::debug("locking decided", {{"path", store.path()}, {"method", name_of(method)}});
     return Done{};
@@ -73,8 +76,7 @@ Result<void> decide(int own, const Store& store) {
 Result<void> write_method(int own, const Store& store) {
   const auto locks = open_directory(own, kLocks);
   if (!locks) return locks.error();
-  return fs::replace_file(locks->get(), kMethod, line_of(method_for(store)), store.modes().file,
-                          fs::Sync::yes);
+  return fs::replace_file(locks->get(), kMethod, line_of(method_for(store)), kOwnersOnly.file, fs::Sync::yes);
 }
 
 Result<Locks> look(int own, const Store& store) {
@@ -117,6 +119,10 @@ Result<Locks> open_locks(const Store& store) {
     locks = look(own->get(), store);
   }
   if (!locks) return locks.error();
+  // As an earlier version, or --store-mode, has left it. Refused where it is not ours.
+  struct stat st {};
+  if (::fstat(locks->directory.get(), &st) == 0 && (st.st_mode & 07077) != 0)
+    static_cast<void>(::fchmod(locks->directory.get(), kOwnersOnly.directory));
   const Locking wanted = store.options().locking;
   if (wanted != Locking::automatic && wanted != locks->method && !store.options().adopt) {
     return make_error(ErrorKind::usage,

@@ -21,7 +21,8 @@ enum class Locking {
 /// "auto", "flock", "lease".
 [[nodiscard]] std::string_view name_of(Locking locking);
 
-/// STORE/.claude-init/locks and what holds in it: flock or lease, never automatic.
+/// STORE/.claude-init/locks, open to the store's owner only, and what holds in it: flock or lease, never
+/// automatic.
 struct Locks {
   UniqueFd directory;
   Locking method = Locking::flock;

@@ -11,6 +11,7 @@
 #include "fs/advice.h"
 #include "fs/file.h"
 #include "fs/mounts.h"
+#include "fs/named.h"
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
@@ -24,21 +25,17 @@ namespace {
 
 constexpr const char* kMark = "published";
 constexpr const char* kWord = ".unpublished";
-constexpr Milliseconds kLockWait{5000};
 
 /// Made for whoever the store belongs to.
 Result<void> make_directory_like(const std::string& path, const Store& store) {
-  if (::mkdir(path.c_str(), 0700) != 0) {
-    if (errno == EEXIST) return Done{};
-    Error error = system_error(errno, "make " + printable(path));
-    error.remedy = "name a directory that is there: --publish DIR";
-    if (error.kind == ErrorKind::permission && !fs::in_container())
-      error.remedy += ", or make it: " + fs::how_to_make(path, fs::current_identity());
-    return error;
-  }
-  // Refused to whoever is not root: then it stays ours.
-  [[maybe_unused]] const int ignored = ::chown(path.c_str(), store.owner().uid, store.owner().gid);
-  return Done{};
+  const auto made = fs::make_named(path, store.owner());
+  if (made) return Done{};
+  Error error = made.error();
+  if (!error.remedy.empty()) return error;
+  error.remedy = "name a directory that is there: --publish DIR";
+  if (error.kind == ErrorKind::permission && !fs::in_container())
+    error.remedy += ", or make it: " + fs::how_to_make(path, fs::current_identity());
+  return error;
 }
 
 /// Whether `inner` is `outer` or lies beneath it, by what the kernel calls them.
@@ -122,14 +119,23 @@ bool is_kubernetes_volume(const Store& store) {
   return ::fstatat(store.fd(), kAtomicWriterData, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
 }
 
+Result<Lock> lock_to_publish(const Store& from, Milliseconds wait) {
+  auto lock = Lock::acquire(from, "publish", "publish", wait);
+  const bool refused =
+      !lock && (lock.error().kind == ErrorKind::read_only || lock.error().kind == ErrorKind::permission);
+  return refused ? Lock::unneeded(wait) : std::move(lock);
+}
+
 /// 1. The directory, which is not the store.
 /// 2. Not one that somebody keeps a login of their own in.
 /// 3. Refresh tokens out of it, the login's last: a directory whose login has none was cleared completely.
-/// 4. The mark.
-Result<Store> open_published(const std::string& directory, const Store& from) {
+/// 4. The mark. What readers could lock, and an identity that nobody asks for, go.
+Result<Store> open_published(const std::string& directory, const Store& from, const Publishing& how) {
   // 1.
   if (auto made = make_directory_like(directory, from); !made) return made.error_with("publish");
-  auto store = Store::open(directory);
+  StoreOptions options;
+  options.owner = how.owner;
+  auto store = Store::open(directory, options);
   if (!store) return store.error_with("publish");
   if (is_beneath(store->fd(), from.fd()) || is_beneath(from.fd(), store->fd())) {
     return make_error(ErrorKind::usage,
@@ -137,8 +143,8 @@ Result<Store> open_published(const std::string& directory, const Store& from) {
                           ": one is inside the other",
                       "name a directory of its own");
   }
-  if (auto fit = store->prepare(0); !fit) return fit.error_with("publish");
-  const auto lock = Lock::acquire(*store, "store", "publish", kLockWait);
+  if (auto fit = store->prepare(0, Store::Locked::no); !fit) return fit.error_with("publish");
+  const auto lock = lock_to_publish(from, how.wait);
   if (!lock) return lock.error_with("publish");
   const fs::ActAs as(store->owner());
   // 2.
@@ -156,9 +162,12 @@ Result<Store> open_published(const std::string& directory, const Store& from) {
     if (auto stripped = strip_login(*store); !stripped) return stripped.error_with("publish");
   }
   // 4.
+  const auto own = fs::open_beneath(store->fd(), kPrivateDir, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
+  if (!own) return own.error_with("publish");
+  for (const char* name : {"locks", "present", "id"}) {
+    if (auto removed = fs::remove_tree(own->get(), name); !removed) return removed.error_with("publish");
+  }
   if (!marked) {
-    const auto own = fs::open_beneath(store->fd(), kPrivateDir, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
-    if (!own) return own.error_with("publish");
     const auto made = fs::replace_file(own->get(), kMark, "This store has no refresh token.\n",
                                        store->modes().file, fs::Sync::yes);
     if (!made) return made.error_with("publish");

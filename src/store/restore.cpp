@@ -16,6 +16,7 @@
 #include "log/log.h"
 #include "login/login.h"
 #include "store/lock.h"
+#include "store/published.h"
 #include "store/snapshot.h"
 #include "store/stage.h"
 #include "store/state_file.h"
@@ -35,9 +36,10 @@ Result<UniqueFd> make_root(const std::string& path, fs::Identity who) {
   return fs::make_directory(parent->get(), fs::name_of(path), Modes{}.directory);
 }
 
-/// The store's lock, where it can be taken; without it we try again.
+/// The store's lock, where it can be taken; without it we try again. What is published has none.
 std::optional<Lock> hold_still(const Store& store) {
   constexpr Milliseconds kStandStill{4000};
+  if (is_published(store)) return std::nullopt;
   auto lock = Lock::acquire(store, "store", "restore", kStandStill);
   if (!lock) return std::nullopt;
   return std::move(*lock);

@@ -55,7 +55,13 @@ login::State state_of_problem(const Error& problem) {
 }
 
 bool is_newer(const struct stat& a, const struct stat& b) {
-  return std::pair(a.st_mtim.tv_sec, a.st_mtim.tv_nsec) > std::pair(b.st_mtim.tv_sec, b.st_mtim.tv_nsec);
+  constexpr std::int64_t kClocksDiffer = 300;  // seconds, between this machine and a file server
+  const std::int64_t latest = unix_now() / 1000 + kClocksDiffer;
+  const auto time_of = [&](const struct stat& st) {
+    return st.st_mtim.tv_sec <= latest ? std::pair(st.st_mtim.tv_sec, st.st_mtim.tv_nsec)
+                                       : std::pair<time_t, long>(0, 0);
+  };
+  return time_of(a) > time_of(b);
 }
 
 }  // namespace claude_init::store

@@ -23,7 +23,8 @@ struct StateFile {
 /// What a login file with this problem is: malformed or unreadable.
 [[nodiscard]] login::State state_of_problem(const Error& problem);
 
-/// Whether `a` was written later than `b`, by mtime.
+/// Whether `a` was written later than `b`, by mtime. A time in the future counts as none: whoever can write a
+/// file can set it.
 [[nodiscard]] bool is_newer(const struct stat& a, const struct stat& b);
 
 /// Reads `name` from the root of `tree` with the rights of its owner. A link is followed as long as it stays

@@ -1,6 +1,7 @@
 #include "store/store.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "fs/advice.h"
 #include "fs/file.h"
 #include "fs/mounts.h"
+#include "fs/named.h"
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
@@ -93,12 +95,14 @@ Result<void> check_space(const Store& store, std::uint64_t needed) {
   return Done{};
 }
 
-Result<void> probe(const Store& store) {
+Result<void> probe(const Store& store, Store::Locked locked) {
   const fs::ActAs as(store.owner());
   const Modes modes = store.modes();
   const auto own = fs::make_directory(store.fd(), std::string(kPrivateDir), modes.directory);
   if (!own) return own.error();
-  if (const auto locks = open_locks(store); !locks) return locks.error();
+  if (locked == Store::Locked::yes) {
+    if (const auto locks = open_locks(store); !locks) return locks.error();
+  }
   constexpr const char* kProbe = "probe";
   if (auto written = fs::replace_file(own->get(), kProbe, "probe\n", modes.file, fs::Sync::yes); !written) {
     return written;
@@ -175,7 +179,7 @@ void look_around(const Tree& tree, Inspection& found) {
   found.empty_directory = entries.ok();
 }
 
-Inspection inspect_itself(const std::string& path, UnixMs now) {
+Inspection inspect_itself(const std::string& path, UnixMs now, const StoreOptions& options) {
   Inspection found;
   found.path = path;
   struct stat st {};
@@ -188,9 +192,16 @@ Inspection inspect_itself(const std::string& path, UnixMs now) {
   }
   struct statvfs vfs {};
   if (::statvfs(path.c_str(), &vfs) == 0) found.read_only = (vfs.f_flag & ST_RDONLY) != 0;
-  const auto store = Store::open(path);
+  const auto store = Store::open(path, options);
   if (!store) {
     const bool unreadable = store.error().kind == ErrorKind::permission;
+    // Refused by us: what there is to see is not this store's.
+    if (unreadable && store.error().number == 0) {
+      found.mode = 0;
+      found.owner = {};
+      found.denied = false;
+      found.remedy = store.error().remedy;
+    }
     found.state = unreadable ? login::State::unreadable : login::State::no_store;
     found.problem = store.error().message();
     return found;
@@ -212,7 +223,11 @@ Inspection inspect_itself(const std::string& path, UnixMs now) {
 }  // namespace
 
 Inspection inspect(const std::string& path, UnixMs now) {
-  Inspection found = inspect_itself(path, now);
+  return inspect(path, now, {});
+}
+
+Inspection inspect(const std::string& path, UnixMs now, const StoreOptions& options) {
+  Inspection found = inspect_itself(path, now, options);
   if (found.state != login::State::usable) found.unpublished = word_left(path);
   return found;
 }
@@ -228,19 +243,29 @@ std::string why_not_writable(const Inspection& inspection) {
 
 Result<Store> Store::open(const std::string& path, const StoreOptions& options) {
   struct stat st {};
-  if (::stat(path.c_str(), &st) != 0) return system_error(errno, "open the store " + printable(path));
-  if (!S_ISDIR(st.st_mode)) return no_directory(path);
+  const auto place = fs::open_named(path);
+  if (!place) {
+    if (place.error().number == ENOTDIR && ::stat(path.c_str(), &st) == 0) return no_directory(path);
+    const int number = place.error().number;
+    return number != 0 ? system_error(number, "open the store " + printable(path))
+                       : place.error_with("the store");
+  }
+  if (::fstat(place->get(), &st) != 0) return system_error(errno, "open the store " + printable(path));
+  if (options.owner && st.st_uid != *options.owner) {
+    return make_error(ErrorKind::permission,
+                      fmt::format("{} belongs to uid {} and belonged to uid {} when it was opened first",
+                                  printable(path), st.st_uid, *options.owner),
+                      "start this anew if that is meant, or put the directory back");
+  }
   Store store;
   store.path_ = path;
   store.options_ = options;
-  auto root = fs::open_root(path, whose_rights(st));
-  if (!root) return root.error_with("the store");
-  // What was opened counts, not what was looked at before.
-  if (::fstat(root->get(), &st) != 0) return system_error(errno, "open the store " + printable(path));
   store.owner_ = whose_rights(st);
   store.group_readable_ =
       options.access == Access::automatic ? (st.st_mode & S_ISGID) != 0 : options.access == Access::group;
-  store.root_ = std::move(*root);
+  const fs::ActAs as(store.owner_);
+  store.root_.reset(::openat(place->get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!store.root_.valid()) return system_error(errno, "the store: open " + printable(path));
   return store;
 }
 
@@ -257,9 +282,9 @@ Result<Store> Store::open_inside(const std::string& relative_path) const {
   return inside;
 }
 
-Result<void> Store::prepare(std::uint64_t needed) {
+Result<void> Store::prepare(std::uint64_t needed, Locked locked) {
   const auto start = std::chrono::steady_clock::now();
-  if (const auto probed = probe(*this); !probed) return with_remedy(probed.error(), *this);
+  if (const auto probed = probe(*this, locked); !probed) return with_remedy(probed.error(), *this);
   if (const auto space = check_space(*this, needed); !space) return with_remedy(space.error(), *this);
   log::debug("the store can be written", {{"path", path_}, {"took", took_since(start)}});
   return Done{};

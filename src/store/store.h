@@ -16,6 +16,8 @@
 
 namespace claude_init::store {
 
+struct StoreOptions;
+
 /// The login of a store as a reader sees it. Changes nothing, takes no lock, contacts no one.
 struct Inspection {
   login::State state = login::State::no_store;
@@ -27,6 +29,7 @@ struct Inspection {
   bool denied = true;       // unreadable: permission was denied, not something else
   std::string barred_by;    // where `mode` is 0: the directory above that may not be entered, if it is known
   std::string problem;      // what is wrong, for a person; "" if usable
+  std::string remedy;       // unreadable: what to do about it, where it is not the modes
   fs::Identity owner;       // of the store's root, where `mode` is not 0
   bool in_the_way = false;  // malformed: it is no login file, and no capture would replace it (a directory, a
                             // link that leads outside, larger than any)
@@ -44,6 +47,7 @@ struct Inspection {
   bool empty_directory = false;  // nothing in it at all: the engine creates such a one, owned by root, when a
                                  // bind mount's source did not exist
 };
+[[nodiscard]] Inspection inspect(const std::string& path, UnixMs now, const StoreOptions& options);
 [[nodiscard]] Inspection inspect(const std::string& path, UnixMs now);
 
 /// Why the store cannot be written by us; "" where it can. Writes nothing.
@@ -61,13 +65,16 @@ struct StoreOptions {
   Locking locking = Locking::automatic;
   LeaseTimes lease{};
   bool adopt = false;  // --adopt: a locking method other than the recorded one is no error
+  // Whose it has to be: for who opens it again and again by its path, in which somebody else may have put
+  // another directory.
+  std::optional<uid_t> owner{};
 };
 
 /// An opened store: a plain `.claude` tree with our `.claude-init/` in its root. Reading needs no more than
 /// this: a full store, a published store and a Kubernetes Secret mount are the same to a reader.
 class Store {
  public:
-  /// Errors: not_found, permission, invalid (not a directory).
+  /// `path` is fs::open_named()'s. Errors: not_found, permission, invalid (not a directory).
   [[nodiscard]] static Result<Store> open(const std::string& path, const StoreOptions& options = {});
 
   /// A directory in it as a store of its own, with the same owner. No link is followed. Errors: not_found,
@@ -85,10 +92,12 @@ class Store {
   [[nodiscard]] Tree tree() const { return {fd(), path_, owner_}; }
   [[nodiscard]] Modes modes() const { return group_readable_ ? Modes{0640, 0750, 02750} : Modes{}; }
 
+  /// Whether it has locks: a published one has none.
+  enum class Locked { yes, no };
   /// Proves that a capture can succeed later: creates `.claude-init/` and its `locks/`, writes, syncs
   /// and removes a probe file, looks at the free space (`needed` bytes, and inodes where the file system
   /// counts them). Errors: read_only, permission, no_space, io; each with a remedy.
-  [[nodiscard]] Result<void> prepare(std::uint64_t needed);
+  [[nodiscard]] Result<void> prepare(std::uint64_t needed, Locked locked = Locked::yes);
 
  private:
   UniqueFd root_;

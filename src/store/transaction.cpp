@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -199,8 +200,9 @@ void Transaction::remove(std::vector<Journal::Deletion> files, std::vector<std::
 }
 
 void Transaction::give(int fd) const {
-  if (act_in_vain_) [[maybe_unused]]
-    const int refused = ::fchown(fd, to_.who.uid, to_.who.gid);
+  struct stat st {};
+  if (!act_in_vain_ || ::fstat(fd, &st) != 0 || st.st_uid != ::geteuid()) return;  // what we have made
+  [[maybe_unused]] const int refused = ::fchown(fd, to_.who.uid, to_.who.gid);
 }
 
 // The numbers are those of the whole capture (capture.cpp).

@@ -2,6 +2,7 @@
 
 #include <linux/capability.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 
 #include "fs/mounts.h"
 #include "log/log.h"
+#include "workcopy/typing.h"
 
 namespace claude_init::workcopy {
 namespace {
@@ -60,39 +62,62 @@ struct Drop {
   gid_t gid;
   std::vector<gid_t> groups;
   bool forbid_new_privileges;
-  bool empty_bounding_set;
+  bool empty_bounding_set = false;
+  bool guard_terminal = false;
+  bool helper = false;  // of ours: also where it stays who we are, and no core dump
 
+  /// 0. Do not type into the terminal: here with CAP_SYS_ADMIN, or else in 6.
   /// 1. Empty the bounding set (while CAP_SETPCAP is still there) and the ambient set.
   /// 2. Supplementary groups, gid, uid: in this order, since the last gives up the right to the others.
   /// 3. Clear the capability sets; a change from root has done so already unless a securebit forbids it.
   /// 4. Verify: we are who we should be, and root is out of reach.
   /// 5. No new privileges by exec.
+  /// 6. See 0.
   [[nodiscard]] int operator()() const {
-    if (!is_already(uid, gid)) {
-      if (const int error = become(); error != 0) return error;
+    // 0.
+    const bool guarded = guard_terminal && forbid_typing() == 0;
+    const bool stays = is_already(uid, gid);
+    if (!stays || helper) {
+      if (const int error = become(stays); error != 0) return error;
     }
     // 5.
     if (forbid_new_privileges && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
+    // 6.
+    if (guard_terminal && !guarded && forbid_new_privileges) return forbid_typing();
     return 0;
   }
 
  private:
-  [[nodiscard]] int become() const {
+  [[nodiscard]] int become(bool stays) const {
+    constexpr rlimit kNoCore{0, 0};
+    if (helper && ::setrlimit(RLIMIT_CORE, &kNoCore) != 0) return errno;
     // 1.
     if (empty_bounding_set) empty_bounding();
     ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     // 2.
-    if (::syscall(SYS_setgroups, groups.size(), groups.data()) != 0) return errno;
-    if (::syscall(SYS_setresgid, gid, gid, gid) != 0) return errno;
-    if (::syscall(SYS_setresuid, uid, uid, uid) != 0) return errno;
+    if (!stays) {
+      if (::syscall(SYS_setgroups, groups.size(), groups.data()) != 0) return errno;
+      if (::syscall(SYS_setresgid, gid, gid, gid) != 0) return errno;
+      if (::syscall(SYS_setresuid, uid, uid, uid) != 0) return errno;
+    }
     // 3.
-    if (uid != 0 && !set_capabilities(0)) return errno;
+    if ((uid != 0 || helper) && !set_capabilities(0)) return errno;
     // 4.
     if (!is_already(uid, gid)) return EPERM;
     if (uid != 0 && ::syscall(SYS_setresuid, -1, 0, -1) == 0) return EPERM;
     return 0;
   }
 };
+
+/// Whether somebody else is to be kept from typing into our terminal. A kernel that cannot do it is told of.
+bool guards_terminal() {
+  if (!shares_a_terminal()) return false;
+  if (can_forbid_typing()) return true;
+  log::write(fs::in_container() ? log::Level::debug : log::Level::warn,
+             "the command could type into this terminal: no filter of system calls here (seccomp)",
+             {{"remedy", "run it without a terminal, or set sysctl dev.tty.legacy_tiocsti=0"}});
+  return false;
+}
 
 }  // namespace
 
@@ -102,11 +127,19 @@ bool can_change_user() {
 }
 
 std::function<int()> drop_to(const Account& account, NewPrivileges new_privileges) {
-  Drop drop{account.uid, account.gid, account.groups, new_privileges == NewPrivileges::forbid, false};
+  Drop drop{account.uid, account.gid, account.groups, new_privileges == NewPrivileges::forbid};
   drop.empty_bounding_set = drop.forbid_new_privileges && account.uid != 0;
+  drop.guard_terminal = ::geteuid() != account.uid && guards_terminal();
   if (drop.empty_bounding_set && !has(effective_capabilities(), CAP_SETPCAP)) {
     log::debug("the bounding set stays as it is: no CAP_SETPCAP");
   }
+  return drop;
+}
+
+std::function<int()> drop_to_helper(const Account& account) {
+  Drop drop{account.uid, account.gid, account.groups, true, true};
+  drop.guard_terminal = ::geteuid() != account.uid && guards_terminal();
+  drop.helper = true;
   return drop;
 }
 
@@ -114,6 +147,8 @@ void keep_least(const Account& account, NewPrivileges new_privileges) {
   if (::geteuid() != 0 || account.uid == 0) return;
   constexpr std::uint64_t kNeeded = 1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_KILL;
   if (new_privileges == NewPrivileges::forbid) empty_bounding();
+  // What is inherited needs no right to do it again, which goes now.
+  if (new_privileges == NewPrivileges::allow && shares_a_terminal()) static_cast<void>(forbid_typing());
   ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   if (!set_capabilities(effective_capabilities() & kNeeded)) {
     log::debug("root keeps its capabilities", {{"errno", errno}});

@@ -22,7 +22,14 @@ enum class NewPrivileges {
 /// A drop that cannot be done completely is a failure: nothing runs with more than was asked for. Only the
 /// bounding set stays where we lack CAP_SETPCAP; with no_new_privs nothing can draw on it. Where new
 /// privileges are allowed it stays too, or sudo would give a root that can do nothing.
+/// On a terminal, who becomes another user cannot type into it (typing.h); where new privileges are allowed,
+/// only with CAP_SYS_ADMIN, which root has where a terminal outlives us.
 [[nodiscard]] std::function<int()> drop_to(const Account& account, NewPrivileges new_privileges);
+
+/// The same for a helper of ours that handles tokens (the renewing CLI), one way wherever and as whom it is
+/// started: no capabilities and an empty bounding set also where it stays who we are (root in a store of
+/// root's), never a core dump.
+[[nodiscard]] std::function<int()> drop_to_helper(const Account& account);
 
 /// From here on root has no more than it needs until the command ends: CAP_SETUID and CAP_SETGID to act as
 /// the owners of trees and to start others as them, CAP_KILL to signal the command. What can be gained by

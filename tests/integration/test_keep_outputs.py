@@ -117,20 +117,6 @@ def test_a_publication_that_had_to_be_tried_again_counts_with_all_the_time_it_to
     assert served.metric('claude_init_propagation_seconds_sum{store="dev"}') >= 1.5
 
 
-def test_working_copies_are_counted_by_a_keeper_that_does_not_renew_and_in_a_store_that_came_later(keeping, host):
-    served = Served(keeping, "--renew=never", pid1=False)
-    for name in ("a", "b"):
-        keeping.store("dev", login(name))
-        keeping.says("works", times=1 if name == "a" else 2)
-        host.store = keeping.path / "dev"
-        run = host.start("run", "echo ready; read go")
-        assert run.stdout.readline() == "ready\n"
-        assert served.metric('claude_init_working_copies{store="dev"}') == 1
-        run.communicate("\n", timeout=PATIENCE)
-        (keeping.path / "dev").rename(keeping.path / f"gone-{name}")
-        keeping.says("no-store", times=2 if name == "a" else 3)
-
-
 def test_captures_are_remembered_while_the_store_is_away(keeping):
     keeping.store("dev", login("a", left=-60))
     served = Served(keeping)
@@ -140,25 +126,6 @@ def test_captures_are_remembered_while_the_store_is_away(keeping):
     (keeping.path / "dev").rename(keeping.path / "gone")
     keeping.says("no-store")
     assert count() == made
-
-
-@pytest.mark.parametrize("through", ["dev", "published"])
-def test_working_copies_that_live_are_counted_also_through_a_read_only_mount(keeping, host, through):
-    keeping.store("dev", login("a"))
-    served = Served(keeping, "--publish", keeping.path / "published", pid1=False)
-    keeping.has_token("a", "published")
-    host.store = keeping.path / through
-    read_only = ["unshare", "--mount", "sh", "-c", 'mount --bind -o ro "$0" "$0" && exec "$@"', host.store]
-    runs = [host.start("run", "echo ready; read go", wrapper=read_only) for _ in range(3)]
-    for run in runs:
-        assert run.stdout.readline() == "ready\n"
-    count = lambda: served.metric('claude_init_working_copies{store="dev"}')
-    assert count() == 3
-    runs[0].communicate("\n", timeout=PATIENCE)
-    assert count() == 2
-    for pid in family(runs[1].pid):
-        os.kill(pid, 9)
-    eventually(lambda: count() == 1, "a run that was killed is not counted")
 
 
 def flood(served, stop):

@@ -113,7 +113,7 @@ def start_holder(store, environment):
 
 
 def flock_holder(store):
-    """Somebody who holds the lock "store" and says who that is."""
+    """Somebody who holds the lock "store" and says that it is somebody else."""
     path = store / ".claude-init/locks/store"
     return subprocess.Popen(["flock", path, "sh", "-c",
                              f"printf 'web-1\\n4711\\ncapture\\n{int(time.time() * 1000) - 65000}\\n' > {path}; "
@@ -130,7 +130,7 @@ def test_who_waits_is_told_for_whom_and_since_when(tmp_path, environment):
     waiting = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
     line = waiting.stderr.readline()
     assert waiting.poll() is None, "told while waiting"
-    assert "waiting for" in line and "capture on host web-1 (pid 4711, for 1 min" in line
+    assert "waiting for" in line and f"(pid {holder.pid}, uid {os.geteuid()})" in line and "web-1" not in line
     holder.communicate("go\n", timeout=PATIENCE)
     waiting.communicate(timeout=PATIENCE)
     assert waiting.returncode == 0

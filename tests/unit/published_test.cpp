@@ -30,6 +30,8 @@ TEST_CASE("a directory that is missing is made, and marked as a published store"
   REQUIRE(published.ok());
   CHECK(store::is_published(*published));
   CHECK(stores.dir.mode("new") == 0700);
+  for (const char* name : {"locks", "id", "present"})
+    CHECK_FALSE(stores.dir.exists(std::string("new/.claude-init/") + name));
   CHECK(stores.publish("new").ok());
 }
 

@@ -81,6 +81,25 @@ TEST_CASE("a login that the server rejects after its own end has come to that, a
                                "its access token is valid"));
 }
 
+TEST_CASE("a wait for a lock is told once, after some seconds, and is over with the first other outcome",
+          "[keep]") {
+  Record r = record();
+  const renew::Outcome busy{renew::Outcome::Kind::busy, "in use: python3\x1b (pid 7)", ""};
+  CHECK(r.tried(busy, kNow).empty());
+  CHECK_FALSE(r.begins_to_wait(kNow + 4'999));
+  CHECK(r.waiting() == nullptr);
+  CHECK(r.tried(busy, kNow + 4'000).empty());
+  CHECK(r.begins_to_wait(kNow + 5'000));
+  CHECK_FALSE(r.begins_to_wait(kNow + 6'000));
+  REQUIRE(r.waiting() != nullptr);
+  CHECK(r.waiting()->reason.find('\x1b') == std::string::npos);
+  CHECK(r.waiting_since() == kNow);
+  (void)r.tried({renew::Outcome::Kind::not_due, "", ""}, kNow + 7'000);
+  CHECK(r.waiting() == nullptr);
+  CHECK_FALSE(r.waiting_since());
+  CHECK_FALSE(r.begins_to_wait(kNow + 20'000));
+}
+
 TEST_CASE("an access token that has ended and that nobody renews is told once, after some patience",
           "[keep]") {
   Record r = record();

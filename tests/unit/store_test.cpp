@@ -121,7 +121,7 @@ TEST_CASE("a setgid root makes everything readable for its group") {
   CHECK(store->group_readable());
   REQUIRE(store->prepare(0).ok());
   CHECK(dir.mode(".claude-init") == 02750);
-  CHECK(dir.mode(".claude-init/locks") == 02750);
+  CHECK(dir.mode(".claude-init/locks") == 0700);
 }
 
 TEST_CASE("a login is open to all where its own mode and those of all directories above it allow that") {

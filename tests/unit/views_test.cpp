@@ -53,7 +53,7 @@ struct Two {
     dev_published.propagation.add(0.07);
     dev_published.propagation.add(99);
     (void)odd.published({"No space left on device", "free some", true}, kNow);
-    view.stores = {{&dev, kNow + kHour, &dev_published, 7, 2}, {&odd, std::nullopt, &odd_published, 0, 0}};
+    view.stores = {{&dev, kNow + kHour, &dev_published, 7}, {&odd, std::nullopt, &odd_published, 0}};
   }
 };
 
@@ -91,7 +91,6 @@ TEST_CASE("metrics: one state of each store is 1, deadlines in seconds, labels e
   CHECK(contains(text, "claude_init_renewal_failures_total{store=\"dev\",kind=\"timeout\"} 1\n"));
   CHECK(contains(text, "claude_init_published_total{store=\"dev\"} 3\n"));
   CHECK(contains(text, "claude_init_captures_total{store=\"dev\"} 7\n"));
-  CHECK(contains(text, "claude_init_working_copies{store=\"dev\"} 2\n"));
   CHECK(contains(text, "claude_init_login_rejected{store=\"dev\"} 0\n"));
   CHECK(text.ends_with("# EOF\n"));
 }
@@ -191,7 +190,7 @@ TEST_CASE("why a login is not renewed, and what to do about it, is said wherever
   (void)record.observe(usable(), kNow - kHour);
   View view;
   view.now = kNow;
-  view.stores = {{&record, std::nullopt, nullptr, 0, 0}};
+  view.stores = {{&record, std::nullopt, nullptr, 0}};
   const auto status = [&] { return nlohmann::json::parse(as_status(view))["stores"][0]; };
   const auto ready = [&] { return answer("GET", "/readyz/dev", [&] { return view; }); };
   SECTION("it is tried again") {
@@ -221,7 +220,7 @@ TEST_CASE("the page says what the matter is with a login that has ended, and wit
   Record record("dev", typed("log in"));
   View view;
   view.now = kNow;
-  view.stores = {{&record, std::nullopt, nullptr, 0, 0}};
+  view.stores = {{&record, std::nullopt, nullptr, 0}};
   store::Inspection ended = usable();
   ended.state = State::expired;
   ended.login->scopes = {"user:inference"};
