@@ -16,6 +16,8 @@
 namespace claude_init::store {
 
 inline constexpr unsigned kKeepGenerations = 5;
+inline constexpr const char* kGenerations = "generations";   // in `.claude-init`
+inline constexpr const char* kUnfinishedGeneration = "new";  // there, until it gets its number
 
 struct Generation {
   unsigned number = 0;
@@ -29,6 +31,9 @@ struct Generation {
 /// The oldest first. A store without any is an empty list; one that is damaged is listed as far as it can be
 /// read. Errors: permission, io.
 [[nodiscard]] Result<std::vector<Generation>> list_generations(const Store& store, UnixMs now);
+
+/// The number of the newest; 0 where there is none. Nothing but names is read.
+[[nodiscard]] Result<unsigned> newest_generation(const Store& store);
 
 /// A generation as something to restore from. Error: not_found.
 [[nodiscard]] Result<Store> open_generation(const Store& store, unsigned number);
