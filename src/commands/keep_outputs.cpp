@@ -64,7 +64,7 @@ Result<void> replace(const std::string& path, const std::string& text) {
 }  // namespace
 
 KeepOutputs::KeepOutputs(const supervise::Loop& loop, const options::Keep& options,
-                         const options::Environment& environment, const std::deque<keep::Keeper>& keepers)
+                         const options::Environment& environment, std::deque<keep::Keeper>& keepers)
     : options_(options),
       keepers_(keepers),
       started_(unix_now()),
@@ -78,9 +78,13 @@ Result<void> KeepOutputs::start() {
   if (options_.listen.empty()) return Done{};
   const auto address = keep::parse_address(options_.listen);
   if (!address) return address.error();
-  listener_.emplace(io_, [this](std::string_view method, std::string_view target) {
-    return keep::answer(method, target, [this] { return view(); });
-  });
+  const auto answer = [this](const keep::Request& request) {
+    return keep::answer(request, [this] {
+      for (keep::Keeper& keeper : keepers_) keeper.was_shown();
+      return view();
+    });
+  };
+  listener_.emplace(io_, answer, options_.allow_hosts);
   return listener_->listen(*address);
 }
 
@@ -109,6 +113,7 @@ keep::View KeepOutputs::view() const {
 
 void KeepOutputs::write_metrics() {
   metrics_aged_.cancel();
+  for (keep::Keeper& keeper : keepers_) keeper.count_copies();
   const auto written = replace(options_.metrics_file, keep::as_metrics(view(), health::Exposition::text));
   if (!written && !metrics_failed_) {
     Error error = written.error_with("write the metrics to " + printable(options_.metrics_file));

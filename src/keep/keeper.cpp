@@ -1,6 +1,8 @@
 #include "keep/keeper.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -20,6 +22,7 @@ namespace {
 
 constexpr Milliseconds kInterval{2000};        // between two looks where inotify cannot know
 constexpr Milliseconds kPublishAgain{10'000};  // after it failed
+constexpr Milliseconds kCountAgain{1000};      // after somebody has asked
 constexpr std::int64_t kFarAway = 365 * kDay;  // nothing is due, but the clock may be set
 // A store that may not be written becomes another by what nobody tells: a remount, its mode, its server.
 constexpr std::int64_t kRefusedAgain = 10 * kMinute;
@@ -76,6 +79,7 @@ Keeper::Keeper(const supervise::Loop& loop, follow::Inotify& inotify, Options op
       tell_(std::move(tell)),
       record_(options_.name, {}, options_.renews),
       timer_(loop.io),
+      count_copies_(loop.io, kCountAgain, kCountAgain, [this] { count_copies(); }),
       publish_again_(loop.io, kPublishAgain, kPublishAgain, [this] { publish(); }) {}
 
 void Keeper::start() {
@@ -87,6 +91,7 @@ void Keeper::start() {
 void Keeper::stop() {
   stopped_ = true;
   timer_.cancel();
+  count_copies_.cancel();
   publish_again_.cancel();
   if (renewer_) renewer_->stop();
 }
@@ -101,17 +106,29 @@ Shown Keeper::shown() const {
   Shown shown;
   shown.record = &record_;
   shown.captures = captures_;
+  shown.working_copies = working_copies_;
   if (renewer_) shown.next_renewal = renewer_->next();
   if (!options_.publish.empty()) shown.publishing = &publishing_;
-  const auto store = store::Store::open(options_.store);
-  if (!store) return shown;
-  const auto generations = store::list_generations(*store, unix_now());
-  if (generations && !generations->empty()) shown.captures = captures_ = generations->back().number;
-  shown.working_copies = store::count_present(*store);
-  if (options_.publish.empty()) return shown;
-  const auto published = store::Store::open(options_.publish);
-  if (published) shown.working_copies += store::count_present(*published);
   return shown;
+}
+
+void Keeper::count_copies() {
+  if (stopped_) return;
+  working_copies_ = 0;
+  for (const std::string& path : {options_.store, options_.publish}) {
+    const auto store = path.empty() ? Result<store::Store>(Error{}) : store::Store::open(path);
+    if (store) working_copies_ += store::count_present(*store);
+  }
+}
+
+void Keeper::was_shown() {
+  if (!stopped_) count_copies_.poke();
+}
+
+void Keeper::count_generations() {
+  const auto store = store::Store::open(options_.store);
+  const auto newest = store ? store::newest_generation(*store) : Result<unsigned>(store.error());
+  if (newest && *newest > 0) captures_ = *newest;
 }
 
 /// 1. The store as it is now; whoever owns it may have changed with it.
@@ -139,6 +156,8 @@ void Keeper::look() {
   if (exists && store::why_not_writable(seen).empty()) {
     if (const auto store = store::Store::open(options_.store)) count_in(*store);
   }
+  if (exists) watch_generations();
+  count_copies();
   if (exists && !publisher_ && !publish_again_.pending()) publish();
   // 4.
   const UnixMs next = record_.next_look(now).value_or(now + kFarAway);
@@ -150,11 +169,26 @@ void Keeper::look() {
 void Keeper::watch(fs::Identity owner) {
   owner_ = owner;
   identity_.reset();
+  generations_.reset();
   login_.emplace(loop_.io, inotify_, file_in(options_.store, store::kCredentials, owner, [this] { look(); }));
   settings_.emplace(loop_.io, inotify_,
                     file_in(options_.store, store::kClaudeJson, owner, [this] { look(); }));
   login_->start();
   settings_->start();
+}
+
+/// Each is made under the same name. A store in which nothing was captured has none, and no place for them.
+void Keeper::watch_generations() {
+  if (!generations_) {
+    const std::string own = fs::join(options_.store, store::kPrivateDir);
+    const fs::ActAs as(owner_);
+    if (::faccessat(AT_FDCWD, own.c_str(), X_OK, AT_EACCESS) != 0) return;
+    generations_.emplace(loop_.io, inotify_,
+                         file_in(fs::join(own, store::kGenerations), store::kUnfinishedGeneration, owner_,
+                                 [this] { count_generations(); }));
+    generations_->start();
+  }
+  count_generations();
 }
 
 /// 1. What may not be renewed from here is told, and when it may again.

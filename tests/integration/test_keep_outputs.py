@@ -124,7 +124,7 @@ def test_working_copies_are_counted_by_a_keeper_that_does_not_renew_and_in_a_sto
         host.store = keeping.path / "dev"
         run = host.start("run", "echo ready; read go")
         assert run.stdout.readline() == "ready\n"
-        assert served.metric('claude_init_working_copies{store="dev"}') == 1
+        eventually(lambda: served.metric('claude_init_working_copies{store="dev"}') == 1, "it is counted")
         run.communicate("\n", timeout=20)
         (keeping.path / "dev").rename(keeping.path / f"gone-{name}")
         keeping.says("no-store", times=2 if name == "a" else 3)
@@ -152,9 +152,9 @@ def test_working_copies_that_live_are_counted_also_through_a_read_only_mount(kee
     for run in runs:
         assert run.stdout.readline() == "ready\n"
     count = lambda: served.metric('claude_init_working_copies{store="dev"}')
-    assert count() == 3
+    eventually(lambda: count() == 3, "all are counted")
     runs[0].communicate("\n", timeout=20)
-    assert count() == 2
+    eventually(lambda: count() == 2, "one that has ended is not counted")
     for pid in family(runs[1].pid):
         os.kill(pid, 9)
     eventually(lambda: count() == 1, "a run that was killed is not counted")

@@ -108,7 +108,7 @@ TEST_CASE("a login that the server has rejected is said everywhere while it stil
   CHECK(status["renewal_rejected"] == true);
   CHECK(status["remedy"] == "docker compose run --rm setup");
   CHECK(contains(as_page(two.view), "The server does not renew this login any more"));
-  const Answer ready = answer("GET", "/readyz/dev", [&] { return two.view; });
+  const Answer ready = answer({"GET", "/readyz/dev"}, [&] { return two.view; });
   CHECK(ready.status == 200);
   CHECK(contains(ready.body, "→ docker compose run --rm setup"));
 }
@@ -164,7 +164,7 @@ TEST_CASE("why a login is not renewed, and what to do about it, is said wherever
   view.now = kNow;
   view.stores = {{&record, std::nullopt, nullptr, 0, 0}};
   const auto status = [&] { return nlohmann::json::parse(as_status(view))["stores"][0]; };
-  const auto ready = [&] { return answer("GET", "/readyz/dev", [&] { return view; }); };
+  const auto ready = [&] { return answer({"GET", "/readyz/dev"}, [&] { return view; }); };
   SECTION("it is tried again") {
     (void)record.tried({renew::Outcome::Kind::failed, "no <answer>", "look at the proxy", "no-answer"},
                        kNow - 5 * kMinute);
@@ -212,7 +212,7 @@ TEST_CASE("the page says what the matter is with a login that has ended, and wit
 
 TEST_CASE("routes: readiness of one login is that one's only", "[keep]") {
   const Two two;
-  const auto get = [&](std::string_view target) { return answer("GET", target, [&] { return two.view; }); };
+  const auto get = [&](std::string_view target) { return answer({"GET", target}, [&] { return two.view; }); };
   CHECK(get("/livez").status == 200);
   CHECK(get("/readyz").status == 200);
   CHECK(get("/readyz/dev").status == 200);
@@ -227,10 +227,36 @@ TEST_CASE("routes: readiness of one login is that one's only", "[keep]") {
   CHECK(contains(odd.body, "→ claude-init setup"));
 }
 
+TEST_CASE("metrics are in the format that the client asks for", "[keep]") {
+  const Two two;
+  const auto get = [&](std::string_view accept) {
+    return answer({"GET", "/metrics", accept}, [&] { return two.view; });
+  };
+  CHECK(get("").type == "text/plain; version=0.0.4; charset=utf-8");
+  CHECK_FALSE(contains(get("").body, "# EOF"));
+  const Answer openmetrics = get("application/openmetrics-text");
+  CHECK(openmetrics.type == "application/openmetrics-text; version=1.0.0; charset=utf-8");
+  CHECK(openmetrics.body.ends_with("# EOF\n"));
+}
+
+TEST_CASE("what is hidden in a name is shown on the page and in the status", "[keep]") {
+  store::Inspection seen = usable();
+  seen.email = "a\u202e@example.org\u200b";
+  Record record("dev", typed("log in"));
+  (void)record.observe(seen, kNow);
+  View view;
+  view.now = kNow;
+  view.stores = {{&record, std::nullopt, nullptr, 0, 0}};
+  CHECK(contains(as_page(view), "a\\xe2\\x80\\xae@example.org\\xe2\\x80\\x8b"));
+  CHECK_FALSE(contains(as_page(view), "\u202e"));
+  CHECK_FALSE(contains(as_status(view), "\u202e"));
+  CHECK(nlohmann::json::parse(as_status(view))["stores"][0]["email"] == seen.email);
+}
+
 TEST_CASE("routes: only GET and HEAD, and probes do not build the view", "[keep]") {
   const auto never = []() -> View { throw std::logic_error("not needed"); };
-  CHECK(answer("POST", "/livez", never).status == 405);
-  CHECK(answer("DELETE", "/", never).status == 405);
-  CHECK(answer("HEAD", "/livez", never).status == 200);
-  CHECK(answer("GET", "/readyz", never).status == 200);
+  CHECK(answer({"POST", "/livez"}, never).status == 405);
+  CHECK(answer({"DELETE", "/"}, never).status == 405);
+  CHECK(answer({"HEAD", "/livez"}, never).status == 200);
+  CHECK(answer({"GET", "/readyz"}, never).status == 200);
 }
