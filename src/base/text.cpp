@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -28,6 +29,34 @@ std::size_t utf8_sequence(std::string_view text) {
     return 0;
   }
   return length;
+}
+
+char32_t code_point(std::string_view sequence) {
+  constexpr std::array<unsigned char, 4> kFirstBits{0x7F, 0x1F, 0x0F, 0x07};  // by length
+  char32_t code = static_cast<unsigned char>(sequence[0]) & kFirstBits[sequence.size() - 1];
+  for (const char c : sequence.substr(1)) code = code << 6 | (static_cast<unsigned char>(c) & 0x3F);
+  return code;
+}
+
+/// What a terminal or a browser obeys or does not show, so that a text would not be what it looks like:
+/// Unicode 15's categories Cc, Cf, Zl and Zp, its Default_Ignorable_Code_Point, and noncharacters.
+bool is_shown_as_it_is(char32_t code) {
+  struct Range {
+    char32_t first, last;
+  };
+  static constexpr std::array<Range, 31> kHidden{{
+      {0x0000, 0x001F},   {0x007F, 0x009F},     {0x00AD, 0x00AD},       {0x034F, 0x034F},
+      {0x0600, 0x0605},   {0x061C, 0x061C},     {0x06DD, 0x06DD},       {0x070F, 0x070F},
+      {0x0890, 0x0891},   {0x08E2, 0x08E2},     {0x115F, 0x1160},       {0x17B4, 0x17B5},
+      {0x180B, 0x180F},   {0x200B, 0x200F},     {0x2028, 0x202E},       {0x2060, 0x206F},
+      {0x3164, 0x3164},   {0xFDD0, 0xFDEF},     {0xFE00, 0xFE0F},       {0xFEFF, 0xFEFF},
+      {0xFFA0, 0xFFA0},   {0xFFF0, 0xFFFB},     {0x110BD, 0x110BD},     {0x110CD, 0x110CD},
+      {0x13430, 0x1343F}, {0x1BCA0, 0x1BCA3},   {0x1D173, 0x1D17A},     {0xE0000, 0xE0FFF},
+      {0xFFFFE, 0xFFFFF}, {0x10FFFE, 0x10FFFF}, {0x110000, 0xFFFFFFFF},
+  }};
+  const auto* const range = std::lower_bound(kHidden.begin(), kHidden.end(), code,
+                                             [](const Range& r, char32_t c) { return r.last < c; });
+  return code < range->first && (code & 0xFFFE) != 0xFFFE;
 }
 
 }  // namespace
@@ -70,10 +99,7 @@ std::string printable(std::string_view text) {
   out.reserve(text.size());
   while (!text.empty()) {
     const std::size_t length = utf8_sequence(text);
-    const auto first = static_cast<unsigned char>(text[0]);
-    // U+0080 to U+009F are the C1 controls, which some terminals obey like escape sequences.
-    const bool c1_control = length == 2 && first == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0;
-    if (length == 0 || first < 0x20 || first == 0x7F || c1_control) {
+    if (length == 0 || !is_shown_as_it_is(code_point(text.substr(0, length)))) {
       const std::size_t bytes = length == 0 ? 1 : length;
       for (std::size_t i = 0; i < bytes; ++i) {
         fmt::format_to(std::back_inserter(out), "\\x{:02x}", static_cast<unsigned char>(text[i]));

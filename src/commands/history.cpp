@@ -45,7 +45,7 @@ std::string as_json(const std::string& store, const std::vector<Generation>& gen
                     {"refreshToken", generation.login && generation.login->has_refresh_token}});
   }
   const ordered_json out{{"store", store}, {"generations", std::move(list)}};
-  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + '\n';
+  return out.dump(-1, ' ', true, ordered_json::error_handler_t::replace) + '\n';
 }
 
 /// What stands where the time is not known.

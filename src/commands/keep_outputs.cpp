@@ -67,7 +67,7 @@ Result<void> replace(const std::string& path, const std::string& text) {
 }  // namespace
 
 KeepOutputs::KeepOutputs(const supervise::Loop& loop, const options::Keep& options,
-                         const options::Environment& environment, const std::deque<keep::Keeper>& keepers)
+                         const options::Environment& environment, std::deque<keep::Keeper>& keepers)
     : options_(options),
       keepers_(keepers),
       started_(unix_now()),
@@ -81,9 +81,13 @@ Result<void> KeepOutputs::start() {
   if (options_.listen.empty()) return Done{};
   const auto address = keep::parse_address(options_.listen);
   if (!address) return address.error();
-  listener_.emplace(io_, [this](std::string_view method, std::string_view target) {
-    return keep::answer(method, target, [this] { return view(); });
-  });
+  const auto answer = [this](const keep::Request& request) {
+    return keep::answer(request, [this] {
+      for (keep::Keeper& keeper : keepers_) keeper.was_shown();
+      return view();
+    });
+  };
+  listener_.emplace(io_, answer, options_.allow_hosts);
   return listener_->listen(*address);
 }
 

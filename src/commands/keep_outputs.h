@@ -23,7 +23,7 @@ class KeepOutputs {
  public:
   /// `keepers` may still be empty, and has to outlive this.
   KeepOutputs(const supervise::Loop& loop, const options::Keep& options,
-              const options::Environment& environment, const std::deque<keep::Keeper>& keepers);
+              const options::Environment& environment, std::deque<keep::Keeper>& keepers);
 
   /// Error: usage, or the address cannot be had.
   [[nodiscard]] Result<void> start();
@@ -36,7 +36,7 @@ class KeepOutputs {
   void write_metrics();
 
   const options::Keep& options_;
-  const std::deque<keep::Keeper>& keepers_;
+  std::deque<keep::Keeper>& keepers_;
   const UnixMs started_;
   keep::Hook hook_;
   std::optional<keep::Listener> listener_;

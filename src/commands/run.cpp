@@ -82,8 +82,12 @@ Result<void> fill(const workcopy::WorkingCopy& copy, const store::Store& store,
   return {};
 }
 
-void wipe(workcopy::WorkingCopy& copy) {
-  if (const auto wiped = copy.wipe(); !wiped) log::failure(log::Level::warn, wiped.error());
+void wipe(workcopy::WorkingCopy& copy, const Deadline& deadline = {}) {
+  const auto wiped = copy.wipe(deadline);
+  if (wiped) return;
+  Error error = wiped.error();
+  if (error.kind == ErrorKind::limit) error.what += "; its login is gone, and the next run removes the rest";
+  log::failure(log::Level::warn, error);
 }
 
 /// A working copy, or the status to refuse with.
@@ -93,7 +97,8 @@ using Prepared = std::variant<workcopy::WorkingCopy, int>;
 void clear_away(const workcopy::Account& account, const workcopy::Places& places,
                 const std::optional<KeptSessions>& sessions) {
   if (sessions) sessions->save_leftovers(account, places);
-  const std::size_t dead = workcopy::remove_dead_copies(account, places);
+  const std::size_t dead =
+      workcopy::remove_dead_copies(account, places, Deadline([] { return supervise::stop_is_pending(); }));
   if (dead > 0) log::info("removed the working copies of dead runs", {{"count", dead}});
 }
 
@@ -321,14 +326,17 @@ int run_command(const options::Run& options, const options::Environment& environ
     if (!failure) watch(coherence, renewer);
   });
   int unsaved = kExitOk;
+  bool collected = false;
   supervise::Hooks hooks;
   if (renewer) hooks.ending = [&renewer] { renewer->stop(); };
   hooks.save_now = [&] { coherence.save_now(); };
   hooks.collect = [&](const Deadline& deadline) {  // 5.
     unsaved = save_results(copy, *account, coherence, sessions, deadline);
+    if (unsaved == kExitOk) wipe(copy, deadline);
+    collected = true;
   };
   const auto outcome = supervise::supervise(loop, supervision_of(options), command, hooks);
-  if (unsaved == kExitOk) wipe(copy);
+  if (!collected) wipe(copy);
   if (!outcome) return refuse(outcome.error(), kExitSystem);
   return outcome->exit_status != 0 ? outcome->exit_status : unsaved;
 }

@@ -115,9 +115,12 @@ Result<void> KeptSessions::merge(const workcopy::WorkingCopy& copy, const workco
   const store::Tree tree{config->get(), copy.state().config_dir, account.identity()};
   const auto report = store::merge_sessions(tree, given, place_, *lock, options);
   if (!report) return report.error();
-  for (const auto& skipped : report->skipped) {
-    log::warn("not saved", {{"path", skipped.path}, {"reason", skipped.reason}});
+  constexpr std::size_t kNamed = 50;  // a run may have made any number of them
+  for (std::size_t i = 0; i < std::min(kNamed, report->skipped.size()); ++i) {
+    log::warn("not saved", {{"path", report->skipped[i].path}, {"reason", report->skipped[i].reason}});
   }
+  if (report->skipped.size() > kNamed)
+    log::warn("more was not saved", {{"files", report->skipped.size() - kNamed}});
   if (report->kept_both > 0) {
     log::warn("files that another run had changed too: both versions are kept",
               {{"count", report->kept_both}});

@@ -189,7 +189,8 @@ int end_session(const options::Setup& options, const SetupStore& found, const wo
                 Session& session, const Deadline& deadline, const Console& console, bool plain) {
   const auto wipe = [&] {
     if (!session.copy) return;
-    if (const auto wiped = session.copy->wipe(); !wiped) log::failure(log::Level::warn, wiped.error());
+    if (const auto wiped = session.copy->wipe(deadline); !wiped)
+      log::failure(log::Level::warn, wiped.error());
   };
   const auto say_what_stays = [&] {
     if (session.copy)

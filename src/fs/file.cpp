@@ -9,8 +9,10 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <memory>
 
 #include "base/text.h"
+#include "fs/copy.h"
 
 namespace claude_init::fs {
 namespace {
@@ -36,6 +38,13 @@ std::string temporary_name(const std::string& name) {
   std::array<char, 16> digits{};
   std::snprintf(digits.data(), digits.size(), ".tmp.%08x", number);
   return name + digits.data();
+}
+
+Result<void> put_in_place(int directory, const std::string& temporary, const std::string& name) {
+  if (::renameat(directory, temporary.c_str(), directory, name.c_str()) == 0) return Done{};
+  const int error = errno;
+  ::unlinkat(directory, temporary.c_str(), 0);
+  return system_error(error, doing("replace", name));
 }
 
 Result<std::string> read_sized(int fd, off_t size, std::size_t limit, std::string_view what) {
@@ -71,6 +80,20 @@ Result<std::string> read_all(const RegularFile& file, std::size_t limit, std::st
   return read_sized(file.fd.get(), file.st.st_size, limit, what);
 }
 
+std::function<std::string_view()> read_pieces(int fd) {
+  constexpr std::size_t kPiece = std::size_t{64} << 10;
+  const auto piece = std::make_shared<std::string>(kPiece, '\0');
+  return [fd, piece, offset = off_t{0}]() mutable -> std::string_view {
+    ssize_t n = 0;
+    do {
+      n = ::pread(fd, piece->data(), piece->size(), offset);
+    } while (n < 0 && errno == EINTR);
+    if (n <= 0) return {};
+    offset += n;
+    return std::string_view(*piece).substr(0, static_cast<std::size_t>(n));
+  };
+}
+
 Result<void> write_all(int fd, std::string_view text, std::string_view what) {
   while (!text.empty()) {
     const ssize_t n = ::write(fd, text.data(), text.size());
@@ -94,12 +117,27 @@ Result<void> replace_file(int directory, const std::string& name, std::string_vi
                           Sync sync) {
   const std::string temporary = temporary_name(name);
   if (auto written = write_file(directory, temporary, text, mode, sync); !written) return written;
-  if (::renameat(directory, temporary.c_str(), directory, name.c_str()) != 0) {
-    const int error = errno;
-    ::unlinkat(directory, temporary.c_str(), 0);
-    return system_error(error, doing("replace", name));
-  }
+  if (auto put = put_in_place(directory, temporary, name); !put) return put;
   return sync == Sync::yes ? sync_to_disk(directory, "the directory of " + name) : Result<void>(Done{});
+}
+
+Result<void> replace_with_copy(int directory, const std::string& name, const RegularFile& source,
+                               mode_t mode) {
+  const std::string temporary = temporary_name(name);
+  UniqueFd fd(
+      ::openat(directory, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd.valid()) return system_error(errno, doing("create", name));
+  const auto copied = Copier().copy(source.fd.get(), fd.get(), source.st, {});
+  Result<void> done = !copied ? copied.error()
+                      : copied->end != Copied::End::complete
+                          ? system_error(copied->read_error, doing("read", name))
+                      : ::fchmod(fd.get(), mode) != 0 ? system_error(errno, doing("set the mode of", name))
+                                                      : close_checked(std::move(fd), name);
+  if (!done) {
+    ::unlinkat(directory, temporary.c_str(), 0);
+    return done;
+  }
+  return put_in_place(directory, temporary, name);
 }
 
 void overwrite_file(int directory, const std::string& path) {

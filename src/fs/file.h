@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,11 @@ enum class Sync { no, yes };
 [[nodiscard]] Result<std::string> read_all(int fd, std::size_t limit, std::string_view what);
 [[nodiscard]] Result<std::string> read_all(const RegularFile& file, std::size_t limit, std::string_view what);
 
+/// The content of a file from its beginning: each call gives the next 64 KiB, valid until the one after it;
+/// "" at the end, and where it cannot be read. The descriptor has to live as long, and its position is not
+/// used.
+[[nodiscard]] std::function<std::string_view()> read_pieces(int fd);
+
 /// Writes all of `text` at the descriptor's position.
 [[nodiscard]] Result<void> write_all(int fd, std::string_view text, std::string_view what);
 
@@ -34,6 +40,10 @@ enum class Sync { no, yes };
 /// CLI's.
 [[nodiscard]] Result<void> replace_file(int directory, const std::string& name, std::string_view text,
                                         mode_t mode, Sync sync);
+
+/// The same with the content that `source` has: no more than it had when it was opened, however large.
+[[nodiscard]] Result<void> replace_with_copy(int directory, const std::string& name,
+                                             const RegularFile& source, mode_t mode);
 
 /// Overwrites a file with zeros, its first MiB: a token is not to be left behind on the free blocks of a
 /// disk. `path` is relative. What is not a plain file with this one name is somebody's trick and stays as it

@@ -14,7 +14,8 @@
 namespace claude_init::fs {
 namespace {
 
-constexpr unsigned kMaxDepth = 64;  // descriptors held at a time by remove_tree
+constexpr unsigned kMaxDepth = 64;   // descriptors held at a time by remove_tree
+constexpr unsigned kAskAfter = 256;  // files and names, for the deadline
 
 Error remove_error(int number, const std::string& name) {
   return system_error(number, "remove " + printable(name));
@@ -55,12 +56,17 @@ Result<void> each_name(int directory, Act act) {
 /// `moved`: the next pass over `top` finds it.
 class Remover {
  public:
-  explicit Remover(int top) : top_(top) {}
+  Remover(int top, const Deadline& deadline) : top_(top), deadline_(deadline) {}
 
   Result<void> empty(int directory, unsigned depth) {
-    const auto names = list_names(directory);
-    if (!names) return names.error();
-    for (const std::string& name : *names) {
+    std::vector<std::string> names;
+    auto read = each_name(directory, [&](const char* name) {
+      names.emplace_back(name);
+      return in_time();
+    });
+    if (!read) return read;
+    for (const std::string& name : names) {
+      if (auto still = in_time(); !still) return still;
       if (auto removed = remove(directory, name, depth); !removed) return removed;
     }
     return Done{};
@@ -87,7 +93,14 @@ class Remover {
     return Done{};
   }
 
+  Result<void> in_time() {
+    if (++steps_ % kAskAfter != 0 || !deadline_.has_come()) return Done{};
+    return make_error(ErrorKind::limit, "there was no time to remove everything");
+  }
+
   int top_;
+  const Deadline& deadline_;
+  unsigned steps_ = 0;
   unsigned moved_ = 0;
   unsigned moved_before_ = 0;
 };
@@ -134,12 +147,12 @@ Result<std::size_t> count_names(int directory) {
   return count;
 }
 
-Result<void> remove_tree(int parent, const std::string& name) {
+Result<void> remove_tree(int parent, const std::string& name, const Deadline& deadline) {
   if (::unlinkat(parent, name.c_str(), 0) == 0 || errno == ENOENT) return Done{};
   if (errno != EISDIR && errno != EPERM) return remove_error(errno, name);
   const UniqueFd top = open_to_empty(parent, name);
   if (!top.valid()) return remove_error(errno, name);
-  Remover remover(top.get());
+  Remover remover(top.get(), deadline);
   do {
     remover.next_pass();
     if (auto emptied = remover.empty(top.get(), 1); !emptied) return emptied;

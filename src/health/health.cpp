@@ -38,7 +38,7 @@ std::string as_json(const store::Inspection& inspection, const Context& context)
   out["remedies"] = words.remedies;
   out["notes"] = words.notes;
   // A path may hold any bytes; JSON holds text.
-  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + '\n';
+  return out.dump(-1, ' ', true, ordered_json::error_handler_t::replace) + '\n';
 }
 
 }  // namespace claude_init::health

@@ -1,6 +1,8 @@
 #include "keep/keeper.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -110,11 +112,13 @@ Shown Keeper::shown() const {
   shown.captures = captures_;
   if (renewer_) shown.next_renewal = renewer_->next();
   if (!options_.publish.empty()) shown.publishing = &publishing_;
-  const auto store = open_store();
-  if (!store) return shown;
-  const auto generations = store::list_generations(*store, unix_now());
-  if (generations && !generations->empty()) shown.captures = captures_ = generations->back().number;
   return shown;
+}
+
+void Keeper::count_generations() {
+  const auto store = open_store();
+  const auto newest = store ? store::newest_generation(*store) : Result<std::uint64_t>(store.error());
+  if (newest && *newest > 0) captures_ = *newest;
 }
 
 /// 1. The store as it is now; whoever owns it may have changed with it.
@@ -139,6 +143,7 @@ void Keeper::look() {
   if (stopped_) return;
   // 3.
   renew_where_we_may(seen);
+  if (exists) watch_generations();
   if (exists && !publisher_ && !publish_again_.pending()) publish();
   // 4.
   const UnixMs next = record_.next_look(now).value_or(now + kFarAway);
@@ -150,11 +155,26 @@ void Keeper::look() {
 void Keeper::watch(fs::Identity owner) {
   owner_ = owner;
   identity_.reset();
+  generations_.reset();
   login_.emplace(loop_.io, inotify_, file_in(options_.store, store::kCredentials, owner, [this] { look(); }));
   settings_.emplace(loop_.io, inotify_,
                     file_in(options_.store, store::kClaudeJson, owner, [this] { look(); }));
   login_->start();
   settings_->start();
+}
+
+/// Each is made under the same name. A store in which nothing was captured has none, and no place for them.
+void Keeper::watch_generations() {
+  if (!generations_) {
+    const std::string own = fs::join(options_.store, store::kPrivateDir);
+    const fs::ActAs as(owner_);
+    if (::faccessat(AT_FDCWD, own.c_str(), X_OK, AT_EACCESS) != 0) return;
+    generations_.emplace(loop_.io, inotify_,
+                         file_in(fs::join(own, store::kGenerations), store::kUnfinishedGeneration, owner_,
+                                 [this] { count_generations(); }));
+    generations_->start();
+  }
+  count_generations();
 }
 
 /// 1. What may not be renewed from here is told, and when it may again.

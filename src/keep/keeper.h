@@ -50,7 +50,7 @@ class Keeper {
   void finish(const Deadline& deadline);
 
   [[nodiscard]] const Record& record() const { return record_; }
-  /// Reads the store for what is only counted there. What it points to is this keeper's.
+  /// What is known: nothing is read for it. What it points to is this keeper's.
   [[nodiscard]] Shown shown() const;
   [[nodiscard]] const Options& options() const { return options_; }
 
@@ -59,6 +59,8 @@ class Keeper {
   void watch(fs::Identity owner);
   [[nodiscard]] store::Inspection inspect(UnixMs now);
   [[nodiscard]] Result<store::Store> open_store() const;
+  void watch_generations();
+  void count_generations();
   void renew_where_we_may(const store::Inspection& seen);
   void renewed(const renew::Outcome& outcome);
   void mind_refusal(const std::optional<renew::Outcome>& refusal, UnixMs expires_at);
@@ -88,7 +90,8 @@ class Keeper {
   std::optional<renew::Renewer> renewer_;
   std::string refused_;  // why, and of which access token, that was told; "" = it is not
   std::optional<follow::FileWatch> identity_;  // while the store is a copy
-  mutable std::uint64_t captures_ = 0;         // when they could last be counted
+  std::optional<follow::FileWatch> generations_;
+  std::uint64_t captures_ = 0;  // when they could last be counted
   std::optional<follow::Publisher> publisher_;
   std::optional<follow::FileWatch> published_login_;
   follow::Debounce publish_again_;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "keep/routes.h"
@@ -21,13 +22,14 @@ namespace claude_init::keep {
 /// HTTP/1.1 for probes, Prometheus and a browser, on the keeper's own event loop. Nothing that a client does
 /// holds up anything else: a request's head is at most 8 KiB and may take 10 s, bodies are not read, and of
 /// more than 64 connections the oldest is closed for the newest, so that a probe gets through a flood of slow
-/// ones.
+/// ones. 400 for what is no request, 431 for a head that is too long, 421 for a Host that is not ours
+/// (keep/host.h) nor one of `hosts`.
 class Listener {
  public:
-  using Answers = std::function<Answer(std::string_view method, std::string_view target)>;
+  using Answers = std::function<Answer(const Request&)>;
   static constexpr std::size_t kMostConnections = 64;
 
-  Listener(boost::asio::io_context& io, Answers answers);
+  Listener(boost::asio::io_context& io, Answers answers, std::vector<std::string> hosts = {});
   ~Listener();
 
   /// Where there is no IPv6, every address is those of IPv4. Error: the address cannot be had (in use, not
@@ -46,7 +48,8 @@ class Listener {
 
   boost::asio::ip::tcp::acceptor acceptor_;
   boost::asio::steady_timer again_;
-  Answers answers_;
+  const Answers answers_;
+  const std::vector<std::string> hosts_;
   std::list<std::weak_ptr<Connection>> connections_;  // the oldest first
 };
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "keep/accept.h"
 
 namespace claude_init::keep {
 namespace {
@@ -41,19 +42,25 @@ Answer readiness(const View& view, std::string_view name) {
   return {record.ready() ? 200u : 503u, "text/plain; charset=utf-8", std::move(body)};
 }
 
+Answer metrics_as(const View& view, health::Exposition exposition) {
+  return {200,
+          exposition == health::Exposition::openmetrics
+              ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+              : "text/plain; version=0.0.4; charset=utf-8",
+          as_metrics(view, exposition)};
+}
+
 }  // namespace
 
-Answer answer(std::string_view method, std::string_view target, const std::function<View()>& view) {
-  if (method != "GET" && method != "HEAD")
+Answer answer(const Request& request, const std::function<View()>& view) {
+  const std::string_view target = request.target;
+  if (request.method != "GET" && request.method != "HEAD")
     return {405, "text/plain; charset=utf-8", "only GET and HEAD are answered\n"};
   const std::string_view path = target.substr(0, target.find('?'));
   if (path == "/livez" || path == "/readyz") return {200, "text/plain; charset=utf-8", "ok\n"};
   if (path.starts_with(kReadyz)) return readiness(view(), path.substr(kReadyz.size()));
   if (path == "/status") return {200, "application/json", as_status(view())};
-  if (path == "/metrics") {
-    return {200, "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            as_metrics(view(), health::Exposition::openmetrics)};
-  }
+  if (path == "/metrics") return metrics_as(view(), wanted_exposition(request.accept));
   if (path == "/") return {200, "text/html; charset=utf-8", as_page(view())};
   return not_found(path);
 }

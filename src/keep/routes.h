@@ -9,6 +9,12 @@
 /// What is answered to which request. Pure.
 namespace claude_init::keep {
 
+struct Request {
+  std::string_view method;
+  std::string_view target;
+  std::string_view accept{};  // its Accept fields, separated by commas
+};
+
 struct Answer {
   unsigned status = 200;
   std::string_view type = "text/plain; charset=utf-8";
@@ -17,7 +23,6 @@ struct Answer {
 
 /// /livez, /readyz, /readyz/NAME, /status, /metrics, /. `view` is called only where it is needed. GET and
 /// HEAD only: 405 for everything else; 404 for what there is not.
-[[nodiscard]] Answer answer(std::string_view method, std::string_view target,
-                            const std::function<View()>& view);
+[[nodiscard]] Answer answer(const Request& request, const std::function<View()>& view);
 
 }  // namespace claude_init::keep

@@ -66,8 +66,9 @@ std::string as_status(const View& view) {
                    {"uptime_seconds", (view.now - view.started) / 1000}};
   out["stores"] = ordered_json::array();
   for (const Shown& shown : view.stores) out["stores"].push_back(store_of(shown, view.now));
-  // What a store holds may be any bytes; JSON holds text.
-  return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + '\n';
+  // What a store holds may be any bytes; JSON holds text. In ASCII, since people look at it on a terminal
+  // too.
+  return out.dump(-1, ' ', true, ordered_json::error_handler_t::replace) + '\n';
 }
 
 }  // namespace claude_init::keep

@@ -8,18 +8,18 @@ namespace claude_init::login {
 namespace {
 
 using nlohmann::json;
-using nlohmann::ordered_json;
 
 // A login is about 1 KiB, more with logins of other services beside it. The file can come from a workload
-// that is not trusted, and ordered_json looks keys up one by one.
+// that is not trusted.
 constexpr std::size_t kMaxLoginBytes = 1 << 18;
-constexpr int kMaxDepth = 64;
+constexpr JsonLimits kLoginLimits{.tokens = 20'000};
 // The latest date that the CLI's own clock knows (ECMAScript, "Time Values and Time Range").
 constexpr double kMaxUnixMs = 8.64e15;
 
 constexpr const char* kOauth = "claudeAiOauth";
 constexpr const char* kAccessToken = "accessToken";
 constexpr const char* kRefreshToken = "refreshToken";
+constexpr const char* kExpiresAt = "expiresAt";
 
 Error invalid(std::string what) {
   return make_error(ErrorKind::invalid, std::move(what));
@@ -29,37 +29,10 @@ bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
 
-/// What is wrong with a text that is not JSON, said without quoting it.
-std::string why_not_json(std::string_view text) {
-  if (is_blank(text)) return "it is empty";
-  if (text.find_first_not_of('\0') == std::string_view::npos) {
-    return "it holds nothing but zero bytes, as after a power cut";
-  }
-  const char last = text[text.find_last_not_of(" \t\r\n")];
-  if (text.front() == '{' && last != '}') return "it is cut off: its end is missing";
-  return "it is not JSON";
-}
-
-/// The document, if it is a JSON object that is not nested deeper than anything the CLI writes: whoever
-/// serialises it again does so recursively.
-template <class Json>
-Result<Json> parse_object(std::string_view text) {
-  bool too_deep = false;
-  const auto check_depth = [&](int depth, typename Json::parse_event_t, Json&) {
-    too_deep = too_deep || depth > kMaxDepth;
-    return !too_deep;
-  };
-  Json document = Json::parse(text, check_depth, /*allow_exceptions=*/false);
-  if (too_deep) return invalid("it is nested too deeply");
-  if (document.is_discarded()) return invalid(why_not_json(text));
-  if (!document.is_object()) return invalid("it is JSON, but not an object");
-  return document;
-}
-
-template <class Json>
-Result<Json> parse_credentials(std::string_view text) {
+/// What stands under claudeAiOauth; null where there is nothing.
+Result<json> read_oauth(std::string_view text) {
   if (text.size() > kMaxLoginBytes) return invalid("it is far larger than any login");
-  return parse_object<Json>(text);
+  return json_member(whole(text), kOauth, kLoginLimits);
 }
 
 /// A string member; nullopt if it is absent or null. Error: it is something else.
@@ -92,7 +65,7 @@ Result<Parsed> parse_oauth(const json& oauth) {
   const auto subscription = string_member(oauth, "subscriptionType");
   const auto account = string_member(oauth, "accountUuid");
   const auto organization = string_member(oauth, "organizationUuid");
-  const auto expires_at = time_member(oauth, "expiresAt");
+  const auto expires_at = time_member(oauth, kExpiresAt);
   const auto refresh_expires_at = time_member(oauth, "refreshTokenExpiresAt");
   for (const auto* text : {&access, &refresh}) {
     if (!*text) return text->error();
@@ -122,23 +95,23 @@ Result<Parsed> parse_oauth(const json& oauth) {
 }
 
 Result<Parsed> parse_with_tokens(std::string_view text) {
-  const auto document = parse_credentials<json>(text);
-  if (!document) return document.error();
-  const auto oauth = document->find(kOauth);
-  if (oauth == document->end() || oauth->is_null()) return Parsed{};
-  return parse_oauth(*oauth);
+  const auto oauth = read_oauth(text);
+  if (!oauth) return oauth.error();
+  return oauth->is_null() ? Parsed{} : parse_oauth(*oauth);
 }
 
-/// The file with its login changed by `edit`, and nothing else.
-template <class Edit>
-Result<Secret> edit_oauth(std::string_view text, Edit edit) {
-  auto document = parse_credentials<ordered_json>(text);
-  if (!document) return document.error();
-  if (const auto oauth = document->find(kOauth); oauth != document->end()) {
-    if (!oauth->is_object() && !oauth->is_null()) return invalid("its claudeAiOauth is not an object");
-    if (oauth->is_object()) edit(*oauth);
-  }
-  return Secret(document->dump());
+/// The file with its login changed, and nothing else.
+Result<Secret> edit_oauth(std::string_view text, const JsonEdit& edit) {
+  const auto oauth = read_oauth(text);
+  if (!oauth) return oauth.error();
+  if (!oauth->is_object() && !oauth->is_null()) return invalid("its claudeAiOauth is not an object");
+  auto edited = edit_json_object(text, edit, kLoginLimits);
+  if (!edited) return edited.error();
+  return Secret(std::move(*edited));
+}
+
+bool is_in_oauth(const JsonPath& path, std::string_view name) {
+  return path.size() == 2 && path[0] == kOauth && path[1] == name;
 }
 
 bool works(State state) {
@@ -282,11 +255,14 @@ Verdict compare(std::optional<std::string_view> source, std::optional<std::strin
 }
 
 Result<Secret> without_refresh_token(std::string_view text) {
-  return edit_oauth(text, [](ordered_json& oauth) { oauth.erase(kRefreshToken); });
+  return edit_oauth(text, {[](const JsonPath& path) { return is_in_oauth(path, kRefreshToken); }});
 }
 
 Result<Secret> with_deadline_passed(std::string_view text) {
-  return edit_oauth(text, [](ordered_json& oauth) { oauth["expiresAt"] = 0; });
+  return edit_oauth(text, {[](const JsonPath& path) { return is_in_oauth(path, kExpiresAt); },
+                           [](const JsonPath& path) -> std::string_view {
+                             return path.size() == 1 && path[0] == kOauth ? R"("expiresAt":0)" : "";
+                           }});
 }
 
 Secret access_token(std::string_view text) {
@@ -299,18 +275,15 @@ Secret refresh_token(std::string_view text) {
   return parsed ? std::move(parsed->refresh_token) : Secret();
 }
 
-std::string account_email(std::string_view claude_json) {
-  const auto document = parse_object<json>(claude_json);
-  if (!document) return {};
-  const auto account = document->find("oauthAccount");
-  if (account == document->end() || !account->is_object()) return {};
+std::string account_email(const Pieces& claude_json) {
+  const auto account = json_member(claude_json, "oauthAccount", {}, /*stop_there=*/true);
+  if (!account || !account->is_object()) return {};
   const auto email = string_member(*account, "emailAddress");
   return email ? email->value_or("") : "";
 }
 
-bool is_json_object(std::string_view text) {
-  const std::size_t start = text.find_first_not_of(" \t\r\n");
-  return start != std::string_view::npos && text[start] == '{' && json::accept(text);
+bool is_json_object(const Pieces& text) {
+  return check_json_object(text, {}).ok();
 }
 
 }  // namespace claude_init::login

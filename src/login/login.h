@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "base/time.h"
+#include "login/json.h"
 
 /// The content of `.credentials.json`: parsed, judged, compared. Pure: no I/O, no clock of its own.
 /// The format was measured on the CLI: {"claudeAiOauth":{"accessToken","refreshToken","expiresAt"(ms),
@@ -114,11 +115,12 @@ struct Rules {
 /// The same of its refresh token.
 [[nodiscard]] Secret refresh_token(std::string_view text);
 
-/// `oauthAccount.emailAddress` of a `.claude.json`, "" if it has none or cannot be parsed.
-[[nodiscard]] std::string account_email(std::string_view claude_json);
+/// `oauthAccount.emailAddress` of a `.claude.json`, "" if it has none or cannot be parsed. What follows it is
+/// not read.
+[[nodiscard]] std::string account_email(const Pieces& claude_json);
 
 /// Whether this text is a JSON object (for `.claude.json`: one that does not parse never replaces one that
 /// does).
-[[nodiscard]] bool is_json_object(std::string_view text);
+[[nodiscard]] bool is_json_object(const Pieces& text);
 
 }  // namespace claude_init::login

@@ -390,6 +390,9 @@ void define(CLI::App& app, Keep& keep) {
   add_text(app, "--listen", keep.listen,
            "answer /livez, /readyz, /readyz/NAME, /status, /metrics and / over HTTP: no secrets, no TLS")
       ->type_name("ADDR:PORT");
+  add_list(app, "--allow-host", keep.allow_hosts,
+           "answer requests for this host name too, not only for addresses and localhost (repeatable)")
+      ->type_name("NAME");
   add_text(app, "--on-change", keep.on_change,
            "call this for each change, told in CLAUDE_INIT_… variables and as JSON on standard input")
       ->type_name("CMD");

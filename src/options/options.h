@@ -100,6 +100,7 @@ struct Keep {
   std::vector<KeptStore> stores;           // what those mean; never empty
   std::string log_in;        // what a person types to log in, "{name}" being the store's; "" = docker run
   std::string listen;        // ADDR:PORT; "" = nobody is answered
+  std::vector<std::string> allow_hosts;  // names beside its own that it answers to
   std::string on_change;     // for /bin/sh -c; "" = nothing
   std::string metrics_file;  // "" = none
   Renewal renewal;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "fs/file.h"
 #include "fs/open.h"
 #include "log/log.h"
 #include "store/cli_locks.h"
@@ -81,21 +82,24 @@ class Capture {
   /// `.claude.json`: one that does not parse never replaces one that does.
   Result<void> settings(const Tree& from, std::string_view name) {
     if (!options_.filter.captures(kClaudeJson)) return Done{};
-    const StateFile source = read_state_file(from, name);
+    // Held whole, since what is judged is what is put there.
+    constexpr std::size_t kMost = std::size_t{1} << 30;
+    const StateFile source = read_state_file(from, name, kMost);
     if (source.problem) report_.skipped.push_back({std::string(kClaudeJson), source.problem->message()});
     if (!source.text) return Done{};
-    const StateFile stored = read_state_file(to_, kClaudeJson);
-    if (stored.text && *stored.text == *source.text) {
+    const StateFile stored = open_state_file(to_, kClaudeJson);
+    const bool there = stored.fd.valid();
+    if (there && is_content(stored, source.text->reveal())) {
       if (options_.baseline != nullptr) noted_.note(kClaudeJson, *source.st);
       report_.unchanged += 1;
       return Done{};
     }
-    if (stored.text && is_left_alone(*source.st, *stored.st)) {
+    if (there && is_left_alone(*source.st, *stored.st)) {
       report_.unchanged += 1;
       return Done{};
     }
-    if (!login::is_json_object(source.text->reveal())) {
-      report_.settings_kept = stored.text && login::is_json_object(stored.text->reveal());
+    if (!login::is_json_object(login::whole(source.text->reveal()))) {
+      report_.settings_kept = there && login::is_json_object(fs::read_pieces(stored.fd.get()));
       report_.skipped.push_back({std::string(kClaudeJson), "is not complete JSON"});
       return Done{};
     }
@@ -114,6 +118,7 @@ class Capture {
     auto start = std::chrono::steady_clock::now();
     ScanOptions scan{options_.filter, Extent::all, options_.limits, options_.keep_newer};
     scan.deletions = options_.delete_missing;
+    scan.deadline = options_.deadline;
     scan.baseline = options_.baseline;
     if (options_.baseline != nullptr) scan.noted = &noted_;
     auto plan = make_plan(from, &to_, scan);
@@ -169,6 +174,16 @@ class Capture {
   template <class T>
   static void append(std::vector<T>& to, std::vector<T>&& from) {
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+  }
+
+  static bool is_content(const StateFile& file, std::string_view text) {
+    if (static_cast<std::size_t>(file.st->st_size) != text.size()) return false;
+    const auto pieces = fs::read_pieces(file.fd.get());
+    for (std::string_view piece = pieces(); !piece.empty(); piece = pieces()) {
+      if (!text.starts_with(piece)) return false;
+      text.remove_prefix(piece.size());
+    }
+    return text.empty();
   }
 
   static bool changes_settings(const Plan& plan) {

@@ -23,8 +23,6 @@
 namespace claude_init::store {
 namespace {
 
-constexpr const char* kGenerations = "generations";
-constexpr const char* kUnfinished = "new";
 constexpr const char* kAbout = "about";  // in a `.claude-init` of the generation's own: never restored
 constexpr std::size_t kMaxAbout = 4096;
 constexpr const char* kFound = "found";
@@ -118,8 +116,7 @@ Generation describe(const Store& store, std::uint64_t number, UnixMs now) {
     generation.state = judged.state;
     generation.login = std::move(judged.login);
   }
-  if (const StateFile file = read_state_file(opened->tree(), kClaudeJson); file.text)
-    generation.account = login::account_email(file.text->reveal());
+  generation.account = read_account_email(opened->tree());
   if (generation.account.empty() && generation.login) generation.account = generation.login->account_uuid;
   return generation;
 }
@@ -152,16 +149,16 @@ Result<void> write_generation(const Store& store, std::uint64_t number, const Co
   if (!own) return own.error();
   const auto all = fs::make_directory(own->get(), kGenerations, modes.directory);
   if (!all) return all.error();
-  if (auto removed = fs::remove_tree(all->get(), kUnfinished); !removed) return removed;
+  if (auto removed = fs::remove_tree(all->get(), kUnfinishedGeneration); !removed) return removed;
   // 2.
-  const auto made = fs::make_directory(all->get(), kUnfinished, modes.directory);
+  const auto made = fs::make_directory(all->get(), kUnfinishedGeneration, modes.directory);
   if (!made) return made.error();
   if (auto filled = fill(made->get(), contents, about, modes); !filled) {
-    static_cast<void>(fs::remove_tree(all->get(), kUnfinished));
+    static_cast<void>(fs::remove_tree(all->get(), kUnfinishedGeneration));
     return filled;
   }
   // 3.
-  if (::renameat(all->get(), kUnfinished, all->get(), std::to_string(number).c_str()) != 0)
+  if (::renameat(all->get(), kUnfinishedGeneration, all->get(), std::to_string(number).c_str()) != 0)
     return system_error(errno, "name the generation");
   if (auto synced = fs::sync_to_disk(all->get(), kGenerations); !synced) return synced;
   if (auto synced = fs::sync_to_disk(own->get(), kPrivateDir); !synced) return synced;
@@ -223,6 +220,12 @@ Result<std::vector<Generation>> list_generations(const Store& store, UnixMs now)
   std::vector<Generation> generations;
   for (const std::uint64_t number : *found) generations.push_back(describe(store, number, now));
   return generations;
+}
+
+Result<std::uint64_t> newest_generation(const Store& store) {
+  const auto found = numbers(store);
+  if (!found) return found.error_with("the generations of " + printable(store.path()));
+  return found->empty() ? 0 : found->back();
 }
 
 Result<Store> open_generation(const Store& store, std::uint64_t number) {

@@ -17,6 +17,8 @@
 namespace claude_init::store {
 
 inline constexpr unsigned kKeepGenerations = 5;
+inline constexpr const char* kGenerations = "generations";   // in `.claude-init`
+inline constexpr const char* kUnfinishedGeneration = "new";  // there, until it gets its number
 
 struct Generation {
   std::uint64_t number = 0;
@@ -31,6 +33,9 @@ struct Generation {
 /// read. A directory whose number no capture can have counted up to is none: the log names it. Errors:
 /// permission, io.
 [[nodiscard]] Result<std::vector<Generation>> list_generations(const Store& store, UnixMs now);
+
+/// The number of the newest; 0 where there is none. Nothing but names is read.
+[[nodiscard]] Result<std::uint64_t> newest_generation(const Store& store);
 
 /// A generation as something to restore from. Error: not_found.
 [[nodiscard]] Result<Store> open_generation(const Store& store, std::uint64_t number);

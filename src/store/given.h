@@ -3,9 +3,9 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "base/result.h"
 #include "store/plan.h"
@@ -38,7 +38,7 @@ class Given {
   [[nodiscard]] Result<void> look_into(int directory, const std::string& path, const Limits& limits,
                                        unsigned depth);
 
-  std::unordered_map<std::string, Stamp> files_;
+  std::map<std::string, Stamp, std::less<>> files_;  // ordered: who writes a note could choose what collides
 };
 
 }  // namespace claude_init::store

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <unordered_set>
 #include <vector>
 
 namespace claude_init::store {
@@ -36,11 +35,15 @@ std::string_view take_line(std::string_view& text) {
 
 }  // namespace
 
-Result<Comparison> compare_contents(int first, int second) {
+Result<Comparison> compare_contents(int first, int second, const Deadline& deadline) {
+  constexpr unsigned kAskAfter = 64;  // pieces
   std::vector<char> first_piece(kPiece);
   std::vector<char> second_piece(kPiece);
   off_t line = 0;  // where the line that is being compared begins
+  unsigned pieces = 0;
   for (off_t at = 0;;) {
+    if (++pieces % kAskAfter == 0 && deadline.has_come())
+      return make_error(ErrorKind::limit, "there was no time to compare it");
     const auto a = read_piece(first, at, first_piece);
     const auto b = read_piece(second, at, second_piece);
     if (!a) return a.error();
@@ -59,12 +62,15 @@ Result<Comparison> compare_contents(int first, int second) {
 }
 
 std::string missing_lines(std::string_view ours, std::string_view theirs) {
-  std::unordered_set<std::string_view> known;
-  while (!ours.empty()) known.insert(take_line(ours));
+  // Sorted, not hashed: who writes the lines could choose ones that collide.
+  std::vector<std::string_view> known;
+  while (!ours.empty()) known.push_back(take_line(ours));
+  std::sort(known.begin(), known.end());
   std::string missing;
   while (!theirs.empty()) {
     const std::string_view line = take_line(theirs);
-    if (!line.empty() && known.find(line) == known.end()) missing.append(line).push_back('\n');
+    if (!line.empty() && !std::binary_search(known.begin(), known.end(), line))
+      missing.append(line).push_back('\n');
   }
   return missing;
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/deadline.h"
 #include "base/result.h"
 
 /// Two versions of one file that only ever has lines appended to it: a session, one JSON object a line.
@@ -22,8 +23,9 @@ struct Comparison {
   off_t common = 0;  // both are the same up to here: the beginning of the first line that differs
 };
 
-/// Compares the contents, read in pieces. Error: one of them cannot be read.
-[[nodiscard]] Result<Comparison> compare_contents(int first, int second);
+/// Compares the contents, read in pieces; the deadline is asked for each few. Error: one of them cannot be
+/// read; limit: the deadline has come.
+[[nodiscard]] Result<Comparison> compare_contents(int first, int second, const Deadline& deadline = {});
 
 /// The lines of `theirs` that `ours` does not have, in their order, each with its newline. Both are what
 /// comes behind the common part; a line that both have written is one and the same.

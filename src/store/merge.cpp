@@ -38,10 +38,14 @@ bool ends_a_line(int fd, off_t size) {
 
 /// The name under which a version is kept that another one has taken the place of: the same for the same
 /// content, so that it is kept once.
-Result<std::string> conflict_name(int fd, const std::string& path) {
+Result<std::string> conflict_name(int fd, const std::string& path, const Deadline& deadline) {
+  constexpr unsigned kAskAfter = 256;  // pieces
+  unsigned pieces = 0;
   std::uint64_t hash = 14695981039346656037U;  // FNV-1a
   std::array<char, 16384> piece{};
   for (off_t at = 0;;) {
+    if (++pieces % kAskAfter == 0 && deadline.has_come())
+      return make_error(ErrorKind::limit, "there was no time to read it");
     const ssize_t n = ::pread(fd, piece.data(), piece.size(), at);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return system_error(errno, "read " + printable(path));
@@ -66,6 +70,7 @@ class Merger {
     // 1.
     ScanOptions scan{options_.filter, Extent::sessions, options_.limits};
     scan.distrust_times = true;
+    scan.deadline = options_.deadline;
     auto plan = make_plan(from_, &to_, scan);
     if (!plan) return plan.error();
     report_.skipped = std::move(plan->skipped);
@@ -114,6 +119,10 @@ class Merger {
     std::vector<PlannedEntry> to_copy;
     for (PlannedEntry& entry : directory.entries) {
       const std::string path = fs::join(directory.path, entry.name);
+      if (options_.deadline.has_come()) {
+        report_.left_out.push_back(path);
+        continue;
+      }
       const auto verdict = judge_entry(path, entry, into);
       if (!verdict) return verdict.error();
       if (*verdict == Verdict::copy) to_copy.push_back(std::move(entry));
@@ -129,8 +138,8 @@ class Merger {
     if (!entry.replaces) return Verdict::copy;
     const auto ours = open(to_, path);
     if (!ours) return skip(path, ours.error().message());
-    const auto compared = compare_contents(ours->fd.get(), theirs->fd.get());
-    if (!compared) return skip(path, compared.error().message());
+    const auto compared = compare_contents(ours->fd.get(), theirs->fd.get(), options_.deadline);
+    if (!compared) return skip(path, compared.error());
     if (compared->relation == Relation::same) return Verdict::done;
     if (path.ends_with(".jsonl")) return bring_lines_together(path, *compared, *ours, *theirs, into);
     if (given_.has(path, ours->st)) return Verdict::copy;  // nobody else has changed it
@@ -161,8 +170,8 @@ class Merger {
                             const fs::RegularFile& theirs, Transaction& into) {
     const bool theirs_is_later = is_newer(theirs.st, ours.st);
     const fs::RegularFile& other = theirs_is_later ? ours : theirs;
-    const auto name = conflict_name(other.fd.get(), path);
-    if (!name) return skip(path, name.error().message());
+    const auto name = conflict_name(other.fd.get(), path, options_.deadline);
+    if (!name) return skip(path, name.error());
     if (!open(to_, *name)) {
       if (auto staged = stage_version(*name, other.fd.get(), other.st, "", into); !staged) {
         return staged.error();
@@ -224,6 +233,13 @@ class Merger {
   [[nodiscard]] static Result<fs::RegularFile> open(const Tree& tree, const std::string& path) {
     const fs::ActAs as(tree.who);
     return fs::open_regular(tree.root, path, fs::Links::refuse);
+  }
+
+  /// What there is no time for is left out, and can still be saved.
+  Result<Verdict> skip(const std::string& path, const Error& error) {
+    if (error.kind != ErrorKind::limit) return skip(path, error.message());
+    report_.left_out.push_back(path);
+    return Verdict::done;
   }
 
   Result<Verdict> skip(const std::string& path, std::string reason) {

@@ -4,9 +4,11 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "base/text.h"
@@ -108,6 +110,8 @@ class Scanner {
   // 2. Of the others, sort out what is not to be copied, and look at what the other side has in its place.
   // 3. Note what differs; then the subdirectories.
   Result<void> scan(const Place& here, int to, bool is_new, Part& part) {
+    if (is_late())
+      return make_error(ErrorKind::limit, "there was no time to look through " + printable(from_.path));
     if (here.depth > options_.limits.max_depth)
       return too_much(from_, "deeper than", options_.limits.max_depth, "directories", "--max-depth");
     // 1.
@@ -118,6 +122,7 @@ class Scanner {
       return Done{};
     }
     if (!entries) return entries.error();
+    seen_ += entries->size();
     if (to >= 0) drop_unchanged(to, here, *entries, part);
     // 2.
     std::vector<Candidate> candidates = source_.judge(here, staged, *entries, part.plan.skipped);
@@ -157,7 +162,7 @@ class Scanner {
       return Done{};
     }
     several_ = true;  // by this thread, before there is another one
-    OrderedWork work(OrderedWork::usual_threads(), [] {});
+    OrderedWork work(OrderedWork::usual_threads(), [this] { static_cast<void>(is_late()); });
     for (const Candidate& sub : subdirectories) {
       auto found = std::make_shared<std::pair<Part, Result<void>>>(empty_part(), Done{});
       auto given = work.give([&, found](unsigned) { found->second = descend(here, to, sub, found->first); },
@@ -273,10 +278,20 @@ class Scanner {
            options_.baseline->is_same_content(full, candidate.st);
   }
 
+  /// Whoever gave the deadline expects to be asked by our own thread only.
+  bool is_late() {
+    constexpr std::size_t kMany = 5000;
+    if (seen_ > kMany && std::this_thread::get_id() == ours_ && options_.deadline.has_come()) late_ = true;
+    return late_;
+  }
+
   const Tree& from_;
   const Tree* to_;
   const ScanOptions& options_;
   Source source_;
+  const std::thread::id ours_ = std::this_thread::get_id();
+  std::atomic<std::size_t> seen_ = 0;
+  std::atomic<bool> late_ = false;
   bool several_ = false;  // threads are at work
 };
 

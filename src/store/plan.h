@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/deadline.h"
 #include "base/result.h"
 #include "store/baseline.h"
 #include "store/journal.h"
@@ -48,6 +49,9 @@ struct ScanOptions {
   // Notes the copies of the store's that are the same on both sides. May be null.
   Baseline* noted = nullptr;
   bool source_is_store = false;  // a restore; else a capture
+  // Error limit where it has come. Asked for each directory, once there are so many files that looking through
+  // them takes its time: of fewer, what there is no time for is left out by name.
+  Deadline deadline{};
 };
 
 /// A file to be copied, or a link to be made.

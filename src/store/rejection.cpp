@@ -8,6 +8,7 @@
 #include "fs/file.h"
 #include "fs/identity.h"
 #include "fs/open.h"
+#include "login/json.h"
 #include "store/layout.h"
 
 namespace claude_init::store {
@@ -42,11 +43,11 @@ bool is_rejected(const Tree& store, const login::Login& login) {
   if (!file) return false;
   const auto text = fs::read_all(*file, kMaxStatusBytes, kStatus);
   if (!text) return false;
-  const json status = json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  if (!status.is_object() || !status.contains(kRejected) || !status[kRejected].is_object()) return false;
+  const auto rejected = login::json_member(login::whole(*text), kRejected, {});
+  if (!rejected || !rejected->is_object()) return false;
   const json expected = name_of(login);
   for (const auto& [key, value] : expected.items()) {
-    if (!status[kRejected].contains(key) || status[kRejected][key] != value) return false;
+    if (!rejected->contains(key) || (*rejected)[key] != value) return false;
   }
   return true;
 }

@@ -110,16 +110,18 @@ class Restore {
   }
 
   Result<void> settings(const Tree& to, const std::string& name) {
-    const StateFile file = wanted(kClaudeJson);
-    if (!file.text) return Done{};
-    if (!login::is_json_object(file.text->reveal())) {
+    StateFile file = wanted(kClaudeJson, open_state_file);
+    if (!file.fd.valid()) return Done{};
+    const fs::RegularFile source{std::move(file.fd), *file.st};
+    if (!login::is_json_object(fs::read_pieces(source.fd.get()))) {
       report_.skipped.push_back({std::string(kClaudeJson), "is not complete JSON"});
       return Done{};
     }
-    if (auto done = put(to, name, file.text->reveal()); !done) return done;
+    const fs::ActAs as_owner(to.who);
+    const auto put = fs::replace_with_copy(to.root, name, source, Modes{}.file);
+    if (auto done = note_put(put, name, static_cast<std::uint64_t>(source.st.st_size)); !done) return done;
     // With its time, by which a capture sees that the session has not changed it.
     const std::array<timespec, 2> times{file.st->st_atim, file.st->st_mtim};
-    const fs::ActAs as(to.who);
     if (::utimensat(to.root, name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) == 0)
       stored_.note(kClaudeJson, *file.st);
     return Done{};
@@ -129,7 +131,8 @@ class Restore {
     report_.login.reset();
     report_.login_restored = false;
     if (!options_.filter.captures(kCredentials)) return Done{};
-    const StateFile file = wanted(kCredentials);
+    const StateFile file = wanted(
+        kCredentials, [](const Tree& tree, std::string_view name) { return read_state_file(tree, name); });
     report_.login = state_of(file);
     if (!file.text) return Done{};
     const Secret& stored = *file.text;
@@ -183,23 +186,27 @@ class Restore {
   }
 
   /// A file of the store's, where it is there and asked for.
-  StateFile wanted(std::string_view name) {
+  template <class Get>
+  StateFile wanted(std::string_view name, Get get) {
     if (!options_.filter.captures(name)) return {};
-    StateFile file = read_state_file(snapshot_->tree(), name);
+    StateFile file = get(snapshot_->tree(), name);
     if (file.problem) report_.skipped.push_back({std::string(name), file.problem->message()});
     return file;
   }
 
   Result<void> put(const Tree& to, const std::string& name, std::string_view text) {
     const fs::ActAs as(to.who);
-    auto put = fs::replace_file(to.root, name, text, Modes{}.file, fs::Sync::no);
+    return note_put(fs::replace_file(to.root, name, text, Modes{}.file, fs::Sync::no), name, text.size());
+  }
+
+  Result<void> note_put(const Result<void>& put, const std::string& name, std::uint64_t bytes) {
     if (!put && put.error().number == EBUSY) {
       report_.skipped.push_back({name, "what is in its place is a mount of its own"});
       return Done{};
     }
     if (!put) return put;
     report_.files += 1;
-    report_.bytes += text.size();
+    report_.bytes += bytes;
     return Done{};
   }
 

@@ -31,26 +31,27 @@ Pending::Pending(Journal journal) {
     moves_[fs::parent_of(move.path)].emplace(fs::name_of(move.path), std::move(move.staged));
   }
   for (auto& deletion : journal.deletions) deletions_.emplace(std::move(deletion.path), deletion.copy);
-  for (auto& directory : journal.directories) directories_.emplace(std::move(directory), true);
+  for (auto& directory : journal.directories) directories_.insert(std::move(directory));
 }
 
 const Pending::Moves* Pending::moves_into(std::string_view directory) const {
-  const auto found = moves_.find(std::string(directory));
+  const auto found = moves_.find(directory);
   return found == moves_.end() ? nullptr : &found->second;
 }
 
 bool Pending::deletes(std::string_view path, const struct stat& st) const {
-  const std::string name(path);
-  if (S_ISDIR(st.st_mode)) return directories_.contains(name);
-  const auto found = deletions_.find(name);
+  if (S_ISDIR(st.st_mode)) return directories_.contains(path);
+  const auto found = deletions_.find(path);
   return found != deletions_.end() && found->second == stamp_of(st);
 }
 
 // 1. Look at what tells of a commit.
-// 2. Read the journal, if there is one. It is the one that we looked at, or we look again.
+// 2. Read the journal, if there is one. It is the one that we looked at, or we look again; but whoever
+//    changes something without end gets a snapshot that does not hold, which its reader finds out.
 Result<Snapshot> Snapshot::take(const Tree& store) {
+  constexpr int kPasses = 10;
   Snapshot snapshot(store);
-  while (true) {
+  for (int pass = 1;; ++pass) {
     // 1.
     snapshot.marks_ = snapshot.look();
     // 2.
@@ -65,7 +66,7 @@ Result<Snapshot> Snapshot::take(const Tree& store) {
     const auto text = fs::read_all(*file, kMaxJournalBytes, kJournal);
     if (!text && text.error().kind != ErrorKind::limit) return text.error_with(printable(store.path));
     auto journal = text ? parse_journal(*text) : Result<Journal>(text.error());
-    if (!snapshot.holds()) continue;
+    if (pass < kPasses && !snapshot.holds()) continue;
     if (journal) snapshot.pending_.emplace_back(std::move(*journal));
     if (!journal) log::debug(journal.error().message(), {{"path", store.path}});
     break;
@@ -85,23 +86,18 @@ bool Snapshot::holds() const {
 
 Snapshot::Marks Snapshot::look() const {
   const fs::ActAs as(store_.who);
-  // A rename changes the ctime: a journal that is done is still the same one under its other name.
-  const auto mark_of = [&](const std::string& name, bool with_ctime) {
+  // Not by ctime: a change of mode is none of the content, and a journal that is done is still the same one
+  // under its other name.
+  const auto mark_of = [&](const std::string& name) {
     struct stat st {};
     if (::fstatat(store_.root, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return Mark{};
-    return Mark{st.st_ino,
-                number(st.st_size),
-                number(st.st_mtim.tv_sec),
-                number(st.st_mtim.tv_nsec),
-                with_ctime ? number(st.st_ctim.tv_sec) : 0,
-                with_ctime ? number(st.st_ctim.tv_nsec) : 0,
-                1};
+    return Mark{st.st_ino, number(st.st_size), number(st.st_mtim.tv_sec), number(st.st_mtim.tv_nsec), 1};
   };
   Marks marks;
-  marks.transaction = mark_of(in_private_dir(kJournal), false);
-  if (marks.transaction == Mark{}) marks.transaction = mark_of(in_private_dir(kCommitted), false);
-  marks.credentials = mark_of(std::string(kCredentials), true);
-  marks.claude_json = mark_of(std::string(kClaudeJson), true);
+  marks.transaction = mark_of(in_private_dir(kJournal));
+  if (marks.transaction == Mark{}) marks.transaction = mark_of(in_private_dir(kCommitted));
+  marks.credentials = mark_of(std::string(kCredentials));
+  marks.claude_json = mark_of(std::string(kClaudeJson));
   std::array<char, PATH_MAX> target{};
   const ssize_t n = ::readlinkat(store_.root, kAtomicWriterData, target.data(), target.size());
   if (n > 0) marks.data.assign(target.data(), static_cast<std::size_t>(n));

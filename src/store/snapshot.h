@@ -4,9 +4,9 @@
 
 #include <array>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
@@ -27,9 +27,10 @@ class Pending {
   [[nodiscard]] bool deletes(std::string_view path, const struct stat& st) const;
 
  private:
-  std::unordered_map<std::string, Moves> moves_;  // by directory
-  std::unordered_map<std::string, Stamp> deletions_;
-  std::unordered_map<std::string, bool> directories_;
+  // Ordered, not hashed: who writes a journal could choose paths that collide.
+  std::map<std::string, Moves, std::less<>> moves_;  // by directory
+  std::map<std::string, Stamp, std::less<>> deletions_;
+  std::set<std::string, std::less<>> directories_;
 };
 
 /// One whole state of a store, without a lock. A reader
@@ -52,7 +53,7 @@ class Snapshot {
   explicit Snapshot(const Tree& store) : store_(store) {}
 
   /// Identity of a file, or zeros where there is none.
-  using Mark = std::array<std::uint64_t, 7>;
+  using Mark = std::array<std::uint64_t, 5>;
   struct Marks {
     Mark transaction{};
     Mark credentials{};

@@ -13,17 +13,14 @@
 namespace claude_init::store {
 namespace {
 
-// `.claude.json` grows with every project; a login is a few kilobytes.
-std::size_t limit_of(std::string_view name) {
-  return std::size_t{name == kCredentials ? 1u : 64u} << 20;
-}
+constexpr std::size_t kMaxLogin = std::size_t{1} << 20;
 
 }  // namespace
 
-StateFile read_state_file(const Tree& tree, std::string_view name) {
+StateFile open_state_file(const Tree& tree, std::string_view name) {
   StateFile file;
   const fs::ActAs as(tree.who);
-  const auto opened = fs::open_regular(tree.root, name, fs::Links::beneath);
+  auto opened = fs::open_regular(tree.root, name, fs::Links::beneath);
   if (!opened) {
     if (opened.error().number == ENOENT) return file;
     file.problem = opened.error();
@@ -40,13 +37,26 @@ StateFile read_state_file(const Tree& tree, std::string_view name) {
     return file;
   }
   file.st = opened->st;
-  auto text = fs::read_all(*opened, limit_of(name), name);
+  file.fd = std::move(opened->fd);
+  return file;
+}
+
+StateFile read_state_file(const Tree& tree, std::string_view name, std::size_t most) {
+  StateFile file = open_state_file(tree, name);
+  if (!file.fd.valid()) return file;
+  auto text = fs::read_all(file.fd.get(), name == kCredentials ? kMaxLogin : most, name);
+  file.fd.reset();
   if (!text) {
     file.problem = text.error();
     return file;
   }
   file.text = Secret(std::move(*text));
   return file;
+}
+
+std::string read_account_email(const Tree& tree) {
+  const StateFile file = open_state_file(tree, kClaudeJson);
+  return file.fd.valid() ? login::account_email(fs::read_pieces(file.fd.get())) : "";
 }
 
 login::State state_of_problem(const Error& problem) {

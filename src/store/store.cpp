@@ -170,9 +170,7 @@ bool is_open_to_all(const Inspection& found) {
 }
 
 void look_around(const Tree& tree, Inspection& found) {
-  if (const StateFile settings = read_state_file(tree, kClaudeJson); settings.text) {
-    found.email = login::account_email(settings.text->reveal());
-  }
+  found.email = read_account_email(tree);
   const fs::ActAs as(tree.who);
   // A limit of none: more than that is an error, and then it is not empty.
   const auto entries = fs::list_directory(tree.root, 0);

@@ -33,6 +33,9 @@ void give_back_signals(const Inherited& inherited);
 /// Whether `number` was SIG_IGN when we began (nohup): what is blocked comes to a signalfd even so.
 [[nodiscard]] bool is_ignored(int number);
 
+/// Whether a TERM or an INT waits to be taken: for long work before a supervise() that will find it.
+[[nodiscard]] bool stop_is_pending();
+
 /// A signalfd for everything that take_over_signals() blocked. Non-blocking.
 [[nodiscard]] Result<UniqueFd> open_signal_fd();
 

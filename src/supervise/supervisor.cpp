@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -27,6 +28,10 @@ constexpr Milliseconds kAfterKill{1000};      // then we are done, whoever is le
 constexpr Milliseconds kKillAgain{20};        // for what forked while we killed
 constexpr Milliseconds kShellPatience{3000};  // for a shell's foreground job, before the shell is told
 constexpr Milliseconds kShellLook{50};        // that job is the shell's child: its end is no event for us
+// Signals are taken until one of the two is reached; then the timers and everything else have their turn.
+// Whoever sends them as fast as they are read cannot keep us from our deadlines.
+constexpr int kSignalsAtOnce = 64;
+constexpr Milliseconds kSignalsFor{20};
 
 /// Kept alive by what it waits for: others run the same io_context after us, and a handler of ours may be due
 /// by then. It finds `over` and does nothing.
@@ -49,6 +54,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
  private:
   Result<void> start(const Inherited& inherited, const Command& command);
   void await_signals();
+  void take_signals();
   void on_signal(const signalfd_siginfo& info);
   void forward(int number, const signalfd_siginfo& info);
   void reap();
@@ -86,7 +92,8 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
   bool child_killed_ = false;
   pid_t foreground_at_stop_ = 0;
   SteadyTime shells_wait_until_ = SteadyTime::max();
-  signalfd_siginfo stop_info_{};  // the signal that stops us, for the child
+  std::map<int, int> forward_failures_;  // signal → the last errno that was told: each is told once
+  signalfd_siginfo stop_info_{};         // the signal that stops us, for the child
   SteadyTime grace_end_ = SteadyTime::max();
   SteadyTime nearly_over_ = SteadyTime::max();  // the stop timeout
   bool helpers_told_ = false;
@@ -140,12 +147,21 @@ void Supervisor::await_signals() {
   signals_.async_wait(asio::posix::stream_descriptor::wait_read,
                       [this, self = shared_from_this()](const error_code& failure) {
                         if (failure || state_ >= State::collecting) return;
-                        while (const auto info = next_signal(signals_.native_handle())) {
-                          on_signal(*info);
-                          if (state_ >= State::collecting) return;
-                        }
-                        await_signals();
+                        take_signals();
+                        if (state_ < State::collecting) await_signals();
                       });
+}
+
+/// What is left makes the descriptor readable again.
+void Supervisor::take_signals() {
+  const bool collects = state_ >= State::collecting;
+  const SteadyTime end = steady_clock::now() + kSignalsFor;
+  for (int taken = 0; taken < kSignalsAtOnce && steady_clock::now() < end; ++taken) {
+    const auto info = next_signal(signals_.native_handle());
+    if (!info) return;
+    on_signal(*info);
+    if (!collects && state_ >= State::collecting) return;
+  }
 }
 
 void Supervisor::on_signal(const signalfd_siginfo& info) {
@@ -189,7 +205,8 @@ void Supervisor::forward(int number, const signalfd_siginfo& info) {
   if (child_ == 0) return;
   const int failure = pass_on(options_.group ? -child_ : child_, number, info);
   if (failure != 0) {
-    log::failure(log::Level::warn, system_error(failure, "forward SIG" + signal_name(number)));
+    const bool told = std::exchange(forward_failures_[number], failure) == failure;
+    if (!told) log::failure(log::Level::warn, system_error(failure, "forward SIG" + signal_name(number)));
   } else if (log::enabled(log::Level::debug)) {
     log::debug("signal forwarded", {{"signal", signal_name(number)}, {"sender", info.ssi_pid}});
   }
@@ -337,7 +354,7 @@ void Supervisor::collect() {
 }
 
 bool Supervisor::collecting_is_over() {
-  while (const auto info = next_signal(signals_.native_handle())) on_signal(*info);
+  take_signals();
   if (!hurry_ && steady_clock::now() >= nearly_over_) apply(Event::time_nearly_over);
   return hurry_;
 }

@@ -70,10 +70,19 @@ bool is_still_named(int place, const std::string& name, int fd) {
          by_name.st_dev == by_fd.st_dev && by_name.st_ino == by_fd.st_ino;
 }
 
-/// Removes a locked copy.
-Result<void> remove_copy(int place, const std::string& name, int copy) {
-  fs::overwrite_file(copy, fmt::format("{}/{}", kInner, store::kCredentials));
-  return fs::remove_tree(place, name);
+/// Removes a locked copy, its login first.
+Result<void> remove_copy(int place, const std::string& name, int copy, const Deadline& deadline) {
+  struct stat st {};
+  if (::fstatat(copy, kInner, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+      (st.st_mode & 0700) != 0700) {
+    [[maybe_unused]] const int ignored = ::fchmodat(copy, kInner, 0700, AT_SYMLINK_NOFOLLOW);
+  }
+  if (const auto inner = fs::open_beneath(copy, kInner, O_RDONLY | O_DIRECTORY, fs::Links::refuse)) {
+    const std::string login(store::kCredentials);
+    fs::overwrite_file(inner->get(), login);
+    (void)::unlinkat(inner->get(), login.c_str(), 0);
+  }
+  return fs::remove_tree(place, name, deadline);
 }
 
 std::string link_target(const std::string& path) {
@@ -204,7 +213,7 @@ void WorkingCopy::keep_lock_over_exec() {
   (void)::fcntl(lock_.get(), F_SETFD, 0);
 }
 
-Result<void> WorkingCopy::wipe() {
+Result<void> WorkingCopy::wipe(const Deadline& deadline) {
   const fs::ActAs as_target(target_.identity());
   if (!linked_home_.empty()) {
     const store::StatePaths there = store::state_in_home(linked_home_);
@@ -215,7 +224,10 @@ Result<void> WorkingCopy::wipe() {
   const auto [place, name] = split(root_);
   const UniqueFd dir(::open(place.empty() ? "/" : place.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!dir.valid()) return system_error(errno, "wipe " + printable(root_));
-  const auto removed = remove_copy(dir.get(), name, lock_.get());
+  // What there is no time for has been saved from: from here on it is like any run's.
+  const std::string as_a_runs = is_copy_name(name, kRun) ? name : random_name(kRun);
+  const bool renamed = ::renameat(dir.get(), name.c_str(), dir.get(), as_a_runs.c_str()) == 0;
+  const auto removed = remove_copy(dir.get(), renamed ? as_a_runs : name, lock_.get(), deadline);
   if (!removed) return removed.error_with("wipe " + printable(root_));
   return {};
 }
@@ -242,10 +254,10 @@ std::vector<WorkingCopy> take_dead_copies(const Account& target, const Places& p
   return taken;
 }
 
-std::size_t remove_dead_copies(const Account& target, const Places& places) {
+std::size_t remove_dead_copies(const Account& target, const Places& places, const Deadline& deadline) {
   std::size_t removed = 0;
   for (WorkingCopy& copy : take_dead_copies(target, places, WorkingCopy::kRun)) {
-    const auto gone = copy.wipe();
+    const auto gone = copy.wipe(deadline);
     if (gone) ++removed;
     log::debug(gone ? "dead working copy removed" : "dead working copy stays", {{"path", copy.root()}});
   }

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/deadline.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "store/layout.h"
@@ -48,9 +49,10 @@ class WorkingCopy {
   /// Lets the lock live on in the program that replaces us (`--exec`): it goes with that one's process.
   void keep_lock_over_exec();
 
-  /// Removes the links that still point here and the whole copy; overwrites the login file first. Errors are
-  /// worth a warning only. Also the way to end it early; the destructor removes nothing.
-  Result<void> wipe();
+  /// Removes the links that still point here and the whole copy: the login file, which is overwritten, first
+  /// and whatever the deadline. Errors are worth a warning only; limit: the deadline has come, and the rest
+  /// stays for whoever removes dead copies. Also the way to end it early; the destructor removes nothing.
+  Result<void> wipe(const Deadline& deadline = {});
 
  private:
   friend std::vector<WorkingCopy> take_dead_copies(const Account&, const Places&, std::string_view);
@@ -68,7 +70,7 @@ class WorkingCopy {
                                                         std::string_view kind);
 
 /// Removes the target's copies of kind kRun in those places whose runs are dead (their lock can be taken).
-/// Returns how many.
-std::size_t remove_dead_copies(const Account& target, const Places& places);
+/// Until `deadline`: what is left is the next one's to remove. Returns how many.
+std::size_t remove_dead_copies(const Account& target, const Places& places, const Deadline& deadline = {});
 
 }  // namespace claude_init::workcopy

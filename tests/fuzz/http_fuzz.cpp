@@ -28,9 +28,10 @@ void require(bool condition) {
 class Served {
  public:
   Served()
-      : listener_(io_, [this](std::string_view method, std::string_view target) {
-          return keep::answer(method, target, [this] { return view(); });
-        }) {
+      : listener_(
+            io_,
+            [this](const keep::Request& request) { return keep::answer(request, [this] { return view(); }); },
+            {"x"}) {
     store::Inspection seen;
     seen.state = login::State::dead;
     seen.email = "a@example.org";
@@ -83,7 +84,8 @@ class Served {
 bool is_ours(std::string_view answer) {
   if (!answer.starts_with("HTTP/1.1 ") && !answer.starts_with("HTTP/1.0 ")) return false;
   const std::string_view status = answer.substr(9, 3);
-  return status == "200" || status == "404" || status == "405" || status == "503";
+  return status == "200" || status == "400" || status == "404" || status == "405" || status == "421" ||
+         status == "431" || status == "503";
 }
 
 }  // namespace

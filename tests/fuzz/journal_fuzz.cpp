@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "linear.h"
 #include "store/journal.h"
 #include "store/layout.h"
 
@@ -72,5 +73,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(works);
   check(text);
   check(sealed(text));
+  if (claude_init::fuzz::now_and_then() && size > 0) {
+    claude_init::fuzz::require_linear(
+        [&](std::size_t bytes) { return sealed(claude_init::fuzz::repeated(text, "\n", bytes)); },
+        [](std::string_view journal) { (void)parse_journal(journal); });
+  }
   return 0;
 }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "linear.h"
 #include "login/login.h"
 
 using namespace claude_init::login;
@@ -31,7 +32,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (verdict.choice == Choice::take && !source_works) std::abort();
   }
   if (compare(text, text, kNow, {}).choice != Choice::same) std::abort();
-  (void)account_email(text);
-  (void)is_json_object(text);
+  using claude_init::fuzz::repeated;
+  if (claude_init::fuzz::now_and_then() && size > 0) {
+    const auto read = [](std::string_view file) {
+      (void)judge_file(file, kNow);
+      (void)without_refresh_token(file);
+    };
+    claude_init::fuzz::require_linear(
+        [&](std::size_t bytes) { return "{\"claudeAiOauth\":[" + repeated(text, ",", bytes) + "]}"; }, read);
+    claude_init::fuzz::require_linear(
+        [&](std::size_t bytes) { return "{\"x\":" + repeated(text, ",\"y\":", bytes) + "}"; }, read);
+  }
   return 0;
 }

@@ -22,7 +22,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/corpus"
 status=0
 # What it finds is printed in base64 too.
-"build/fuzz/tests/fuzz/$1" -max_total_time="${CLAUDE_INIT_FUZZ_SECONDS:-${2:-60}}" -timeout=10 -rss_limit_mb=1024 -max_len=4096 \
+"build/fuzz/tests/fuzz/$1" -max_total_time="${CLAUDE_INIT_FUZZ_SECONDS:-${2:-60}}" -timeout=5 -rss_limit_mb=1024 -max_len=4096 \
   -print_final_stats=1 -artifact_prefix="$work/" "$work/corpus" "tests/fuzz/seeds/$1" >"$work/output" 2>&1 || status=$?
 tail -n 40 "$work/output"
 exit "$status"

@@ -1,5 +1,4 @@
 #include <catch2/catch.hpp>
-
 #include <cerrno>
 
 #include "base/result.h"
@@ -47,7 +46,17 @@ TEST_CASE("foreign text is made harmless on a terminal and stays readable otherw
   CHECK(printable("schön") == "schön");
   CHECK(printable("a\nb\x1b[31m") == "a\\x0ab\\x1b[31m");
   CHECK(printable("\xff\xfe") == "\\xff\\xfe");
-  CHECK(printable("\xc2\x9b") == "\\xc2\\x9b");          // C1 control sequence introducer
+  CHECK(printable("\xc2\x9b") == "\\xc2\\x9b");         // C1 control sequence introducer
+  CHECK(printable("a\u202eb") == "a\\xe2\\x80\\xaeb");  // right-to-left override
+  for (const char* hidden :
+       {"\u00ad", "\u061c", "\u200b", "\u200d", "\u200e", "\u2028", "\u2029", "\u202a", "\u2066", "\u2069",
+        "\u3164", "\ufe0f", "\ufeff", "\ufffe", "\ufff9", "\U000e0041", "\U0010ffff", "\u007f"}) {
+    INFO(hidden);
+    CHECK(printable(hidden).starts_with("\\x"));
+  }
+  for (const char* shown : {"a", "é", "日本", "עברית", "😀", "€", "\u00a0", "\ufffd", "\U0001f600"}) {
+    CHECK(printable(shown) == shown);
+  }
   CHECK(printable("\xe0\x80\x80") == "\\xe0\\x80\\x80");  // overlong
   CHECK(printable("\xe2\x82") == "\\xe2\\x82");           // cut off
 }
@@ -81,6 +90,6 @@ TEST_CASE("a secret wipes what it gives away") {
   const char* where = a.reveal().data();
   Secret b = std::move(a);
   CHECK(b.reveal() == "FAKE-short");
-  CHECK(a.empty());                                              // NOLINT: looks at the moved-from value on purpose
+  CHECK(a.empty());  // NOLINT: looks at the moved-from value on purpose
   CHECK(std::string_view(where, 10).find("FAKE") == std::string_view::npos);
 }

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <ctime>
 
 using namespace claude_init;
 using namespace claude_init::login;
@@ -118,7 +120,9 @@ TEST_CASE("hostile files are refused without harm") {
   CHECK_FALSE(parse(R"({"a":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}").ok());
   CHECK_FALSE(parse(R"({"a":")" + std::string(300'000, 'x') + R"("})").ok());
   CHECK_FALSE(parse("{\"a\":\"\xff\"}").ok());
-  CHECK(account_email(R"({"a":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}").empty());
+  const std::string deep = R"({"a":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}";
+  CHECK(account_email(whole(deep)).empty());
+  CHECK_FALSE(is_json_object(whole(deep)));
 }
 
 TEST_CASE("a copy without refresh token keeps everything else, in its order") {
@@ -134,6 +138,35 @@ TEST_CASE("a copy without refresh token keeps everything else, in its order") {
   const auto escaped = without_refresh_token(R"({"claudeAiOauth":{"refresh\u0054oken":"FAKE-refresh"}})");
   REQUIRE(escaped.ok());
   CHECK(escaped->reveal() == R"({"claudeAiOauth":{}})");
+}
+
+TEST_CASE("a deadline that is set back is the only change, and is there where there was none") {
+  CHECK(with_deadline_passed(R"({"a":1,"claudeAiOauth":{"expiresAt":7,"x":[{}],"expiresAt":8}})")->reveal() ==
+        R"({"a":1,"claudeAiOauth":{"x":[{}],"expiresAt":0}})");
+  CHECK(with_deadline_passed(R"({"claudeAiOauth":{}, "b":{"expiresAt":9}})")->reveal() ==
+        R"({"claudeAiOauth":{"expiresAt":0},"b":{"expiresAt":9}})");
+}
+
+TEST_CASE("what a login file costs grows with its length and no faster") {
+  // Processor time, which other processes do not count in. A parser that looks at all siblings again for each
+  // one takes more than sixteen times as long for four times as many.
+  const auto cost = [](std::size_t siblings) {
+    std::string text = R"({"a":[{})";
+    for (std::size_t i = 0; i < siblings; ++i) text += ",{}";
+    text += "]}";
+    double best = 1e9;
+    for (int i = 0; i < 3; ++i) {
+      const std::clock_t start = std::clock();
+      CHECK(is_json_object(whole(text)));
+      CHECK(account_email(whole(text)).empty());
+      static_cast<void>(judge_file(text, kNow));
+      best = std::min(best, static_cast<double>(std::clock() - start));
+    }
+    return best;
+  };
+  const double small = std::max(cost(20'000), 1000.0);
+  CHECK(cost(80'000) < 10 * small);
+  CHECK(judge_file("{\"a\":[" + std::string(80'000, '0') + "]}", kNow).state == State::malformed);
 }
 
 TEST_CASE("what is no login has no copy") {
@@ -219,20 +252,20 @@ TEST_CASE("another account's login is taken only where that is allowed") {
 }
 
 TEST_CASE("the account's address comes from .claude.json") {
-  CHECK(account_email(R"({"oauthAccount":{"emailAddress":"a@example.org"}})") == "a@example.org");
+  CHECK(account_email(whole(R"({"oauthAccount":{"emailAddress":"a@example.org"}})")) == "a@example.org");
   for (const char* without :
        {"", "{", "{}", "[]", R"({"oauthAccount":7})", R"({"oauthAccount":{"emailAddress":7}})"}) {
     INFO(without);
-    CHECK(account_email(without).empty());
+    CHECK(account_email(whole(without)).empty());
   }
 }
 
 TEST_CASE("a JSON object is told from everything else") {
-  CHECK(is_json_object("{}"));
-  CHECK(is_json_object(" \n{\"a\":[1]}\n"));
+  CHECK(is_json_object(whole("{}")));
+  CHECK(is_json_object(whole(" \n{\"a\":[1]}\n")));
   for (const char* other : {"", " ", "[]", "1", "{", "{}x", "{\"a\"}"}) {
     INFO(other);
-    CHECK_FALSE(is_json_object(other));
+    CHECK_FALSE(is_json_object(whole(other)));
   }
 }
 

@@ -304,3 +304,24 @@ TEST_CASE("what is the same on both sides and is not wanted is neither counted n
   CHECK_FALSE(noted.has(".credentials.json"));
   CHECK(plan(from, &to, {.extent = Extent::login}).unchanged == 1);
 }
+
+TEST_CASE(
+    "looking through very much ends soon after its deadline, and a little is looked through all the same") {
+  const TempDir from;
+  const TempDir to;
+  for (int d = 0; d < 20; ++d) {
+    const std::string directory = "d" + std::to_string(d);
+    from.dir(directory);
+    for (int f = 0; f < 400; ++f) from.file(directory + '/' + std::to_string(f), "");
+  }
+  ScanOptions options;
+  options.deadline = Deadline([] { return true; });
+  const Tree source = tree_of(from);
+  const Tree other = tree_of(to);
+  const auto late = make_plan(source, &other, options);
+  REQUIRE_FALSE(late.ok());
+  CHECK(late.error().kind == ErrorKind::limit);
+  const TempDir few;
+  few.file("f", "x");
+  CHECK(plan(few, &to, options).files == 1);
+}

@@ -1,6 +1,8 @@
 #include "store/snapshot.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "state_helpers.h"
 #include "store/restore.h"
@@ -124,6 +126,39 @@ TEST_CASE("a snapshot holds until something is committed, and no longer") {
   REQUIRE(::unlink(dir.path("..data").c_str()) == 0);
   dir.link("..data", "..2");
   CHECK_FALSE(snapshot->holds());
+}
+
+TEST_CASE("who changes modes all the time keeps nobody from a snapshot, nor from what it holds") {
+  const Committed store;
+  store.dir.file(".credentials.json", "{}");
+  const std::string path = store.dir.path(".credentials.json");
+  std::atomic<bool> over = false;
+  std::thread changer([&] {
+    for (mode_t mode = 0600; !over; mode ^= 0040) ::chmod(path.c_str(), mode);
+  });
+  for (int i = 0; i < 20; ++i) {
+    const auto snapshot = Snapshot::take(tree_of(store.dir));
+    CHECK(snapshot.ok());
+    CHECK(snapshot->tree().pending != nullptr);
+    CHECK(snapshot->holds());
+  }
+  over = true;
+  changer.join();
+}
+
+TEST_CASE("who writes all the time gets a snapshot that does not hold, instead of none at all") {
+  const Committed store;
+  const std::string path = store.dir.path(".credentials.json");
+  std::atomic<bool> over = false;
+  std::thread writer([&] {
+    for (std::string text; !over; text += ' ') {
+      if (text.size() > 1000) text.clear();
+      store.dir.file(".credentials.json", text);
+    }
+  });
+  for (int i = 0; i < 20; ++i) CHECK(Snapshot::take(tree_of(store.dir)).ok());
+  over = true;
+  writer.join();
 }
 
 TEST_CASE("putting a committed journal into place changes nothing for whoever reads through it") {

@@ -52,6 +52,24 @@ TEST_CASE("a tree is removed with what is in it and nothing that it points to") 
   CHECK(fs::remove_tree(dir.fd(), "missing").ok());
 }
 
+TEST_CASE("removing many files ends soon after its deadline, and can be gone on with") {
+  const TempDir dir;
+  dir.dir("t");
+  dir.dir("t/many");
+  constexpr int kFiles = 2000;
+  for (int i = 0; i < kFiles; ++i) dir.file("t/many/" + std::to_string(i), "");
+  int asked = 0;
+  const auto removed = fs::remove_tree(dir.fd(), "t", Deadline([&] { return ++asked > 10; }));
+  REQUIRE_FALSE(removed.ok());
+  CHECK(removed.error().kind == ErrorKind::limit);
+  const UniqueFd many(::open(dir.path("t/many").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::size_t left = *fs::count_names(many.get());
+  CHECK(left > 0);
+  CHECK(left < kFiles);
+  CHECK(fs::remove_tree(dir.fd(), "t").ok());
+  CHECK_FALSE(dir.exists("t"));
+}
+
 TEST_CASE("a tree deeper than there are descriptors is removed") {
   const TempDir dir;
   dir.dir("t");

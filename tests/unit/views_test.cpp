@@ -112,7 +112,7 @@ TEST_CASE("a login that the server has rejected is said everywhere while it stil
   CHECK(contains(as_page(two.view), "The server has rejected this login."));
   CHECK(contains(as_page(two.view), "<title>0 of 2 logins ready</title>"));
   CHECK(contains(as_page(two.view), "<span class=\"state bad\">dead</span>"));
-  const Answer ready = answer("GET", "/readyz/dev", [&] { return two.view; });
+  const Answer ready = answer({"GET", "/readyz/dev"}, [&] { return two.view; });
   CHECK(ready.status == 503);
   CHECK(ready.body.starts_with("dev: dead\n"));
   CHECK(contains(ready.body, "→ docker compose run --rm setup"));
@@ -134,11 +134,11 @@ TEST_CASE("a login that cannot be published is not ready, wherever that is shown
       contains(as_metrics(two.view, health::Exposition::text), "claude_init_login_ready{store=\"dev\"} 0\n"));
   CHECK(contains(as_metrics(two.view, health::Exposition::text),
                  "claude_init_publish_failing{store=\"dev\"} 1\n"));
-  const Answer ready = answer("GET", "/readyz/dev", [&] { return two.view; });
+  const Answer ready = answer({"GET", "/readyz/dev"}, [&] { return two.view; });
   CHECK(ready.status == 503);
   CHECK(contains(ready.body, "not published: /published cannot be written"));
   (void)two.dev.published({}, kNow);
-  CHECK(answer("GET", "/readyz/dev", [&] { return two.view; }).status == 200);
+  CHECK(answer({"GET", "/readyz/dev"}, [&] { return two.view; }).status == 200);
 }
 
 TEST_CASE("metrics: the histogram's buckets are cumulative", "[keep]") {
@@ -192,7 +192,7 @@ TEST_CASE("why a login is not renewed, and what to do about it, is said wherever
   view.now = kNow;
   view.stores = {{&record, std::nullopt, nullptr, 0}};
   const auto status = [&] { return nlohmann::json::parse(as_status(view))["stores"][0]; };
-  const auto ready = [&] { return answer("GET", "/readyz/dev", [&] { return view; }); };
+  const auto ready = [&] { return answer({"GET", "/readyz/dev"}, [&] { return view; }); };
   SECTION("it is tried again") {
     (void)record.tried({renew::Outcome::Kind::failed, "no <answer>", "look at the proxy", "no-answer"},
                        kNow - 5 * kMinute);
@@ -240,7 +240,7 @@ TEST_CASE("the page says what the matter is with a login that has ended, and wit
 
 TEST_CASE("routes: readiness of one login is that one's only", "[keep]") {
   const Two two;
-  const auto get = [&](std::string_view target) { return answer("GET", target, [&] { return two.view; }); };
+  const auto get = [&](std::string_view target) { return answer({"GET", target}, [&] { return two.view; }); };
   CHECK(get("/livez").status == 200);
   CHECK(get("/readyz").status == 200);
   CHECK(get("/readyz/dev").status == 200);
@@ -255,10 +255,36 @@ TEST_CASE("routes: readiness of one login is that one's only", "[keep]") {
   CHECK(contains(odd.body, "→ claude-init setup"));
 }
 
+TEST_CASE("metrics are in the format that the client asks for", "[keep]") {
+  const Two two;
+  const auto get = [&](std::string_view accept) {
+    return answer({"GET", "/metrics", accept}, [&] { return two.view; });
+  };
+  CHECK(get("").type == "text/plain; version=0.0.4; charset=utf-8");
+  CHECK_FALSE(contains(get("").body, "# EOF"));
+  const Answer openmetrics = get("application/openmetrics-text");
+  CHECK(openmetrics.type == "application/openmetrics-text; version=1.0.0; charset=utf-8");
+  CHECK(openmetrics.body.ends_with("# EOF\n"));
+}
+
+TEST_CASE("what is hidden in a name is shown on the page and in the status", "[keep]") {
+  store::Inspection seen = usable();
+  seen.email = "a\u202e@example.org\u200b";
+  Record record("dev", typed("log in"));
+  (void)record.observe(seen, kNow);
+  View view;
+  view.now = kNow;
+  view.stores = {{&record, std::nullopt, nullptr, 0, 0}};
+  CHECK(contains(as_page(view), "a\\xe2\\x80\\xae@example.org\\xe2\\x80\\x8b"));
+  CHECK_FALSE(contains(as_page(view), "\u202e"));
+  CHECK_FALSE(contains(as_status(view), "\u202e"));
+  CHECK(nlohmann::json::parse(as_status(view))["stores"][0]["email"] == seen.email);
+}
+
 TEST_CASE("routes: only GET and HEAD, and probes do not build the view", "[keep]") {
   const auto never = []() -> View { throw std::logic_error("not needed"); };
-  CHECK(answer("POST", "/livez", never).status == 405);
-  CHECK(answer("DELETE", "/", never).status == 405);
-  CHECK(answer("HEAD", "/livez", never).status == 200);
-  CHECK(answer("GET", "/readyz", never).status == 200);
+  CHECK(answer({"POST", "/livez"}, never).status == 405);
+  CHECK(answer({"DELETE", "/"}, never).status == 405);
+  CHECK(answer({"HEAD", "/livez"}, never).status == 200);
+  CHECK(answer({"GET", "/readyz"}, never).status == 200);
 }

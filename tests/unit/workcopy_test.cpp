@@ -322,6 +322,31 @@ TEST_CASE("the login's bytes are overwritten before the file goes") {
   CHECK(text == std::string(10, '\0'));
 }
 
+TEST_CASE(
+    "a copy that there is no time to wipe has lost its login at least, and is the next one's to remove") {
+  const Scratch scratch;
+  const Account target = somebody();
+  const std::string place = scratch.directory("place", target.uid, target.gid);
+  std::string config;
+  {
+    auto copy = WorkingCopy::create(target, in(place));
+    REQUIRE(copy.ok());
+    config = copy->state().config_dir;
+    std::ofstream(config + "/.credentials.json") << "FAKE-token";
+    REQUIRE(::chown((config + "/.credentials.json").c_str(), target.uid, target.gid) == 0);
+    for (int i = 0; i < 1000; ++i) std::ofstream(config + '/' + std::to_string(i)) << "x";
+    REQUIRE(::chmod(config.c_str(), 0) == 0);
+    const auto wiped = copy->wipe(Deadline([] { return true; }));
+    REQUIRE_FALSE(wiped.ok());
+    CHECK(wiped.error().kind == ErrorKind::limit);
+  }
+  CHECK(bfs::exists(config));
+  CHECK_FALSE(bfs::exists(config + "/.credentials.json"));
+  CHECK(remove_dead_copies(target, {place, ""}, Deadline([] { return true; })) == 0);
+  CHECK(remove_dead_copies(target, {place, ""}) == 1);
+  CHECK(entries(place).empty());
+}
+
 TEST_CASE("only copies whose run is dead are removed") {
   const Scratch scratch;
   const Account target = somebody();
