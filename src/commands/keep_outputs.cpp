@@ -82,10 +82,7 @@ Result<void> KeepOutputs::start() {
   const auto address = keep::parse_address(options_.listen);
   if (!address) return address.error();
   const auto answer = [this](const keep::Request& request) {
-    return keep::answer(request, [this] {
-      for (keep::Keeper& keeper : keepers_) keeper.was_shown();
-      return view();
-    });
+    return keep::answer(request, [this] { return view(); });
   };
   listener_.emplace(io_, answer, options_.allow_hosts);
   return listener_->listen(*address);
