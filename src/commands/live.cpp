@@ -18,8 +18,8 @@
 #include "commands/copy_command.h"
 #include "commands/health_context.h"
 #include "commands/live_cache.h"
+#include "log/last_words.h"
 #include "log/log.h"
-#include "log/redact.h"
 #include "store/restore.h"
 #include "store/store.h"
 #include "supervise/supervisor.h"
@@ -28,7 +28,6 @@ namespace claude_init::commands {
 namespace {
 
 constexpr std::uint64_t kNeededBytes = std::uint64_t{1} << 20;
-constexpr std::size_t kLastWords = 200;
 
 /// What the command writes, without a pipe that somebody would have to empty meanwhile.
 struct Streams {
@@ -42,19 +41,6 @@ Result<Streams> open_streams() {
   streams.output.reset(::memfd_create("claude-init-live", MFD_CLOEXEC));
   if (!streams.input.valid() || !streams.output.valid()) return system_error(errno, "run the CLI");
   return streams;
-}
-
-/// The last line that has something in it, on one line, without secrets.
-std::string last_words(int fd) {
-  std::array<char, 4096> end{};
-  const off_t size = ::lseek(fd, 0, SEEK_END);
-  const off_t start = std::max<off_t>(0, size - static_cast<off_t>(end.size()));
-  const ssize_t n = ::pread(fd, end.data(), end.size(), start);
-  std::string_view text(end.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
-  while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
-  const std::size_t newline = text.rfind('\n');
-  if (newline != std::string_view::npos) text.remove_prefix(newline + 1);
-  return log::redact(text).substr(0, kLastWords);
 }
 
 /// How the CLI says that it is the login that does not do, and nothing else: a port or a request's name may
@@ -75,7 +61,7 @@ health::Live failed(std::string why) {
 
 health::Live judged(const supervise::Outcome& outcome, bool timed_out, const options::Health& options,
                     int output) {
-  const std::string words = last_words(output);
+  const std::string words = log::last_words(output, 1);
   const auto with_words = [&](const std::string& what) { return words.empty() ? what : what + ": " + words; };
   health::Live live = failed("");
   if (timed_out) {
