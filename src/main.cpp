@@ -34,6 +34,9 @@ int dispatch(const options::Subcommand& subcommand, const options::Environment& 
   if (const auto* keep = std::get_if<options::Keep>(&subcommand)) {
     return commands::keep_command(*keep, environment, inherited);
   }
+  if (const auto* renew = std::get_if<options::Renew>(&subcommand)) {
+    return commands::renew_command(*renew, environment, inherited);
+  }
   if (const auto* capture = std::get_if<options::Capture>(&subcommand)) {
     return commands::capture_command(*capture, environment);
   }

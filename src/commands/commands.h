@@ -15,6 +15,8 @@ int run_command(const options::Run& options, const options::Environment& environ
                 const supervise::Inherited& inherited);
 int keep_command(const options::Keep& options, const options::Environment& environment,
                  const supervise::Inherited& inherited);
+int renew_command(const options::Renew& options, const options::Environment& environment,
+                  const supervise::Inherited& inherited);
 int health_command(const options::Health& options, const options::Environment& environment,
                    const supervise::Inherited& inherited);
 int capture_command(const options::Capture& options, const options::Environment& environment);

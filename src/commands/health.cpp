@@ -9,6 +9,7 @@
 #include <utility>
 #include <variant>
 
+#include "cli/known.h"
 #include "commands/commands.h"
 #include "commands/console.h"
 #include "commands/health_context.h"
@@ -21,6 +22,7 @@
 #include "options/exit_status.h"
 #include "store/id.h"
 #include "store/layout.h"
+#include "store/renewer_note.h"
 #include "store/store.h"
 #include "workcopy/account.h"
 
@@ -59,9 +61,14 @@ std::string report(options::Health::Format format, const store::Inspection& insp
   return std::move(metrics).finish();
 }
 
+/// "2.1.332 (tested)"; "" where nobody has renewed here yet.
+std::string renewer_of(const Result<store::Store>& store) {
+  const auto version = cli::parse_version(store ? store::read_renewer_note(store->tree()).version : "");
+  return version ? cli::described(*version) : "";
+}
+
 /// That it is a copy, as far as that can be seen.
-std::optional<Error> why_copied(const std::string& path) {
-  const auto store = store::Store::open(path);
+std::optional<Error> why_copied(const Result<store::Store>& store) {
   const auto identity = store ? store::check_identity(*store) : Result<void>(Done{});
   if (identity || identity.error().remedy.empty()) return std::nullopt;
   return identity.error();
@@ -91,7 +98,9 @@ int health_command(const options::Health& options, const options::Environment& e
   // 3.
   health::Context context = health_context(inspection, environment);
   context.live = std::move(live);
-  context.copied = why_copied(path);
+  const auto store = store::Store::open(path);
+  context.copied = why_copied(store);
+  context.renewer = renewer_of(store);
   // On a host it is a person's own login, which is theirs to read.
   const bool own = !context.in_container && account->uid == ::geteuid();
   if (!own && can_read_refresh_token(*account, inspection)) {

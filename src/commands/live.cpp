@@ -19,8 +19,8 @@
 #include "commands/health_context.h"
 #include "commands/live_cache.h"
 #include "commands/shadows.h"
+#include "log/last_words.h"
 #include "log/log.h"
-#include "log/redact.h"
 #include "login/shadow.h"
 #include "store/restore.h"
 #include "store/store.h"
@@ -30,7 +30,6 @@ namespace claude_init::commands {
 namespace {
 
 constexpr std::uint64_t kNeededBytes = std::uint64_t{1} << 20;
-constexpr std::size_t kLastWords = 200;
 
 /// What the command writes, without a pipe that somebody would have to empty meanwhile.
 struct Streams {
@@ -54,14 +53,6 @@ std::string end_of(int fd) {
   const ssize_t n = ::pread(fd, end.data(), end.size(), std::max<off_t>(0, size - off_t{kEnd}));
   end.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
   return end;
-}
-
-/// The last line that has something in it, on one line, without secrets.
-std::string last_words(std::string_view text) {
-  while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
-  const std::size_t newline = text.rfind('\n');
-  if (newline != std::string_view::npos) text.remove_prefix(newline + 1);
-  return log::redact(text).substr(0, kLastWords);
 }
 
 /// How the CLI says that it is the login that does not do, and nothing else: a port or a request's name may
@@ -90,7 +81,7 @@ std::string used_instead(std::string_view written, const std::string& store) {
 health::Live judged(const supervise::Outcome& outcome, bool timed_out, const options::Health& options,
                     const std::string& store, int output) {
   const std::string written = end_of(output);
-  const std::string words = last_words(written);
+  const std::string words = log::last_words(output, 1);
   const auto with_words = [&](const std::string& what) { return words.empty() ? what : what + ": " + words; };
   health::Live live = failed("");
   if (timed_out) {

@@ -12,7 +12,7 @@ namespace claude_init::commands {
 namespace {
 
 // Somebody else's renewal takes as long as its command may: the limit, and the grace.
-constexpr Milliseconds kOthersRenewal{70'000};
+constexpr Milliseconds kOthersRenewal = renew::Renewer::kTimeLimit + Milliseconds(10'000);
 
 bool is_settled(const std::optional<renew::Outcome>& outcome) {
   return outcome && outcome->kind != renew::Outcome::Kind::busy &&

@@ -134,6 +134,17 @@ Explanation dead(const store::Inspection& inspection, const Context& context) {
     out.remedies = {log_in_again(inspection, context)};
     return out;
   }
+  if (inspection.renewal_burnt) {
+    out.headline = "dead: a renewal cost this login";
+    out.meaning =
+        "The renewing command spent its refresh token and did not save the new one: it ended too early, or "
+        "the "
+        "server's answer was lost.";
+    out.remedies = {
+        log_in_again(inspection, context),
+        "if it happens again, look at what the log says about the renewal, and at --renew-command"};
+    return out;
+  }
   out.meaning =
       "The server rejected its refresh token: the login was ended elsewhere (a logout, a changed password), "
       "or "
@@ -363,6 +374,10 @@ void tell_unpublished(const store::Inspection& inspection, Explanation& out) {
 Explanation explain(const store::Inspection& inspection, const Context& context) {
   Explanation out = of_state(inspection, context);
   if (!inspection.unpublished.empty()) tell_unpublished(inspection, out);
+  const bool has_renewer =
+      inspection.login && inspection.login->has_refresh_token && !context.renewer.empty();
+  if (has_renewer)
+    out.meaning += fmt::format(" Claude Code {} renewed it here last.", printable(context.renewer));
   out.notes = notes_on(inspection, context);
   return out;
 }

@@ -33,6 +33,8 @@ std::string as_json(const store::Inspection& inspection, const Context& context)
                    {"age_seconds", (context.now - live->at) / 1000}};
     if (!live->works) out["live"]["said"] = live->said;
   }
+  if (!context.renewer.empty()) out["renewed_by"] = context.renewer;
+  if (inspection.renewal_burnt) out["renewal_burnt"] = true;
   out["headline"] = words.headline;
   out["meaning"] = words.meaning;
   out["remedies"] = words.remedies;

@@ -34,6 +34,7 @@ struct Context {
   bool file_mounted = false;      // .credentials.json is a mount of its own
   std::optional<Error> copied{};  // the store is a copy of another one: nobody renews its login
   std::optional<Live> live{};     // where that was asked for
+  std::string renewer{};          // the version of Claude Code that renewed here last: "2.1.332 (tested)"
   std::string
       setup_command;  // what to type to log in, e.g. "docker run -it --rm -v …:/claude-auth claude-setup"
   bool told_setup_command = false;  // by whoever composes the containers: it is right for any store

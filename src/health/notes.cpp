@@ -65,8 +65,9 @@ void on_end(const store::Inspection& inspection, const Context& context, std::ve
     }
   }
   if (inspection.renewal_rejected) {
-    notes.push_back(
-        "the server does not renew this login any more; it works until its access token runs out: " + again);
+    const std::string why = inspection.renewal_burnt ? "a renewal cost this login"
+                                                     : "the server does not renew this login any more";
+    notes.push_back(why + "; it works until its access token runs out: " + again);
   }
 }
 

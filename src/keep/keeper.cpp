@@ -110,7 +110,10 @@ Shown Keeper::shown() const {
   Shown shown;
   shown.record = &record_;
   shown.captures = captures_;
-  if (renewer_) shown.next_renewal = renewer_->next();
+  if (renewer_) {
+    shown.next_renewal = renewer_->next();
+    if (const auto& version = renewer_->cli_version()) shown.cli = cli::described(*version);
+  }
   if (!options_.publish.empty()) shown.publishing = &publishing_;
   return shown;
 }

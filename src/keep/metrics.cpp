@@ -93,6 +93,20 @@ void add_use(Metrics& metrics, const View& view) {
     metrics.sample("claude_init_captures_total", of(shown), shown.captures);
 }
 
+void add_cli(Metrics& metrics, const View& view) {
+  metrics.family("claude_init_renewer", "info",
+                 "The version of Claude Code that renews, and whether it is tested.");
+  for (const Shown& shown : view.stores) {
+    if (shown.cli.empty()) continue;
+    const auto blank = shown.cli.find(' ');
+    metrics.sample(
+        "claude_init_renewer_info",
+        fmt::format("{},version=\"{}\",tested=\"{}\"", of(shown), metric_label(shown.cli.substr(0, blank)),
+                    shown.cli.ends_with(" (tested)") ? 1 : 0),
+        1);
+  }
+}
+
 void add_keeper(Metrics& metrics, const View& view) {
   metrics.family("claude_init_hook_runs", "counter", "Calls of --on-change.");
   metrics.sample("claude_init_hook_runs_total", "", view.hook_runs);
@@ -129,6 +143,7 @@ std::string as_metrics(const View& view, health::Exposition exposition) {
   add_use(metrics, view);
   add_renewals(metrics, view);
   add_publishing(metrics, view);
+  add_cli(metrics, view);
   add_keeper(metrics, view);
   return std::move(metrics).finish();
 }

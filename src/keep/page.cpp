@@ -120,6 +120,7 @@ std::string deadlines(const Shown& shown, UnixMs now) {
     out += fmt::format("<p class=\"next\">Renewed by itself in {}.</p>\n",
                        format_duration(*shown.next_renewal - now));
   }
+  if (!shown.cli.empty()) out += fmt::format("<p class=\"next\">Claude Code {}.</p>\n", escaped(shown.cli));
   return out;
 }
 
@@ -134,6 +135,8 @@ std::string_view what_to_do(const Record& record, UnixMs now) {
     return "The login has ended, as each does after about four weeks: nothing is broken. To log in again:";
   switch (record.seen().state) {
     case State::usable:
+      if (record.seen().renewal_burnt)
+        return "A renewal cost this login. Log in again before its access token ends:";
       return "The server has rejected this login. Log in again: jobs fail when its access token ends, or "
              "already do.";
     case State::missing:

@@ -186,7 +186,10 @@ std::string Record::why_dead(UnixMs now) const {
     context.now = now;
     return health::explain(seen_, context).headline;
   }
-  const std::string why = rejection_.empty() ? "the server has rejected it" : printable(rejection_);
+  const std::string_view usual = seen_.renewal_burnt
+                                     ? "a renewal spent its refresh token and did not save the new one"
+                                     : "the server has rejected it";
+  const std::string why = rejection_.empty() ? std::string(usual) : printable(rejection_);
   return seen_.state == State::usable ? fmt::format("the login is dead: {}; {}", why, validity(seen_, now))
                                       : fmt::format("the login is dead: {}", why);
 }
@@ -212,7 +215,7 @@ std::vector<Event> Record::tried(const renew::Outcome& outcome, UnixMs now) {
   }
   failures_[std::string(outcome.cause)] += 1;
   if (outcome.kind == Kind::rejected) {
-    rejection_ = outcome.reason;
+    rejection_ = outcome.reason + (outcome.remedy.empty() ? "" : "; " + outcome.remedy);
     just_rejected_ = true;
     return news;
   }

@@ -30,6 +30,8 @@ ordered_json store_of(const Shown& shown, UnixMs now) {
     if (seen.login->refresh_expires_at) out["login"] = deadline(*seen.login->refresh_expires_at, now);
   }
   if (seen.renewal_rejected) out["renewal_rejected"] = true;
+  if (seen.renewal_burnt) out["renewal_burnt"] = true;
+  if (!shown.cli.empty()) out["claude_code"] = shown.cli;
   if (shown.next_renewal) out["next_renewal"] = format_iso8601(*shown.next_renewal);
   if (record.last_renewal()) out["last_renewal"] = format_iso8601(*record.last_renewal());
   out["renewals"] = record.renewals();

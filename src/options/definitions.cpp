@@ -204,19 +204,25 @@ void add_words(CLI::App& app, const std::string& name, std::vector<std::string>&
                const std::string& instead, const std::string& help) {
   add(app, name, help, [&target, instead](const std::string& text) -> Result<void> {
     target = split_words(text);
-    if (!target.empty()) return Done{};
-    return make_error(ErrorKind::usage, "there is no word in it", "write a command, or " + instead);
+    if (!cli::split(target).argv.empty()) return Done{};
+    return make_error(ErrorKind::usage, "there is no command in it", "write a command, or " + instead);
   })->type_name("WORDS");
+}
+
+void add_renewing(CLI::App& app, Renewal& renewal, const std::string& instead) {
+  add_duration(app, "--renew-before", renewal.before,
+               "how long before, or half the token's lifetime if that is less (default 45m)");
+  add_words(
+      app, "--renew-command", renewal.command, instead,
+      "what renews the login in $CLAUDE_CONFIG_DIR, behind NAME=VALUE words; must not end before the new "
+      "token is saved (default: a request by claude that goes nowhere and costs nothing)");
 }
 
 void add_renewal(CLI::App& app, Renewal& renewal) {
   add_choice<bool>(app, "--renew", renewal.never, {{"auto", false}, {"never", true}},
                    "auto: renew the store's login before it expires, if the store can be written; never "
                    "(default auto)");
-  add_duration(app, "--renew-before", renewal.before,
-               "how long before, or half the token's lifetime if that is less (default 45m)");
-  add_words(app, "--renew-command", renewal.command, "--renew=never",
-            "what renews the login in $CLAUDE_CONFIG_DIR (default claude auth status)");
+  add_renewing(app, renewal, "--renew=never");
 }
 
 void add_refresh_token(CLI::App& app, store::RefreshToken& target) {
@@ -312,8 +318,7 @@ void add_publish(CLI::App& app, std::string& publish) {
 
 constexpr const char* kStoreHelp =
     "the store (default: /claude-auth, /auth-output, ~/.claude if it is a mount; on a host $CLAUDE_HUB_DIR "
-    "or "
-    "~/.claude-hub)";
+    "or ~/.claude-hub)";
 constexpr const char* kUserHelp = "NAME or UID[:GID] to run as (default: node, when root and it exists)";
 
 }  // namespace
@@ -406,6 +411,12 @@ void define(CLI::App& app, Keep& keep) {
       "(default: when it is due)");
   add_stopping(app, keep.supervision,
                "between TERM and KILL, for a renewal that runs (default 5s; the CLI needs 3s)");
+}
+
+void define(CLI::App& app, Renew& renew) {
+  add_text(app, "--store", renew.store, kStoreHelp)->type_name("DIR");
+  add_flag(app, "--force", renew.force, "renew although it is not due: spends a token and gets the next one");
+  add_renewing(app, renew.renewal, "leave it out");
 }
 
 void define(CLI::App& app, Health& health) {

@@ -12,6 +12,7 @@ void define(CLI::App& app, Init& init);
 void define(CLI::App& app, Setup& setup);
 void define(CLI::App& app, Run& run);
 void define(CLI::App& app, Keep& keep);
+void define(CLI::App& app, Renew& renew);
 void define(CLI::App& app, Health& health);
 void define(CLI::App& app, Capture& capture);
 void define(CLI::App& app, Restore& restore);

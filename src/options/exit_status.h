@@ -38,6 +38,13 @@ enum ExitStatus : int {
 [[nodiscard]] int exit_code_of(login::State state);
 inline constexpr int kExitNoAnswer = 18;
 
+/// The statuses of `renew`, where it did not renew.
+inline constexpr int kExitNotAsked = 20;       // the server was not asked; nothing was spent
+inline constexpr int kExitNoNewToken = 21;     // it was asked, and gave no usable answer
+inline constexpr int kExitLoginRejected = 22;  // it does not renew this login any more
+inline constexpr int kExitLoginBurnt = 23;  // a renewal spent the refresh token and did not save the new one
+inline constexpr int kExitNotRenewedHere = 24;  // a copied store, or one without refresh token
+
 /// The status for what became of a captured login: kExitOk where it is in the store now, else why it is not.
 [[nodiscard]] int exit_status_of(const login::Verdict& verdict);
 

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "cli/known.h"
 #include "log/log.h"
 #include "options/environment.h"
 #include "options/kept_stores.h"
@@ -37,7 +38,7 @@ struct Renewal {
   bool never = false;
   Milliseconds before{45 * 60'000};
   Milliseconds check_every{0};  // keep: renew at least that often; 0 = when it is due
-  std::vector<std::string> command{"claude", "auth", "status"};  // never empty
+  std::vector<std::string> command = cli::renewing_command();  // has a program, after any NAME=VALUE
 };
 
 struct Init {
@@ -107,6 +108,13 @@ struct Keep {
   supervise::Options supervision;
 };
 
+/// One renewal, now.
+struct Renew {
+  std::string store;
+  bool force = false;  // also where it is not due
+  Renewal renewal;
+};
+
 struct Health {
   enum class Format { text, json, prometheus };
   std::string store;
@@ -145,7 +153,7 @@ struct History {
   bool json = false;
 };
 
-using Subcommand = std::variant<Init, Setup, Run, Keep, Health, Capture, Restore, History>;
+using Subcommand = std::variant<Init, Setup, Run, Keep, Renew, Health, Capture, Restore, History>;
 
 struct CommandLine {
   Logging logging;

@@ -25,6 +25,7 @@ Usage: claude-init SUBCOMMAND [OPTIONS] [--] [COMMAND...]
            terminal, captures the login and everything else at the end
   run      run the CLI on a private working copy of the store's state, with privileges dropped
   keep     keep the logins of stores alive, beside them: renew and publish them, say what changes
+  renew    renew the login of a store once, now, and say what came of it
   health   say whether the login can be used, until when, and what to do if not
   capture  save a configuration directory in a store, once
   restore  put a store's state into a configuration directory, once
@@ -163,6 +164,7 @@ std::vector<std::string> names_of_all() {
   add(Setup());
   add(Run());
   add(Keep());
+  add(Renew());
   add(Health());
   add(Capture());
   add(Restore());
@@ -336,6 +338,16 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
           return "";
         });
   }
+  if (name == "renew") {
+    return parse_as<Renew>({"renew",
+                            "Renews a store's login once, if it is due or with --force. Exits with 0 if it "
+                            "is renewed or not due, 20 if "
+                            "the server was not asked, 21 without a usable answer, 22 if the server rejected "
+                            "the login, 23 if a renewal "
+                            "spent it and saved nothing, 24 if it is not to be renewed from here.",
+                            ""},
+                           given, {});
+  }
   if (name == "health") {
     return parse_as<Health>(
         {"health", "Says whether the login can be used, until when, and what to do if not.", ""}, given,
@@ -369,11 +381,11 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
         given, {});
   }
   const std::string guess =
-      closest(name, {"init", "setup", "run", "keep", "health", "capture", "restore", "history"});
-  return refusal("",
-                 fmt::format("there is no subcommand '{}'", name) +
-                     (guess.empty() ? "; write init, setup, run, keep, health, capture, restore or history"
-                                    : fmt::format("; did you mean '{}'?", guess)));
+      closest(name, {"init", "setup", "run", "keep", "renew", "health", "capture", "restore", "history"});
+  return refusal(
+      "", fmt::format("there is no subcommand '{}'", name) +
+              (guess.empty() ? "; write init, setup, run, keep, renew, health, capture, restore or history"
+                             : fmt::format("; did you mean '{}'?", guess)));
 }
 
 }  // namespace claude_init::options

@@ -2,12 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <functional>
 #include <utility>
@@ -18,13 +16,14 @@
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
+#include "renew/environment.h"
+#include "renew/verdict.h"
 #include "store/capture.h"
 #include "store/cli_locks.h"
 #include "store/id.h"
 #include "store/layout.h"
 #include "store/rejection.h"
 #include "store/state_file.h"
-#include "supervise/signals.h"
 #include "workcopy/privileges.h"
 
 namespace claude_init::renew {
@@ -39,51 +38,7 @@ constexpr std::size_t kMaxLogin = std::size_t{1} << 20;
 // might find no room when the old one is spent already.
 constexpr std::uint64_t kNeededBytes = std::uint64_t{4} << 20;
 
-/// What the command gets of our environment: the way to it, and the way to the server.
-constexpr std::array<std::string_view, 27> kPassedOn{"PATH",
-                                                     "LANG",
-                                                     "LC_ALL",
-                                                     "TZ",
-                                                     "HTTP_PROXY",
-                                                     "HTTPS_PROXY",
-                                                     "ALL_PROXY",
-                                                     "NO_PROXY",
-                                                     "http_proxy",
-                                                     "https_proxy",
-                                                     "all_proxy",
-                                                     "no_proxy",
-                                                     "NODE_EXTRA_CA_CERTS",
-                                                     "NODE_OPTIONS",
-                                                     "NODE_TLS_REJECT_UNAUTHORIZED",
-                                                     "NODE_USE_SYSTEM_CA",
-                                                     "SSL_CERT_FILE",
-                                                     "SSL_CERT_DIR",
-                                                     "CLAUDE_CODE_CERT_STORE",
-                                                     "CLAUDE_CODE_CLIENT_CERT",
-                                                     "CLAUDE_CODE_CLIENT_KEY",
-                                                     "CLAUDE_CODE_CLIENT_KEY_PASSPHRASE",
-                                                     "CLAUDE_CODE_PROXY_RESOLVES_HOSTS",
-                                                     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
-                                                     "DISABLE_ERROR_REPORTING",
-                                                     "DISABLE_TELEMETRY",
-                                                     "RES_OPTIONS"};
-
 using Kind = Outcome::Kind;
-
-/// What a server does to a login that has ended is nobody's fault.
-Outcome rejected_by_server(const Secret& given) {
-  const auto login = login::parse(given.reveal());
-  if (login && login::has_ended(*login, unix_now())) {
-    return {Kind::rejected,
-            "it has ended, as each does after about four weeks: nothing is broken",
-            {},
-            "rejected"};
-  }
-  return {Kind::rejected,
-          "the server rejected it: it was ended elsewhere, or a copy of it was renewed",
-          {},
-          "rejected"};
-}
 
 Outcome failed(const Error& error) {
   return {error.kind == ErrorKind::busy ? Kind::busy : Kind::failed, error.message(), error.remedy, "store"};
@@ -119,13 +74,14 @@ bool is_unpublished(const Outcome& outcome) {
 
 /// In the forked child: async-signal-safe; 0 or errno.
 /// 1. The store's owner.
-/// 2. Nothing of the session's terminal or pipes.
+/// 2. Nothing of the session's terminal or pipes: what it says is kept.
 /// 3. In the renewal's own directory: the command's files are not looked for in the session's.
 /// 4. The lock lives as long as the command. Where it cannot be inherited, the command ends with us.
-int become_renewer(const std::function<int()>& drop, int null, int directory, int lock) {
+int become_renewer(const std::function<int()>& drop, int null, int output, int directory, int lock) {
   if (const int error = drop(); error != 0) return error;  // 1
-  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::dup2(null, stream) < 0) return errno;  // 2
+  if (::dup2(null, STDIN_FILENO) < 0) return errno;        // 2
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
+    if (::dup2(output, stream) < 0) return errno;
   }
   if (::fchdir(directory) != 0) return errno;                                // 3
   if (lock < 0) return ::prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 ? 0 : errno;  // 4
@@ -142,33 +98,9 @@ Result<void> check_cli_locks(const store::Store& store, std::string_view purpose
   return locks ? Result<void>() : locks.error();
 }
 
-/// Why the command has changed nothing, as far as its end tells.
-Outcome why_nothing(const Ended& ended) {
-  using Change = supervise::ChildChange::Kind;
-  const int number = ended.change.number;
-  if (ended.timed_out) return {Kind::failed, "the renewing command did not end in time", {}, "timeout"};
-  if (ended.change.kind == Change::killed) {
-    const bool memory = number == SIGKILL;
-    return {Kind::failed,
-            fmt::format("the renewing command was ended by SIG{}{}", supervise::signal_name(number),
-                        memory ? " (out of memory?)" : ""),
-            memory ? fmt::format("the CLI needs {} MB for it: give the container more", kCliMegabytes) : "",
-            "killed"};
-  }
-  if (number == 127) {
-    return {Kind::failed, "the renewing command was not found",
-            "install the Claude CLI in this image, or say how to call it: --renew-command", "not-found"};
-  }
-  if (number == 126) {
-    return {Kind::failed, "the renewing command cannot be executed by the store's owner",
-            "look at its modes, or say how to call another one: --renew-command", "not-executable"};
-  }
-  return {Kind::failed,
-          fmt::format("the renewing command left the login as it was (exit status {}): no answer from the "
-                      "server",
-                      number),
-          {},
-          "no-answer"};
+bool is_executed(const Ended& ended) {
+  return ended.change.kind != supervise::ChildChange::Kind::exited ||
+         (ended.change.number != 126 && ended.change.number != 127);
 }
 
 }  // namespace
@@ -256,6 +188,9 @@ Result<void> Renewal::make_directory(std::string_view login) {
   for (const int fd : {config->get(), directory->get(), private_.get()}) {
     if (auto synced = fs::sync_to_disk(fd, "the renewal's directory"); !synced) return synced;
   }
+  struct stat st {};
+  if (::fstat(directory->get(), &st) != 0) return system_error(errno, "look at the renewal's directory");
+  made_ = st.st_mtim;
   directory_ = std::move(*directory);
   given_ = Secret(std::string(login));
   return Done{};
@@ -280,6 +215,7 @@ std::optional<Outcome> Renewal::recover() {
     log::warn("a renewal was cut short: what it left is used", {{"store", store_.path()}});
     outcome = publish();
   }
+  if (*made == Made::nothing) remember_unanswered(nullptr);
   if (outcome && is_unpublished(*outcome)) return outcome;
   if (const auto removed = remove_directory(); !removed) return failed(removed.error());
   return outcome && outcome->kind == Kind::renewed ? outcome : std::nullopt;
@@ -338,29 +274,27 @@ Result<void> Renewal::remove_directory() {
 }
 
 supervise::Command Renewal::command(const std::vector<std::string>& words,
-                                    const std::vector<std::string>& environment) const {
+                                    const std::vector<std::string>& environment, int output) const {
   supervise::Command command;
-  command.argv = words;
-  for (const std::string& variable : environment) {
-    const std::string_view name = std::string_view(variable).substr(0, variable.find('='));
-    if (std::find(kPassedOn.begin(), kPassedOn.end(), name) != kPassedOn.end())
-      command.env.push_back(variable);
-  }
+  cli::Words parts = cli::split(words);
+  command.argv = std::move(parts.argv);
+  command.env = environment_for_renewal(environment, parts.variables);
   command.env.push_back("HOME=" + path_of(store_, kHome));
   command.env.push_back("CLAUDE_CONFIG_DIR=" + path_of(store_, kConfig));
   workcopy::Account owner;
   owner.uid = who_.uid;
   owner.gid = who_.gid;
   command.before_exec = [drop = workcopy::drop_to_helper(owner), null = null_.get(),
-                         directory = directory_.get(),
-                         lock = lock_.fd()] { return become_renewer(drop, null, directory, lock); };
+                         output = output < 0 ? null_.get() : output, directory = directory_.get(),
+                         lock = lock_.fd()] { return become_renewer(drop, null, output, directory, lock); };
   return command;
 }
 
 /// 1. New tokens: into the store.
-/// 2. None, and the login blanked: the server has rejected it. That is remembered, and not published.
+/// 2. None, and the login blanked: the server has rejected it, or an earlier renewal has spent it. That is
+///    remembered, and not published.
 /// 3. Anything else has changed nothing. What cannot be read stays, to be recovered.
-Outcome Renewal::finish(const Ended& ended) {
+Outcome Renewal::finish(const Tool& tool, const Ended& ended) {
   Outcome outcome;
   const auto made = this->made();
   if (!made) return failed(made.error());
@@ -369,25 +303,76 @@ Outcome Renewal::finish(const Ended& ended) {
       outcome = publish();
       break;
     case Made::blank:  // 2
-      outcome = still_has_given() ? rejected_by_server(given_) : Outcome{Kind::not_due, {}, {}};
+      outcome = still_has_given() ? blanked() : Outcome{Kind::not_due, {}, {}};
       break;
     case Made::useless:
       outcome = {Kind::failed, "the renewing command left no login that can be used", {}, "useless"};
       break;
     case Made::nothing:  // 3
-      outcome = why_nothing(ended);
+      outcome = nothing_made(tool, ended);
       break;
   }
-  if (outcome.kind == Kind::rejected) remember_rejection();
+  if (outcome.kind != Kind::renewed && outcome.kind != Kind::not_due) outcome.said = ended.said;
+  if (outcome.kind == Kind::rejected) {
+    remember_rejection(outcome.cause == kBurnt ? store::Rejection::burnt : store::Rejection::by_server);
+  }
   if (is_unpublished(outcome) && *made == Made::new_tokens) return outcome;
   if (const auto removed = remove_directory(); !removed) log::failure(log::Level::warn, removed.error());
   return outcome;
 }
 
-void Renewal::remember_rejection() const {
+void Renewal::abandon() {
+  if (const auto removed = remove_directory(); !removed) log::failure(log::Level::warn, removed.error());
+}
+
+/// Only the CLI's lock is made and removed beside what we have put there.
+bool Renewal::has_asked() const {
+  const fs::ActAs as(store_.owner());
+  struct stat st {};
+  if (::fstat(directory_.get(), &st) != 0) return true;
+  return st.st_mtim.tv_sec != made_.tv_sec || st.st_mtim.tv_nsec != made_.tv_nsec;
+}
+
+/// What has asked may have spent the token, however it ended: the next one finds out.
+Outcome Renewal::nothing_made(const Tool& tool, const Ended& ended) const {
+  const bool asked = is_executed(ended) && has_asked();
+  if (asked) remember_unanswered(&tool);
+  return why_nothing(tool, ended, asked);
+}
+
+/// A command that has cost a login does not get another one; the default one has no better in its place.
+Outcome Renewal::blanked() const {
+  store::RenewerNote note = this->note();
+  const auto login = login::parse(given_.reveal());
+  if (!login || !note.is_unanswered(*login) || login::has_ended(*login, unix_now()))
+    return rejected_by_server(given_);
+  const store::RenewerNote::Unanswered by = *std::exchange(note.unanswered, std::nullopt);
+  if (!by.tool.empty()) note.burners.push_back(by.tool);
+  remember(note);
+  return burnt(by);
+}
+
+void Renewal::remember(const store::RenewerNote& note) const {
+  if (const auto written = store::write_renewer_note(store_, note); !written)
+    log::failure(log::Level::warn, written.error_with("remember what renewed the login"));
+}
+
+/// By none: by a renewal that was cut short, of which nothing else is known.
+void Renewal::remember_unanswered(const Tool* tool) const {
   const auto login = login::parse(given_.reveal());
   if (!login) return;
-  const auto recorded = store::record_rejection(store_, *login, unix_now());
+  store::RenewerNote note = this->note();
+  if (note.is_unanswered(*login)) return;
+  note.unanswered = {login->expires_at, login->account_uuid,
+                     tool != nullptr && !tool->is_default() ? tool->name() : std::string(),
+                     tool != nullptr ? tool->shown() : std::string()};
+  remember(note);
+}
+
+void Renewal::remember_rejection(store::Rejection why) const {
+  const auto login = login::parse(given_.reveal());
+  if (!login) return;
+  const auto recorded = store::record_rejection(store_, *login, why, unix_now());
   if (!recorded) log::failure(log::Level::warn, recorded.error_with("remember that the login was rejected"));
 }
 

@@ -11,41 +11,20 @@
 #include "base/unique_fd.h"
 #include "fs/identity.h"
 #include "login/login.h"
+#include "renew/outcome.h"
+#include "renew/tool.h"
+#include "renew/verdict.h"
 #include "store/lock.h"
+#include "store/rejection.h"
+#include "store/renewer_note.h"
 #include "store/store.h"
-#include "supervise/reaper.h"
 #include "supervise/spawn.h"
 
 /// One renewal of a store's login, by the official CLI: we never speak to the server ourselves.
 namespace claude_init::renew {
 
-/// The memory that the CLI takes while it renews, in MB (measured, 2.1.330).
-inline constexpr unsigned kCliMegabytes = 145;
-
-/// What became of it, for whoever decides when to try again, and for a person.
-struct Outcome {
-  enum class Kind {
-    renewed,   // the store has new tokens
-    not_due,   // the store has another login than the one that was to be renewed, or none
-    busy,      // somebody else is renewing, or writes to the store: look again soon
-    failed,    // nothing has changed: try again later
-    refused,   // it is not for us to renew this store's login: it has been copied from elsewhere
-    rejected,  // this login cannot be renewed any more: never try it again
-  };
-  Kind kind = Kind::failed;
-  std::string reason;  // why, unless renewed or not_due
-  std::string remedy;
-  std::string_view cause{};  // of failed, refused and rejected: one word, for counters
-};
-
 /// Whether this store is where it was made. Nothing: it is. `refused`: it is a copy.
 [[nodiscard]] std::optional<Outcome> check_home(const store::Store& store);
-
-/// How a renewing command ended.
-struct Ended {
-  supervise::ChildChange change;
-  bool timed_out = false;  // we ended it, since it took too long
-};
 
 /// A renewal that holds the store's "renewal" lock and whose command is to be run:
 ///
@@ -73,14 +52,23 @@ class Renewal {
                                                       Milliseconds wait);
 
   /// `words` to be run as the store's owner, in a clean environment: of `environment` (NAME=VALUE) it gets
-  /// what the way to the server needs, and nothing that hides the login. Holds descriptors of this object.
+  /// what the way to the server needs, and nothing that hides the login; then the variables that stand before
+  /// the program in `words`. What it says goes to `output`; -1: nowhere. Holds descriptors of this object.
   [[nodiscard]] supervise::Command command(const std::vector<std::string>& words,
-                                           const std::vector<std::string>& environment) const;
+                                           const std::vector<std::string>& environment,
+                                           int output = -1) const;
+
+  /// What is known of this store's renewals, to be changed while this object has the lock.
+  [[nodiscard]] store::RenewerNote note() const { return store::read_renewer_note(store_.tree()); }
+  void remember(const store::RenewerNote& note) const;
 
   /// After the command has ended: looks at the file and nothing else. What it renewed is in the store,
   /// durable, when this says so. What the command left is removed, tokens overwritten, unless it could not be
   /// published or read: then it stays to be recovered. Releases the lock.
-  [[nodiscard]] Outcome finish(const Ended& ended);
+  [[nodiscard]] Outcome finish(const Tool& tool, const Ended& ended);
+
+  /// Instead, where no command that may renew was started.
+  void abandon();
 
  private:
   /// What the command made of the login that it was given.
@@ -93,13 +81,19 @@ class Renewal {
   [[nodiscard]] Result<Made> made() const;
   [[nodiscard]] bool still_has_given() const;
   [[nodiscard]] Outcome publish() const;
-  void remember_rejection() const;
+  /// Whether the command took the CLI's lock for a renewal, which lies beside its configuration directory.
+  [[nodiscard]] bool has_asked() const;
+  [[nodiscard]] Outcome nothing_made(const Tool& tool, const Ended& ended) const;
+  [[nodiscard]] Outcome blanked() const;
+  void remember_unanswered(const Tool* tool) const;
+  void remember_rejection(store::Rejection why) const;
 
   store::Store store_;
   store::Lock lock_;
   fs::Identity who_;    // whose rights the command has
   UniqueFd private_;    // STORE/.claude-init
   UniqueFd directory_;  // STORE/.claude-init/renewal
+  timespec made_{};     // when the last entry of that was made
   UniqueFd null_;
   Secret given_;  // the login as it was in the store
 };

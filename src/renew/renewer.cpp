@@ -1,13 +1,17 @@
 #include "renew/renewer.h"
 
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "base/text.h"
+#include "log/last_words.h"
 #include "log/log.h"
 #include "login/login.h"
+#include "renew/program.h"
 #include "store/layout.h"
 #include "store/rejection.h"
 #include "store/state_file.h"
@@ -18,6 +22,8 @@ namespace {
 
 // The CLI needs 3 s to save what it is fetching.
 constexpr Milliseconds kGrace{5'000};
+constexpr Milliseconds kVersionLimit{30'000};
+constexpr unsigned kLinesShown = 3;
 
 /// 0 to 1. Where there is no entropy yet all wait equally long, and the lock sorts them out.
 double random_part() {
@@ -39,6 +45,8 @@ Renewer::Renewer(const supervise::Loop& loop, Options options)
 void Renewer::look() {
   const auto store = store::Store::open(options_.store);
   if (!store) return arm();
+  if (!tool_.version && cli::is_claude(options_.command))
+    tool_.version = cli::parse_version(store::read_renewer_note(store->tree()).version);
   const store::StateFile file = store::read_state_file(store->tree(), store::kCredentials);
   if (file.problem) return arm();
   login::Judged judged = login::judge_file(file.text ? file.text->reveal() : "{}", unix_now());
@@ -54,13 +62,26 @@ void Renewer::look() {
     const UnixMs now = unix_now();
     deadlines_ = {login->expires_at, file.st ? std::min(modified(*file.st), now) : now};
     jitter_ = random_part();
-    if (store::is_rejected(store->tree(), *login)) {
-      const Outcome rejected{Outcome::Kind::rejected, "the server rejected it some time ago", {}};
+    const store::Rejection why = store::rejection_of(store->tree(), *login);
+    if (why != store::Rejection::none) {
+      const Outcome rejected{Outcome::Kind::rejected,
+                             why == store::Rejection::burnt
+                                 ? "a renewal spent its refresh token and did not save the new one"
+                                 : "the server rejected it some time ago",
+                             {},
+                             why == store::Rejection::burnt ? kBurnt : "rejected"};
       if (!options_.on_outcome) tell(rejected);
       return concluded(rejected);
     }
   }
   arm();
+}
+
+void Renewer::renew_now() {
+  look();
+  if (due_.empty() || given_up_ || renewal_) return;
+  timer_.cancel();
+  renew(std::nullopt);
 }
 
 void Renewer::try_again() {
@@ -108,7 +129,10 @@ void Renewer::on_time() {
 }
 
 /// 1. The lock, the store's login once more, the directory.
-/// 2. The command. Everything else waits for its end.
+/// 2. Which version of the CLI it is: a token is spent only by one that saves the next.
+/// 3. The command. Everything else waits for its end.
+/// 4. What it came to. Another command than the default one that asked and saved nothing may have spent the
+///    token: the default one finds out at once, and it never runs again if so.
 void Renewer::renew(std::optional<Turns::Turn> turn) {
   // 1.
   auto begun = Renewal::begin(options_.store, due_, options_.purpose, options_.how);
@@ -116,40 +140,106 @@ void Renewer::renew(std::optional<Turns::Turn> turn) {
   turn_.reset();
   if (turn) turn_.emplace(std::move(*turn));
   renewal_.emplace(std::move(std::get<Renewal>(begun)));
-  // 2.
-  log::debug("renewing the login", {{"store", options_.store}, {"command", options_.command.front()}});
-  spawn();
+  unsure_.reset();
+  tool_ = {options_.command, std::nullopt};
+  ask_version();  // 2.
 }
 
-void Renewer::spawn() {
+/// The file that was asked before is not asked again.
+void Renewer::ask_version() {
+  if (!cli::is_claude(tool_.words)) return run();
+  const auto program = program_of(tool_.words, options_.environment);
+  if (!program) return run();
+  const store::RenewerNote note = renewal_->note();
+  if (note.program == *program && !note.version.empty()) {
+    tool_.version = cli::parse_version(note.version);
+    return run();
+  }
+  spawn({program->path, "--version"}, kVersionLimit,
+        [this, program = *program](const supervise::ChildChange&) { told_version(program); });
+}
+
+void Renewer::told_version(const store::RenewerNote::Program& program) {
+  tool_.version = cli::parse_version(log::last_words(output_.get(), 1));
+  if (tool_.version) {
+    store::RenewerNote note = renewal_->note();
+    note.program = program;
+    note.version = cli::text_of(*tool_.version);
+    renewal_->remember(note);
+  }
+  if (!stopped_) return run();
+  std::exchange(renewal_, std::nullopt)->abandon();
+  tried({Outcome::Kind::busy, "it is being stopped", {}});
+}
+
+void Renewer::run() {
+  if (const auto unfit = why_unfit(tool_, renewal_->note())) {
+    std::exchange(renewal_, std::nullopt)->abandon();
+    return tried(*unfit);
+  }
+  // 3.
+  log::debug("renewing the login", {{"store", options_.store}, {"command", tool_.shown()}});
+  spawn(tool_.words, options_.time_limit, [this](const supervise::ChildChange& change) { ended(change); });
+}
+
+void Renewer::ended(const supervise::ChildChange& change) {
+  const std::string said = log::last_words(output_.get(), kLinesShown);
+  const Outcome outcome = std::exchange(renewal_, std::nullopt)->finish(tool_, {change, timed_out_, said});
+  // 4.
+  using Kind = Outcome::Kind;
+  if (unsure_) {
+    const bool found_out = outcome.kind == Kind::renewed || outcome.kind == Kind::rejected;
+    return tried(found_out ? outcome : *unsure_);
+  }
+  if (outcome.cause == kNoAnswer && !tool_.is_default() && !stopped_) return find_out(outcome);
+  tried(outcome);
+}
+
+void Renewer::find_out(const Outcome& unsure) {
+  auto begun = Renewal::begin(options_.store, due_, options_.purpose, options_.how);
+  if (std::holds_alternative<Outcome>(begun)) return tried(unsure);
+  unsure_ = unsure;
+  renewal_.emplace(std::move(std::get<Renewal>(begun)));
+  tool_ = {};
+  ask_version();
+}
+
+/// One that cannot be started ends like one that is not executable.
+void Renewer::spawn(const std::vector<std::string>& words, Milliseconds limit,
+                    std::function<void(const supervise::ChildChange&)> then) {
+  timed_out_ = false;
+  output_.reset(::memfd_create("claude-init-renewal", MFD_CLOEXEC));
   const auto spawned =
-      supervise::spawn(loop_.inherited, renewal_->command(options_.command, options_.environment), -1);
+      supervise::spawn(loop_.inherited, renewal_->command(words, options_.environment, output_.get()), -1);
   if (!spawned) {
     log::failure(log::Level::warn, spawned.error());
     supervise::ChildChange none;
     none.number = 126;
-    return tried(std::exchange(renewal_, std::nullopt)->finish({none, false}));
+    return then(none);
   }
-  limit_time(spawned->pid);
-  loop_.reaper.watch(
-      spawned->pid, [this, alive = std::weak_ptr<int>(alive_)](const supervise::ChildChange& change) {
-        if (change.kind == supervise::ChildChange::Kind::stopped || alive.expired() || !renewal_) return;
-        limit_.cancel();
-        tried(std::exchange(renewal_, std::nullopt)->finish({change, timed_out_}));
-      });
+  limit_time(spawned->pid, limit);
+  loop_.reaper.watch(spawned->pid, [this, then = std::move(then), alive = std::weak_ptr<int>(alive_)](
+                                       const supervise::ChildChange& change) {
+    if (change.kind == supervise::ChildChange::Kind::stopped || alive.expired() || !renewal_) return;
+    limit_.cancel();
+    then(change);
+  });
 }
 
 /// The command leads a group of its own; what it started ends with it.
-void Renewer::limit_time(pid_t pid) {
-  timed_out_ = false;
-  limit_.expires_after(options_.time_limit);
-  limit_.async_wait([this, pid](const boost::system::error_code& failure) {
-    if (failure || !renewal_) return;
+void Renewer::limit_time(pid_t pid, Milliseconds limit) {
+  const auto is_there = [this, pid] {  // a handler may be due already when it ends
+    const auto watched = loop_.reaper.watched();
+    return renewal_ && std::find(watched.begin(), watched.end(), pid) != watched.end();
+  };
+  limit_.expires_after(limit);
+  limit_.async_wait([this, pid, is_there](const boost::system::error_code& failure) {
+    if (failure || !is_there()) return;
     timed_out_ = true;
     ::kill(-pid, SIGTERM);
     limit_.expires_after(kGrace);
-    limit_.async_wait([this, pid](const boost::system::error_code& over) {
-      if (!over && renewal_) ::kill(-pid, SIGKILL);
+    limit_.async_wait([pid, is_there](const boost::system::error_code& over) {
+      if (!over && is_there()) ::kill(-pid, SIGKILL);
     });
   });
 }
@@ -157,8 +247,19 @@ void Renewer::limit_time(pid_t pid) {
 void Renewer::tried(const Outcome& outcome) {
   if (!options_.on_outcome) tell(outcome);
   turn_.reset();
+  show_output(outcome);
   concluded(outcome);
   if (options_.on_outcome) options_.on_outcome(outcome);
+}
+
+/// Once, as long as it stays the same.
+void Renewer::show_output(const Outcome& outcome) {
+  if (outcome.kind == Outcome::Kind::renewed) shown_output_.clear();
+  if (outcome.said.empty() || outcome.said == shown_output_) return;
+  shown_output_ = outcome.said;
+  log::warn(tool_.is_default() ? "the renewing command said (its request goes nowhere, on purpose)"
+                               : "the renewing command said",
+            {{"store", options_.store}, {"command", tool_.shown()}, {"output", printable(outcome.said)}});
 }
 
 /// A token that has expired when it comes (a clock that is far off) is not renewed again at once.
@@ -194,7 +295,7 @@ void Renewer::tell(const Outcome& outcome) {
                        {{"reason", outcome.reason}, {"remedy", outcome.remedy}});
     case Outcome::Kind::rejected:
       return log::error("the login is dead and cannot be renewed: log in again",
-                        {{"reason", outcome.reason}, {"type", options_.log_in()}});
+                        {{"reason", outcome.reason}, {"do", outcome.remedy}, {"type", options_.log_in()}});
   }
 }
 

@@ -22,15 +22,18 @@ namespace claude_init::renew {
 /// Says what it does; nothing that it meets is fatal.
 class Renewer {
  public:
+  /// Longer than any version of the CLI takes, also on a machine that is short of everything: to end one that
+  /// waits for its answer costs the login. 90 s where none comes (2.1.100).
+  static constexpr Milliseconds kTimeLimit{300'000};
   struct Options {
     std::string store;                      // absolute
     store::StoreOptions how{};              // it is opened: its locks, who may read it
     Milliseconds renew_before{};            // lead, at most
     Milliseconds check_every{};             // a token is renewed at that age, due or not; 0: when it is due
-    std::vector<std::string> command;       // never empty
+    std::vector<std::string> command;       // has a program, after any NAME=VALUE
     std::vector<std::string> environment;   // NAME=VALUE, from which the command gets some
     std::string purpose;                    // told to others who want to renew: "run"
-    Milliseconds time_limit{60'000};        // for the command; then TERM, and KILL after another 5 s
+    Milliseconds time_limit = kTimeLimit;   // for the command; then TERM, and KILL after another 5 s
     std::function<std::string()> log_in{};  // what a person types when the login is dead
     Turns* turns = nullptr;                 // waits for one, of those who share it; none: never waits
     /// Is told what each try came to, and tells people; the store may have changed. Empty: it is logged.
@@ -43,6 +46,8 @@ class Renewer {
   /// Looks at the store's login and arms the timer for it. To be called first, and whenever the login may
   /// have changed.
   void look();
+  /// Looks, and renews at once, due or not.
+  void renew_now();
   /// What refused a renewal, or made it fail, may be gone: it is tried as if it had not been.
   void try_again();
   /// No renewal is started from here on. One that is running is not disturbed: when its command ends, within
@@ -53,6 +58,8 @@ class Renewer {
   [[nodiscard]] bool is_renewing() const { return renewal_.has_value(); }
   /// What the last try came to; nothing before the first.
   [[nodiscard]] const std::optional<Outcome>& last() const { return last_; }
+  /// The version of the CLI that renews, as far as it is known.
+  [[nodiscard]] const std::optional<cli::Version>& cli_version() const { return tool_.version; }
   /// When the next try is due; nothing while one runs, and where there is nothing to renew.
   [[nodiscard]] std::optional<UnixMs> next() const;
 
@@ -60,9 +67,16 @@ class Renewer {
   void arm();
   void on_time();
   void renew(std::optional<Turns::Turn> turn);
-  void spawn();
-  void limit_time(pid_t pid);
+  void ask_version();
+  void told_version(const store::RenewerNote::Program& program);
+  void run();
+  void ended(const supervise::ChildChange& change);
+  void find_out(const Outcome& unsure);
+  void spawn(const std::vector<std::string>& words, Milliseconds limit,
+             std::function<void(const supervise::ChildChange&)> then);
+  void limit_time(pid_t pid, Milliseconds limit);
   void tried(const Outcome& outcome);
+  void show_output(const Outcome& outcome);
   void concluded(const Outcome& outcome);
   void tell(const Outcome& outcome);
 
@@ -80,7 +94,12 @@ class Renewer {
   std::shared_ptr<int> asked_;  // for a turn, to renew `due_`; gone when that is not wanted any more
   std::optional<Turns::Turn> turn_;
   std::optional<Renewal> renewal_;  // its command is running
+  Tool tool_;                       // which that is
+  UniqueFd output_;                 // what it says
   bool timed_out_ = false;
+  std::optional<Outcome>
+      unsure_;                // what the command came to, while the default one finds out what that means
+  std::string shown_output_;  // of the last failure
   std::optional<Outcome> last_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // gone with this, for whoever is called later
 };

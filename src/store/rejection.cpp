@@ -18,6 +18,7 @@ using nlohmann::json;
 
 constexpr const char* kStatus = "status.json";
 constexpr const char* kRejected = "rejected";
+constexpr const char* kBurnt = "burnt";
 constexpr std::size_t kMaxStatusBytes = 1 << 16;
 
 /// Which login it was.
@@ -27,29 +28,31 @@ json name_of(const login::Login& login) {
 
 }  // namespace
 
-Result<void> record_rejection(const Store& store, const login::Login& login, UnixMs now) {
+Result<void> record_rejection(const Store& store, const login::Login& login, Rejection why, UnixMs now) {
   const fs::ActAs as(store.owner());
   const auto own = fs::make_directory(store.fd(), std::string(kPrivateDir), store.modes().directory);
   if (!own) return own.error();
   json status;
   status[kRejected] = name_of(login);
   status[kRejected]["since"] = format_iso8601(now);
+  if (why == Rejection::burnt) status[kRejected][kBurnt] = true;
   return fs::replace_file(own->get(), kStatus, status.dump() + '\n', store.modes().file, fs::Sync::yes);
 }
 
-bool is_rejected(const Tree& store, const login::Login& login) {
+Rejection rejection_of(const Tree& store, const login::Login& login) {
   const fs::ActAs as(store.who);
   const auto file = fs::open_regular(store.root, fs::join(kPrivateDir, kStatus), fs::Links::refuse);
-  if (!file) return false;
+  if (!file) return Rejection::none;
   const auto text = fs::read_all(*file, kMaxStatusBytes, kStatus);
-  if (!text) return false;
+  if (!text) return Rejection::none;
   const auto rejected = login::json_member(login::whole(*text), kRejected, {});
-  if (!rejected || !rejected->is_object()) return false;
+  if (!rejected || !rejected->is_object()) return Rejection::none;
   const json expected = name_of(login);
   for (const auto& [key, value] : expected.items()) {
-    if (!rejected->contains(key) || (*rejected)[key] != value) return false;
+    if (!rejected->contains(key) || (*rejected)[key] != value) return Rejection::none;
   }
-  return true;
+  const bool burnt = rejected->contains(kBurnt) && (*rejected)[kBurnt] == true;
+  return burnt ? Rejection::burnt : Rejection::by_server;
 }
 
 }  // namespace claude_init::store

@@ -132,7 +132,9 @@ void judge_login(const Tree& tree, UnixMs now, Inspection& found) {
   login::Judged judged = login::judge_file(file.text->reveal(), now);
   found.state = judged.state;
   if (judged.login && judged.login->has_refresh_token) {
-    found.renewal_rejected = is_rejected(tree, *judged.login);
+    const Rejection rejection = rejection_of(tree, *judged.login);
+    found.renewal_rejected = rejection != Rejection::none;
+    found.renewal_burnt = rejection == Rejection::burnt;
     if (judged.state == login::State::renewable && found.renewal_rejected) found.state = login::State::dead;
   }
   found.login = std::move(judged.login);

@@ -26,6 +26,7 @@ struct Inspection {
   std::string path;   // the store
   // The server has rejected its refresh token: it works until the access token expires, and is dead then.
   bool renewal_rejected = false;
+  bool renewal_burnt = false;  // that, since a renewal spent the refresh token and did not save the new one
   bool denied = true;       // unreadable: permission was denied, not something else
   std::string barred_by;    // where `mode` is 0: the directory above that may not be entered, if it is known
   std::string problem;      // what is wrong, for a person; "" if usable

@@ -137,6 +137,24 @@ class Endpoint:
         finally:
             self._admin("POST", "up")
 
+    @contextlib.contextmanager
+    def delay(self, seconds):
+        """Inside, the token endpoint takes so long."""
+        self._admin("POST", f"delay?seconds={seconds}")
+        try:
+            yield
+        finally:
+            self._admin("POST", "delay?seconds=0")
+
+    @contextlib.contextmanager
+    def fault(self, kind):
+        """Inside, the token endpoint fails in that way: cut, half, 429, 503."""
+        self._admin("POST", f"fault?kind={kind}")
+        try:
+            yield
+        finally:
+            self._admin("POST", "fault?kind=none")
+
     def _admin(self, method, path):
         context = ssl.create_default_context(cafile=self.certificate)
         context.check_hostname = False

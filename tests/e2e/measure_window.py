@@ -5,7 +5,7 @@ usage: measure_window.py CLAUDE [ROUNDS]
 
 CLAUDE is the CLI's own binary. Natively, with the stand-in in a network namespace of its own (needs root and strace);
 prints a Markdown table, which docs/coherence.md has. In each round the CLI renews a login that has expired, as
-claude-init has it do (`claude auth status`, in a directory with nothing else). The window begins when the stand-in has
+claude-init has it do (a request that goes nowhere, in a directory with nothing else). The window begins when the stand-in has
 sent the last byte of its answer and ends when the CLI renames the new file into its place, as strace saw it.
 """
 
@@ -29,9 +29,10 @@ def one_round(place, binary, number):
     trace = directory.with_suffix(".trace")
     # Only these calls stop the CLI; it runs at its own speed otherwise.
     strace = ["strace", "--follow-forks", "--seccomp-bpf", "-ttt", "-e", "trace=rename,renameat,renameat2", "-o", trace]
-    subprocess.run([*strace, *as_person([binary, "auth", "status"])], stdin=subprocess.DEVNULL,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, cwd=directory,
-                   env=place.environment(directory, CLAUDE_CONFIG_DIR=directory))
+    subprocess.run([*strace, *as_person([binary, "--print", "--model", "haiku", "ok"])],
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, cwd=directory,
+                   env=place.environment(directory, CLAUDE_CONFIG_DIR=directory, CLAUDE_CODE_MAX_RETRIES=0,
+                                         ANTHROPIC_BASE_URL="https://255.255.255.255"))
     requests = [json.loads(line) for line in (place.directory / "endpoint/requests.jsonl").read_text().splitlines()]
     answered = [request["t"] for request in requests if request["path"] == "/v1/oauth/token" and request["status"] == 200]
     assert len(answered) == number, "one renewal a round"

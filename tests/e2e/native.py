@@ -211,7 +211,7 @@ def command_line(pid):
 
 def is_renewing(init):
     """Whether the CLI renews a login below this process."""
-    return any(b"auth\0status" in command_line(pid) for pid in descendants(init))
+    return any(b"--print\0--model\0haiku\0ok" in command_line(pid) for pid in descendants(init))
 
 
 class Host:

@@ -38,7 +38,7 @@ renew::Outcome renew_once(const std::string& path, const std::vector<std::string
   renew::Ended ended;
   int status = 0;
   if (spawned && ::waitpid(spawned->pid, &status, 0) > 0) ended.change.number = WEXITSTATUS(status);
-  return renewal.finish(ended);
+  return renewal.finish({}, ended);
 }
 
 }  // namespace

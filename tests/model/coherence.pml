@@ -97,7 +97,7 @@ inline publish() {
   }
 }
 
-/* `claude auth status` in the renewal directory. */
+/* The CLI in the renewal directory. */
 proctype Cli(byte i) {
   byte token, answer;
 end:

@@ -250,12 +250,16 @@ TEST_CASE("renewal is on by default, with the official command; the command is s
   const auto by_default = parsed_as<Setup>({"setup"}).renewal;
   CHECK_FALSE(by_default.never);
   CHECK(by_default.before == Milliseconds(45 * 60'000));
-  CHECK(by_default.command == Words{"claude", "auth", "status"});
+  CHECK(by_default.command == cli::renewing_command());
   const auto chosen =
       parsed_as<Run>({"run", "--renew=never", "--renew-before", "10m", "--renew-command", " a  b "}).renewal;
   CHECK(chosen.never);
   CHECK(chosen.before == Milliseconds(600'000));
   CHECK(chosen.command == Words{"a", "b"});
   CHECK_THAT(refused({"run", "--renew-command", " "}), Contains("--renew=never"));
+  CHECK_THAT(refused({"run", "--renew-command", "A=b"}), Contains("no command"));
+  CHECK(parsed_as<Renew>({"renew", "--force"}).force);
+  CHECK(parsed_as<Renew>({"renew"}).renewal.command == cli::renewing_command());
+  CHECK_THAT(refused({"renew", "--renew-command", ""}), Contains("leave it out"));
   CHECK_THAT(refused({"run", "--renew=yes"}), Contains("write auto or never"));
 }

@@ -36,6 +36,20 @@ class RenewalTest {
     return std::move(std::get<Renewal>(begun));
   }
   void command_writes(const std::string& text) const { dir.file(kConfig, text, 0600); }
+  void command_asks() const {  // the time of its directory tells it
+    dir.dir("store/.claude-init/renewal/config.lock", 0700);
+    struct stat st {};
+    do {
+      REQUIRE(::stat(dir.path("store/.claude-init/renewal").c_str(), &st) == 0);
+      REQUIRE(::rmdir(dir.path("store/.claude-init/renewal/config.lock").c_str()) == 0);
+      dir.dir("store/.claude-init/renewal/config.lock", 0700);
+    } while (renewal_made() == st.st_mtim.tv_nsec);
+  }
+  [[nodiscard]] long renewal_made() const {
+    struct stat st {};
+    REQUIRE(::stat(dir.path("store/.claude-init/renewal").c_str(), &st) == 0);
+    return st.st_mtim.tv_nsec;
+  }
   [[nodiscard]] std::string stored() const {
     return std::string(login::access_token(dir.read("store/.credentials.json")).reveal());
   }
@@ -84,13 +98,14 @@ TEST_CASE_METHOD(RenewalTest, "the command finds the login with its deadline pas
 
 TEST_CASE_METHOD(RenewalTest, "the command gets the way to the server and nothing that hides the login") {
   const Renewal renewal = begun();
-  const auto command =
-      renewal.command({"claude", "auth", "status"},
-                      {"PATH=/bin", "HTTPS_PROXY=http://proxy.test", "NODE_EXTRA_CA_CERTS=/ca.pem",
-                       "ANTHROPIC_API_KEY=FAKE", "CLAUDE_CODE_OAUTH_TOKEN=FAKE",
-                       "CLAUDE_CONFIG_DIR=/elsewhere", "HOME=/root", "CLAUDE_CODE_USE_BEDROCK=1"});
+  const auto command = renewal.command(
+      {"claude", "auth", "status"},
+      {"PATH=/bin", "HTTPS_PROXY=http://proxy.test", "NODE_EXTRA_CA_CERTS=/ca.pem", "ANTHROPIC_API_KEY=FAKE",
+       "CLAUDE_CODE_OAUTH_TOKEN=FAKE", "CLAUDE_CONFIG_DIR=/elsewhere", "HOME=/root",
+       "CLAUDE_CODE_USE_BEDROCK=1", "DISABLE_TELEMETRY=0"});
   CHECK(command.argv == std::vector<std::string>{"claude", "auth", "status"});
-  CHECK(command.env.size() == 5);
+  CHECK(command.env.size() == 12);
+  CHECK(has(command.env, "DISABLE_TELEMETRY=1"));
   CHECK(has(command.env, "PATH=/bin"));
   CHECK(has(command.env, "HTTPS_PROXY=http://proxy.test"));
   CHECK(has(command.env, "NODE_EXTRA_CA_CERTS=/ca.pem"));
@@ -104,7 +119,7 @@ TEST_CASE_METHOD(RenewalTest, "what the command renewed is in the store, whateve
     put(given.text());
     Renewal renewal = begun();
     command_writes(text);
-    CHECK(renewal.finish(exited(status)).kind == Kind::renewed);
+    CHECK(renewal.finish({}, exited(status)).kind == Kind::renewed);
     CHECK(stored() == "FAKE-access-2");
     CHECK(dir.read("store/.credentials.json") == text);
     CHECK(nothing_left());
@@ -116,7 +131,7 @@ TEST_CASE_METHOD(RenewalTest,
   renewed.valid_for = 1'000;
   Renewal renewal = begun();
   command_writes(renewed.text());
-  CHECK(renewal.finish(exited(0)).kind == Kind::renewed);
+  CHECK(renewal.finish({}, exited(0)).kind == Kind::renewed);
   CHECK(stored() == "FAKE-access-2");
 }
 
@@ -125,7 +140,7 @@ TEST_CASE_METHOD(RenewalTest, "a blanked login is rejected, never published, and
   Renewal renewal = begun();
   command_writes(
       R"({"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0,"scopes":["user:inference"]}})");
-  CHECK(renewal.finish(exited(0)).kind == Kind::rejected);
+  CHECK(renewal.finish({}, exited(0)).kind == Kind::rejected);
   CHECK(dir.read("store/.credentials.json") == before);
   CHECK(nothing_left());
   const auto login = login::parse(before);
@@ -141,7 +156,7 @@ TEST_CASE_METHOD(RenewalTest, "of a login that is rejected after its own end nob
   put(text);
   Renewal renewal = begun();
   command_writes(R"({"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}})");
-  const Outcome outcome = renewal.finish(exited(0));
+  const Outcome outcome = renewal.finish({}, exited(0));
   CHECK(outcome.kind == Kind::rejected);
   CHECK((outcome.reason.find("nothing is broken") != std::string::npos) == ended);
   CHECK((outcome.reason.find("ended elsewhere") != std::string::npos) == !ended);
@@ -151,7 +166,7 @@ TEST_CASE_METHOD(RenewalTest, "another account's login is not published") {
   renewed.account = "account-2";
   Renewal renewal = begun();
   command_writes(renewed.text());
-  const Outcome outcome = renewal.finish(exited(0));
+  const Outcome outcome = renewal.finish({}, exited(0));
   CHECK(outcome.kind == Kind::rejected);
   CHECK(outcome.reason.find("another account") != std::string::npos);
   CHECK(stored() == "FAKE-access-1");
@@ -164,14 +179,14 @@ TEST_CASE_METHOD(RenewalTest, "without new tokens nothing has changed, and the r
   killed.change.number = SIGKILL;
   Ended late = killed;
   late.timed_out = true;
-  const std::vector<std::pair<Ended, std::string>> endings{{exited(0), "no answer"},
+  const std::vector<std::pair<Ended, std::string>> endings{{exited(0), "did not ask"},
                                                            {exited(126), "cannot be executed"},
                                                            {exited(127), "not found"},
                                                            {killed, "SIGKILL"},
                                                            {late, "in time"}};
   for (const auto& [ended, words] : endings) {
     Renewal renewal = begun();
-    const Outcome outcome = renewal.finish(ended);
+    const Outcome outcome = renewal.finish({}, ended);
     CHECK(outcome.kind == Kind::failed);
     CHECK(outcome.reason.find(words) != std::string::npos);
     CHECK(stored() == "FAKE-access-1");
@@ -179,17 +194,94 @@ TEST_CASE_METHOD(RenewalTest, "without new tokens nothing has changed, and the r
   }
 }
 
+TEST_CASE_METHOD(RenewalTest, "a command that took the CLI's lock has asked") {
+  Renewal renewal = begun();
+  command_asks();
+  const Outcome outcome = renewal.finish({}, exited(1));
+  CHECK(outcome.kind == Kind::failed);
+  CHECK(outcome.cause == kNoAnswer);
+  CHECK(outcome.reason.find("no usable answer") != std::string::npos);
+}
+
+TEST_CASE_METHOD(RenewalTest, "a version that does not tell a rejection is not taken at its word") {
+  Renewal renewal = begun();
+  command_asks();
+  const Outcome outcome = renewal.finish({cli::renewing_command(), cli::Version{2, 1, 100}}, exited(1));
+  CHECK(outcome.cause == kNoAnswer);
+  CHECK(outcome.reason.find("2.1.100 does not tell") != std::string::npos);
+}
+
+TEST_CASE_METHOD(RenewalTest,
+                 "a login that is rejected after a command asked and saved nothing was burnt by it") {
+  const Tool tool{{"claude", "some", "thing"}, cli::Version{2, 1, 332}};
+  Renewal first = begun();
+  command_asks();
+  CHECK(first.finish(tool, exited(0)).cause == kNoAnswer);
+  Renewal second = begun();
+  command_writes(R"({"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}})");
+  const Outcome outcome = second.finish({}, exited(1));
+  CHECK(outcome.kind == Kind::rejected);
+  CHECK(outcome.cause == kBurnt);
+  CHECK(outcome.reason.find("'claude some thing (2.1.332)' spent") != std::string::npos);
+  const auto store = test::open_store(dir.path("store"));
+  CHECK(store::rejection_of(store.tree(), *login::parse(given.text())) == store::Rejection::none);
+  const auto login = login::parse(dir.read("store/.credentials.json"));
+  CHECK(store::rejection_of(store.tree(), *login) == store::Rejection::burnt);
+  const auto unfit = why_unfit(tool, store::read_renewer_note(store.tree()));
+  REQUIRE(unfit);
+  CHECK(unfit->kind == Kind::failed);
+  CHECK(unfit->reason.find("has cost this store a login") != std::string::npos);
+  const Tool other_version{tool.words, cli::Version{2, 1, 333}};
+  CHECK_FALSE(why_unfit(other_version, store::read_renewer_note(store.tree())));
+  CHECK_FALSE(why_unfit({}, store::read_renewer_note(store.tree())));
+}
+
+TEST_CASE_METHOD(RenewalTest, "what another login was not answered to is nothing against this one") {
+  Renewal first = begun();
+  command_asks();
+  CHECK(first.finish({}, exited(1)).cause == kNoAnswer);
+  given.access = "FAKE-access-3";
+  given.account = "account-3";
+  put(given.text());
+  Renewal second = begun();
+  command_writes(R"({"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}})");
+  CHECK(second.finish({}, exited(1)).cause == "rejected");
+}
+
+TEST_CASE_METHOD(RenewalTest, "a renewal that was cut short may have spent the token") {
+  { const Renewal killed = begun(); }
+  Renewal next = begun();
+  command_writes(R"({"claudeAiOauth":{"accessToken":"","refreshToken":"","expiresAt":0}})");
+  const Outcome outcome = next.finish({}, exited(1));
+  CHECK(outcome.cause == kBurnt);
+  CHECK(outcome.reason.find("cut short") != std::string::npos);
+}
+
+TEST_CASE_METHOD(RenewalTest, "a command that would burn is not run") {
+  const auto unfit = why_unfit({{"claude", "auth", "status"}, cli::Version{2, 1, 260}}, {});
+  REQUIRE(unfit);
+  CHECK(unfit->kind == Kind::failed);
+  CHECK(unfit->cause == "burns");
+  CHECK(unfit->remedy.find("--renew-command") != std::string::npos);
+  CHECK(unfit->remedy.find("2.1.330") != std::string::npos);
+  CHECK_FALSE(why_unfit({{"claude", "auth", "status"}, cli::Version{2, 1, 332}}, {}));
+  CHECK_FALSE(why_unfit({{"claude", "auth", "status"}, std::nullopt}, {}));
+  Renewal renewal = begun();
+  renewal.abandon();
+  CHECK(nothing_left());
+}
+
 TEST_CASE_METHOD(RenewalTest, "damaged or missing files are no renewal") {
   for (const char* text : {"", "{", "{}", R"({"claudeAiOauth":{"accessToken":"FAKE-x","scopes":["a"]}})"}) {
     INFO(text);
     Renewal renewal = begun();
     command_writes(text);
-    CHECK(renewal.finish(exited(0)).kind == Kind::failed);
+    CHECK(renewal.finish({}, exited(0)).kind == Kind::failed);
     CHECK(stored() == "FAKE-access-1");
   }
   Renewal renewal = begun();
   REQUIRE(::unlink(dir.path(kConfig).c_str()) == 0);
-  CHECK(renewal.finish(exited(0)).kind == Kind::failed);
+  CHECK(renewal.finish({}, exited(0)).kind == Kind::failed);
   CHECK(stored() == "FAKE-access-1");
 }
 
@@ -252,7 +344,7 @@ TEST_CASE_METHOD(RenewalTest, "tokens that cannot be published now are kept for 
     command_writes(renewed.text());
     const auto store = test::open_store(dir.path("store"));
     const auto held = test::lock_store(store);
-    CHECK(renewal.finish(exited(0)).kind == Kind::busy);
+    CHECK(renewal.finish({}, exited(0)).kind == Kind::busy);
     CHECK(stored() == "FAKE-access-1");
   }
   const auto next = begin();
@@ -269,7 +361,7 @@ TEST_CASE_METHOD(RenewalTest, "tokens that cannot be read now are kept for the n
     Renewal renewal = begun();
     command_writes(renewed.text());
     REQUIRE(::chown(dir.path(kConfig).c_str(), 0, 0) == 0);
-    CHECK(renewal.finish(exited(0)).kind == Kind::failed);
+    CHECK(renewal.finish({}, exited(0)).kind == Kind::failed);
   }
   const auto unread = begin();
   REQUIRE(std::holds_alternative<Outcome>(unread));
@@ -286,7 +378,7 @@ TEST_CASE_METHOD(RenewalTest, "a login that somebody made meanwhile is not repla
   Renewal renewal = begun();
   command_writes(renewed.text());
   put(made.text());
-  CHECK(renewal.finish(exited(0)).kind == Kind::not_due);
+  CHECK(renewal.finish({}, exited(0)).kind == Kind::not_due);
   CHECK(stored() == "FAKE-access-3");
   CHECK(nothing_left());
 }

@@ -23,6 +23,10 @@ For the test itself:
   GET  /_admin/newest?token=T               the token pair that the login of T has now
   POST /_admin/hold, /_admin/release        in between, no refresh token is spent; hold returns when none is being spent
   POST /_admin/down, /_admin/up             in between, every other request is cut off without an answer
+  POST /_admin/fault?kind=K                 from now on the token endpoint: `cut` spends the token and hangs up; `half` spends
+                                            it and sends half of the answer; `429`, `503` answer so and spend nothing;
+                                            `none` works as usual
+  POST /_admin/delay?seconds=S              instead of DELAY from now on
   GET  /_admin/stats                        counters, and the families with whether they are revoked
 """
 
@@ -79,6 +83,8 @@ class Switches:
     def __init__(self):
         self.spending = threading.Lock()  # held by a test between hold and release
         self.down = False
+        self.fault = "none"
+        self.delay = TOKEN_DELAY
 
 
 SWITCHES = Switches()
@@ -149,6 +155,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             found = answer = LOGINS.newest(query.get("token"))
         elif what == "stats":
             found = answer = {**self.journal.counters, "families": LOGINS.revoked_by_family()}
+        elif what == "fault":
+            SWITCHES.fault = query["kind"]
+            found = True
+        elif what == "delay":
+            SWITCHES.delay = float(query["seconds"])
+            found = True
         else:
             found = self.turn(what)
         self.reply(200 if found else 404, answer)
@@ -175,7 +187,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def refresh(self, request):
         self.record["refresh_token"] = str(request.get("refresh_token"))[:30]
         self.journal.count("refresh_begun")
-        time.sleep(TOKEN_DELAY)
+        time.sleep(SWITCHES.delay)
+        if SWITCHES.fault.isdigit():
+            self.reply_error(int(SWITCHES.fault), "api_error", "stand-in: not now")
+            return
         try:
             with SWITCHES.spending:
                 if DROPS_ABANDONED and self.hung_up():
@@ -190,6 +205,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                              "error_description": "Refresh token not found or invalid"})
             return
         self.journal.count("refresh_ok")
+        if SWITCHES.fault == "cut":
+            self.record["cut"] = self.close_connection = True
+            return
         self.reply(200, {
             "token_type": "Bearer", "access_token": access_token, "refresh_token": refresh_token,
             "expires_in": int(lifetime), "scope": " ".join(SCOPES),
@@ -245,7 +263,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            halved = SWITCHES.fault == "half" and self.path == "/v1/oauth/token" and status == 200
+            self.wfile.write(body[:len(body) // 2] if halved else body)
+            self.close_connection = self.close_connection or halved
 
     def read_body(self):
         length = int(self.headers.get("content-length") or 0)

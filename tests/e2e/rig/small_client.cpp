@@ -1,6 +1,9 @@
 // A client that treats its login as the Claude CLI does, small enough to run a hundred of them on two cores.
 //
-//   small_client --print WORDS    one request to the model: its answer, or why there is none and status 1
+//   small_client --print [--model MODEL] WORDS
+//                                 one request to the model: its answer, or why there is none and status 1;
+//                                 with ANTHROPIC_BASE_URL, which leads nowhere here, only a renewal that is
+//                                 due
 //   small_client auth status      renews a login that is due, as the CLI does; the status is always 0
 //   small_client work SECONDS     requests, one every SECONDS, a line each ("ok", "failed: WHY"), until it is
 //   killed
@@ -227,8 +230,13 @@ int main(int argc, char** argv) {
   }
   if (words.size() == 2 && words[0] == "work")
     return work(file, std::chrono::duration<double>(std::stod(words[1])));
-  if (words.size() == 2 && words[0] == "--print") {
-    const std::string trouble = ask(file, words[1]);
+  if (words.size() >= 2 && words[0] == "--print") {
+    if (!variable("ANTHROPIC_BASE_URL", "").empty()) {
+      file.renew(false);
+      std::puts("API Error: Unable to connect to API");
+      return 1;
+    }
+    const std::string trouble = ask(file, words.back());
     std::puts(trouble.empty() ? "CANNED-ANSWER" : trouble.c_str());
     return trouble.empty() ? 0 : 1;
   }

@@ -1,5 +1,5 @@
-"""Stands in for `claude auth status`: does to the login in $CLAUDE_CONFIG_DIR what the file MODE says, as the real one
-would. `calls` beside it gets a line for each run."""
+"""Stands in for the CLI when it renews: does to the login in $CLAUDE_CONFIG_DIR what the file MODE says, as the real one
+would. `calls` beside it gets a line for each run. What `burns` has spent is rejected from then on."""
 
 import json
 import os
@@ -19,6 +19,7 @@ if mode == "slow":  # like the CLI, it saves what it is fetching before it ends;
 with open(os.path.join(here, "calls"), "a", encoding="utf-8") as f:
     f.write(json.dumps({"expires": oauth["expiresAt"], "refresh": oauth["refreshToken"], "pid": os.getpid(),
                         "uid": os.getuid(), "files": sorted(os.listdir(config)), "environment": sorted(os.environ),
+                        "words": sys.argv[2:], "base": os.environ.get("ANTHROPIC_BASE_URL"),
                         "streams": [os.readlink(f"/proc/self/fd/{n}") for n in range(3)]}) + "\n")
 
 
@@ -39,6 +40,21 @@ def renew(seconds):
     write(accessToken=name, refreshToken=oauth["refreshToken"] + "+", expiresAt=int((time.time() + seconds) * 1000))
 
 
+def ask():
+    """The CLI's lock for a renewal lies beside its configuration directory."""
+    before = os.stat(os.path.dirname(config)).st_mtime_ns
+    while os.stat(os.path.dirname(config)).st_mtime_ns == before:
+        os.mkdir(config + ".lock")
+        os.rmdir(config + ".lock")
+
+
+print("the stand-in says: mode", mode, "with sk-ant-ort01-FAKEsecret", flush=True)
+if mode != "unasked":
+    ask()
+spent = os.path.join(here, "spent")
+if os.path.exists(spent):
+    with open(spent, encoding="utf-8") as f:
+        mode = "blanked" if oauth["refreshToken"] in f.read().split() else mode
 lifetime = float(words[0]) if words else 3600
 if mode == "renewed":
     renew(lifetime)
@@ -52,5 +68,10 @@ elif mode == "killed":
 elif mode == "slow":
     wait_for("go")
     renew(lifetime)
+elif mode == "burns" and sys.argv[2:3] != ["--print"]:
+    with open(spent, "a", encoding="utf-8") as f:
+        f.write(oauth["refreshToken"] + "\n")
+elif mode == "burns" or mode == "fails" and sys.argv[2:3] == ["--print"]:
+    renew(lifetime)
 else:
-    assert mode == "unchanged"
+    assert mode in ("unchanged", "unasked", "fails")

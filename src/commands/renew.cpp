@@ -1,0 +1,138 @@
+#include <fmt/format.h>
+
+#include <boost/asio/io_context.hpp>
+#include <csignal>
+#include <string>
+
+#include "base/text.h"
+#include "commands/commands.h"
+#include "commands/console.h"
+#include "commands/health_context.h"
+#include "commands/refusal.h"
+#include "commands/renewal.h"
+#include "commands/store_access.h"
+#include "commands/store_path.h"
+#include "commands/wait.h"
+#include "health/health.h"
+#include "log/log.h"
+#include "options/exit_status.h"
+#include "renew/renewer.h"
+#include "store/store.h"
+
+namespace claude_init::commands {
+namespace {
+
+using Kind = renew::Outcome::Kind;
+
+// Two commands one after another, where the second finds out what the first one did.
+constexpr Milliseconds kPatience = 2 * (renew::Renewer::kTimeLimit + Milliseconds(10'000));
+
+std::string valid_until(const store::Inspection& seen) {
+  return fmt::format("the access token is valid until {}", format_utc(seen.login->expires_at));
+}
+
+int status_of(const renew::Outcome& outcome) {
+  switch (outcome.kind) {
+    case Kind::renewed:
+    case Kind::not_due:
+      return kExitOk;
+    case Kind::busy:
+      return kExitStoreBusy;
+    case Kind::refused:
+      return kExitNotRenewedHere;
+    case Kind::rejected:
+      return outcome.cause == renew::kBurnt ? kExitLoginBurnt : kExitLoginRejected;
+    case Kind::failed:
+      break;
+  }
+  const bool asked =
+      outcome.cause == renew::kNoAnswer || outcome.cause == "timeout" || outcome.cause == "killed";
+  return asked ? kExitNoNewToken : kExitNotAsked;
+}
+
+std::string headline(const renew::Outcome& outcome) {
+  switch (outcome.kind) {
+    case Kind::rejected:
+      return "dead: " + outcome.reason;
+    case Kind::busy:
+      return "not renewed: somebody else is at it: " + outcome.reason;
+    default:
+      return "not renewed: " + outcome.reason;
+  }
+}
+
+int report(const renew::Outcome& outcome, const std::string& path, const options::Environment& environment) {
+  const store::Inspection seen = store::inspect(path, unix_now());
+  if (outcome.kind == Kind::renewed || outcome.kind == Kind::not_due) {
+    const std::string how = outcome.kind == Kind::renewed ? "renewed" : "renewed by somebody else";
+    return print(fmt::format("{}; {}\n", how, seen.login ? valid_until(seen) : "the login is gone"));
+  }
+  const Console console(is_plain(environment));
+  console.bad(headline(outcome));
+  if (!outcome.remedy.empty()) console.text("→ " + outcome.remedy);
+  if (outcome.kind == Kind::rejected) console.text("→ " + health_context(seen, environment).setup_command);
+  return status_of(outcome);
+}
+
+/// Whether somebody can renew this one; else it has been said why not, with the status.
+std::optional<int> why_none(const store::Inspection& seen, const options::Environment& environment) {
+  const bool lives = seen.state == login::State::usable || seen.state == login::State::renewable;
+  if (!lives) {
+    tell(log::Level::error, "", health::explain(seen, health_context(seen, environment)), environment);
+    return exit_status_of(seen.state);
+  }
+  const Console console(is_plain(environment));
+  if (!seen.login->has_refresh_token) {
+    return refuse(console,
+                  make_error(ErrorKind::usage, printable(seen.path) + " has no refresh token",
+                             "renew it where people log in; this copy gets the new token from there"),
+                  kExitNotRenewedHere);
+  }
+  if (const std::string problem = store::why_not_writable(seen); !problem.empty()) {
+    return refuse(console,
+                  make_error(ErrorKind::read_only, problem,
+                             fmt::format("mount it so that it can be written, and run as its owner, uid {}",
+                                         seen.owner.uid)));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+/// 1. A login that can be renewed, and is due or is to be renewed all the same.
+/// 2. One renewal, or somebody else's.
+/// 3. What came of it.
+int renew_command(const options::Renew& options, const options::Environment& environment,
+                  const supervise::Inherited& inherited) {
+  // 1.
+  const std::string path = choose_store(options.store, environment.get("HOME"), environment);
+  const store::Inspection seen = store::inspect(path, unix_now());
+  if (const auto status = why_none(seen, environment)) return *status;
+  if (!options.force && seen.login->expires_at - unix_now() > options.renewal.before.count()) {
+    return print(
+        fmt::format("not due; {}. --force renews it now, which spends its refresh token for the next one\n",
+                    valid_until(seen)));
+  }
+  // 2.
+  boost::asio::io_context io(1);
+  supervise::Reaper reaper;
+  const supervise::Loop loop{io, reaper, inherited};
+  renew::Renewer::Options how = renewer_options(options.renewal, path, environment, "renew");
+  how.on_outcome = [](const renew::Outcome&) {};  // told below
+  renew::Renewer renewer(loop, std::move(how));
+  Wait wait;
+  wait.stop_signals = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+  wait.limit = kPatience;
+  wait.renewer = [&renewer] { return &renewer; };
+  wait.over = [&renewer] {
+    return renewer.last() && renewer.last()->kind != Kind::busy && !renewer.is_renewing();
+  };
+  renewer.renew_now();
+  const int stopped = wait_until_over(loop, wait);
+  // 3.
+  if (!renewer.last()) return stopped != 0 ? 128 + stopped : kExitStoreBusy;
+  const int status = report(*renewer.last(), path, environment);
+  return stopped != 0 && status != kExitOk ? 128 + stopped : status;
+}
+
+}  // namespace claude_init::commands

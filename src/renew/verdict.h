@@ -1,0 +1,31 @@
+#pragma once
+
+#include "base/secret.h"
+#include "renew/outcome.h"
+#include "renew/tool.h"
+#include "store/renewer_note.h"
+#include "supervise/reaper.h"
+
+/// What came of a renewing command that brought no new token, in words. Pure.
+namespace claude_init::renew {
+
+/// The memory that the CLI takes while it renews, in MB (measured, 2.1.330).
+inline constexpr unsigned kCliMegabytes = 145;
+
+/// How a renewing command ended.
+struct Ended {
+  supervise::ChildChange change;
+  bool timed_out = false;  // we ended it, since it took too long
+  std::string said{};      // its last words, redacted
+};
+
+/// The login `given` was blanked: the server does not renew it any more.
+[[nodiscard]] Outcome rejected_by_server(const Secret& given);
+
+/// The same of one that a renewal has spent before, and saved nothing.
+[[nodiscard]] Outcome burnt(const store::RenewerNote::Unanswered& by);
+
+/// The login is as it was; `asked`: the command set out to ask the server.
+[[nodiscard]] Outcome why_nothing(const Tool& tool, const Ended& ended, bool asked);
+
+}  // namespace claude_init::renew
