@@ -111,6 +111,7 @@ class Capture {
     auto start = std::chrono::steady_clock::now();
     ScanOptions scan{options_.filter, Extent::all, options_.limits, options_.keep_newer};
     scan.deletions = options_.delete_missing;
+    scan.follow_links_out = options_.follow_links_out;
     scan.baseline = options_.baseline;
     if (options_.baseline != nullptr) scan.noted = &noted_;
     auto plan = make_plan(from, &to_, scan);

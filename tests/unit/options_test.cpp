@@ -90,7 +90,7 @@ TEST_CASE("options reach their fields") {
                       "--hup",     "never",    "--exclude",    "x/*",          "--exclude",       "y",
                       "cmd"});
   CHECK(run.user == "1000:1000");
-  CHECK(run.extent == store::Extent::login);
+  CHECK(run.copy == Copy::login);
   CHECK(run.refresh_token == store::RefreshToken::copy);
   CHECK(run.supervision.grace == Milliseconds(7000));
   CHECK(run.supervision.remap_exit == std::map<int, int>{{143, 0}, {1, 2}});
