@@ -101,13 +101,13 @@ def test_sessions_that_cannot_be_saved_are_told_and_stay(host):
     place = host.path / "sessions"
     place.mkdir()
     # A file where the directory has to be.
-    status, _, err = host.session("run", SESSION + f"echo one > 1.jsonl; rm -r {place}/.claude-init; touch {place}/.claude-init",
+    status, _, err = host.session("run", SESSION + f"echo one > 1.jsonl; rm -r {place}/.claude-init/locks; touch {place}/.claude-init/locks",
                                   "--sessions", place)
     assert status not in (0, 70), err
     assert "the sessions stay in" in err
     (copy,) = host.copies()
     assert (host.place / copy / "claude/projects" / PROJECT / "1.jsonl").read_text() == "one\n"
-    (place / ".claude-init").unlink()
+    (place / ".claude-init/locks").unlink()
     status, out, err = host.session("run", SESSION + "cat 1.jsonl", "--sessions", place)
     assert (status, out, err) == (0, "one\n", "")
     assert host.copies() == []
