@@ -40,7 +40,7 @@ TEST_CASE("the command begins at the first word that is not an option, or behind
         Words{"bash", "-c", "exit 3"});
   CHECK(parsed_as<Run>({"run", "--store=/s", "--", "bash", "--store"}).command == Words{"bash", "--store"});
   CHECK(parsed_as<Run>({"run", "--exec", "true"}).command == Words{"true"});
-  CHECK(parsed_as<Run>({"run", "--", "--", "x"}).command == Words{"claude", "--", "x"});
+  CHECK(parsed_as<Run>({"run", "--", "--", "x"}).command == Words{"x"});
   CHECK(parsed_as<Init>({"init", "-"}).command == Words{"claude", "-"});
 }
 
