@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/text.h"
@@ -125,7 +126,15 @@ int capture_command(const options::Capture& options, const options::Environment&
                          {"took", took_since(start)}});
   const int status = report_login(console, from->path, path, report->login);
   report_files(console, *report);
-  return status;
+  const auto unbound =
+      std::find_if(report->skipped.begin(), report->skipped.end(),
+                   [](const store::Skipped& each) { return store::is_binding_file(each.path); });
+  if (unbound == report->skipped.end()) return status;
+  console.warning(fmt::format("{} was not saved ({}), and jobs would run without it.", unbound->path,
+                              printable(unbound->reason)));
+  console.text(
+      fmt::format("Save what a link leads to: --include {0}; or leave it out: --exclude {0}", unbound->path));
+  return status != kExitOk ? status : kExitIo;
 }
 
 }  // namespace claude_init::commands

@@ -105,11 +105,12 @@ health::Live judged(const supervise::Outcome& outcome, bool timed_out, const opt
 
 /// With the stored login and nothing that stands in for it; not in a directory whose files it would read.
 supervise::Command live_command(const options::Health& options, options::Environment environment,
-                                const workcopy::Account& account, const workcopy::WorkingCopy& copy,
+                                const workcopy::Account& account, workcopy::WorkingCopy& copy,
                                 const Streams& streams) {
   for (const std::string& name : shadowing_variables(environment)) environment.unset(name);
-  supervise::Command command = command_in(copy, account, std::move(environment), options.live_command,
-                                          workcopy::NewPrivileges::forbid);
+  supervise::Command command =
+      command_in(copy, account, choose_home(copy, account, LinkHome::no), std::move(environment),
+                 options.live_command, workcopy::NewPrivileges::forbid);
   command.directory = copy.state().config_dir;
   command.before_exec = [drop = workcopy::drop_to_helper(account), in = streams.input.get(),
                          out = streams.output.get()] {
@@ -122,7 +123,7 @@ supervise::Command live_command(const options::Health& options, options::Environ
 
 /// 1. Run, with everything that it starts, until the limit.
 /// 2. Judged by its end and by its answer.
-std::variant<health::Live, int> run_in(const workcopy::WorkingCopy& copy, const options::Health& options,
+std::variant<health::Live, int> run_in(workcopy::WorkingCopy& copy, const options::Health& options,
                                        const options::Environment& environment,
                                        const workcopy::Account& account, const std::string& store,
                                        const supervise::Inherited& inherited) {

@@ -1,6 +1,8 @@
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <malloc.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
@@ -11,6 +13,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/text.h"
 #include "commands/coherence.h"
 #include "commands/commands.h"
 #include "commands/copy_command.h"
@@ -30,6 +33,7 @@
 #include "options/exit_status.h"
 #include "store/capture.h"
 #include "store/lock.h"
+#include "store/project.h"
 #include "store/published.h"
 #include "store/restore.h"
 #include "store/store.h"
@@ -53,6 +57,22 @@ void warn_if_stuck_as_root(const workcopy::Account& account) {
             {{"remedy", fs::how_to_become({kUsual, kUsual})}});
 }
 
+/// What nearly every job is about is the caller's own repository.
+void warn_of_foreign_directory(const workcopy::Account& account) {
+  struct stat st {};
+  const auto mounts = fs::in_container() ? fs::read_mounts() : Result<fs::Mounts>(fs::Mounts());
+  if (!mounts || ::stat(".", &st) != 0 || st.st_uid == account.uid || st.st_uid == 0) return;
+  const std::string directory = working_directory();
+  const fs::Mount* mount = fs::mount_of(*mounts, directory);
+  const bool mounted = mount != nullptr && mount->mount_point != "/" && !mount->read_only;
+  const fs::ActAs as_target(account.identity());
+  if (!mounted || ::faccessat(AT_FDCWD, ".", W_OK | X_OK, AT_EACCESS) == 0) return;
+  log::warn("the command cannot write to the directory it works in",
+            {{"path", directory},
+             {"user", account.uid},
+             {"remedy", fmt::format("run as its owner: -e CLAUDE_INIT_USER={}:{}", st.st_uid, st.st_gid)}});
+}
+
 /// Where there is a store that can be read: also without a login in it, for the settings.
 Result<std::optional<store::Store>> open_store(const store::Inspection& inspection) {
   std::optional<store::Store> store;
@@ -64,6 +84,21 @@ Result<std::optional<store::Store>> open_store(const store::Inspection& inspecti
   return store;
 }
 
+/// Deny rules and the like are not left out in silence: without them the CLI would do what they forbid.
+Result<void> check_binding_files(const std::vector<store::Skipped>& skipped, const std::string& store) {
+  for (const store::Skipped& each : skipped) {
+    if (!store::is_binding_file(each.path)) continue;
+    return make_error(
+        ErrorKind::invalid,
+        fmt::format("{} in {} {}, and the command would run without it", each.path, printable(store),
+                    each.reason),
+        fmt::format("put the file itself into the store, or take what a link leads to, if that is "
+                    "there: --include {0}; or go without: --exclude {0}",
+                    each.path));
+  }
+  return Done{};
+}
+
 Result<void> fill(const workcopy::WorkingCopy& copy, const store::Store& store,
                   const workcopy::Account& account, store::RestoreOptions what,
                   std::optional<store::Measured>&& measured, bool plain) {
@@ -72,8 +107,9 @@ Result<void> fill(const workcopy::WorkingCopy& copy, const store::Store& store,
   what.progress = progress.callback();
   const auto restored = store::restore(store, copy.state(), account.identity(), what, std::move(measured));
   if (!restored) return restored.error();
+  if (auto bound = check_binding_files(restored->skipped, store.path()); !bound) return bound;
   for (const auto& skipped : restored->skipped) {
-    log::info("not in the working copy", {{"path", skipped.path}, {"reason", skipped.reason}});
+    log::warn("not in the working copy", {{"path", skipped.path}, {"reason", skipped.reason}});
   }
   log::info("working copy", {{"path", copy.root()},
                              {"files", restored->files},
@@ -91,7 +127,25 @@ void wipe(workcopy::WorkingCopy& copy, const Deadline& deadline = {}) {
 }
 
 /// A working copy, or the status to refuse with.
-using Prepared = std::variant<workcopy::WorkingCopy, int>;
+struct Filled {
+  workcopy::WorkingCopy copy;
+  bool has_programs = false;
+};
+using Prepared = std::variant<Filled, int>;
+
+/// What of the store is asked for.
+store::RestoreOptions wanted_of(const options::Run& options) {
+  store::RestoreOptions what;
+  what.extent = options.copy == options::Copy::login ? store::Extent::login : store::Extent::all;
+  what.refresh_token = options.refresh_token;
+  what.filter = options.filter;
+  what.limits = options.limits;
+  if (options.copy == options::Copy::config) {
+    what.filter.history = false;
+    what.filter.include.push_back(store::memory_of(working_directory()));
+  }
+  return what;
+}
 
 /// Room: what dead runs left behind goes first; their sessions are saved before.
 void clear_away(const workcopy::Account& account, const workcopy::Places& places,
@@ -111,16 +165,14 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
   // 1.
   const auto store = open_store(inspection);
   if (!store) return refuse(store.error());
-  store::RestoreOptions what;
-  what.extent = options.extent;
-  what.refresh_token = options.refresh_token;
-  what.filter = options.filter;
-  what.limits = options.limits;
+  store::RestoreOptions what = wanted_of(options);
   store::Size size;
   std::optional<store::Measured> found;
   if (*store) {
     auto measured = store::measure(**store, what);
     if (!measured) return refuse(measured.error());
+    if (const auto bound = check_binding_files(measured->plan.skipped, inspection.path); !bound)
+      return refuse(bound.error());
     found = std::move(*measured);
     size = found->size;
   }
@@ -152,7 +204,7 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
   }
   // From here on we wait, for days perhaps, and need little of what filling a large copy took.
   if (size.files > kMany) ::malloc_trim(0);
-  return std::move(*copy);
+  return Filled{std::move(*copy), size.has_executables};
 }
 
 /// The lock lives as long as the command, which has the refresh token, even if we are killed.
@@ -263,7 +315,7 @@ workcopy::NewPrivileges new_privileges_of(const options::Run& options) {
 int run_command(const options::Run& options, const options::Environment& environment,
                 const supervise::Inherited& inherited) {
   // 1.
-  const auto account = workcopy::choose_account(options.user, environment.get("HOME"));
+  auto account = workcopy::choose_account(options.user, environment.get("HOME"));
   if (!account) return refuse(account.error());
   warn_if_stuck_as_root(*account);
   const std::string path = choose_store(options.store, account->home, environment);
@@ -279,6 +331,8 @@ int run_command(const options::Run& options, const options::Environment& environ
   auto& right_to_renew = source.right_to_renew;
   auto& renewer = source.renewer;
   if (const int status = check_login(options, environment, inspection); status != kExitOk) return status;
+  workcopy::keep_given_groups(*account, inspection.owner.gid);
+  warn_of_foreign_directory(*account);
 
   std::optional<KeptSessions> sessions;
   if (options.keeps_sessions()) {
@@ -297,14 +351,16 @@ int run_command(const options::Run& options, const options::Environment& environ
   // 3.
   Prepared prepared = prepare_copy(options, environment, *account, inspection, sessions);
   if (const int* status = std::get_if<int>(&prepared)) return *status;
-  auto& copy = std::get<workcopy::WorkingCopy>(prepared);
+  auto& filled = std::get<Filled>(prepared);
+  workcopy::WorkingCopy& copy = filled.copy;
   // On a host the home directory is a person's own, who may start a CLI of theirs in it.
-  if (fs::in_container()) copy.link_home(account->home);
+  const std::string home = choose_home(copy, *account, fs::in_container() ? LinkHome::yes : LinkHome::no);
+  check_what_settings_name(copy, *account, home, filled.has_programs);
 
   // 4.
   workcopy::give_standard_streams(*account);
   supervise::Command command =
-      command_in(copy, *account, environment, options.command, new_privileges_of(options));
+      command_in(copy, *account, home, environment, options.command, new_privileges_of(options));
   if (right_to_renew) keep_lock_over_exec(command, right_to_renew->fd());
   if (options.exec) {
     copy.keep_lock_over_exec();

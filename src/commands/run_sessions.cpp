@@ -2,16 +2,22 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <climits>
 #include <optional>
 #include <utility>
 
 #include "base/text.h"
 #include "commands/store_lock.h"
 #include "log/log.h"
+#include "store/copies.h"
 #include "store/merge.h"
+#include "store/names.h"
+#include "store/project.h"
 #include "store/published.h"
 
 namespace claude_init::commands {
@@ -26,13 +32,40 @@ Error with_other_way(Error error, bool in_store) {
   return error;
 }
 
+/// What the CLI writes beside its transcripts is no news; sessions of other directories are.
+void tell_unwanted(const std::vector<std::string>& unwanted) {
+  const auto is_transcript = [](const std::string& path) { return path.ends_with(".jsonl"); };
+  const auto first = std::find_if(unwanted.begin(), unwanted.end(), is_transcript);
+  if (first != unwanted.end()) {
+    log::warn("sessions of other directories than the one the command was started in are not saved",
+              {{"count", std::count_if(unwanted.begin(), unwanted.end(), is_transcript)}, {"first", *first}});
+  }
+  for (const std::string& path : unwanted)
+    log::debug("not saved: it is no transcript of this directory", {{"path", path}});
+}
+
 }  // namespace
+
+std::string working_directory() {
+  std::array<char, PATH_MAX> path{};
+  return ::getcwd(path.data(), path.size()) != nullptr ? std::string(path.data()) : std::string("/");
+}
 
 KeptSessions::KeptSessions(store::Store place, const options::Run& options)
     : place_(std::move(place)),
-      already_given_(options.sessions.empty() && options.extent == store::Extent::all) {
+      max_bytes_(options.max_sessions),
+      already_given_(options.sessions.empty() && options.copy == options::Copy::all) {
+  const std::string directory = working_directory();
   what_.extent = store::Extent::sessions;
   what_.filter = options.filter;
+  what_.filter.only = store::sessions_of(directory);
+  saved_ = store::transcripts_of(directory);
+  if (options.persist != options::Persist::all) return;
+  for (const store::KnownName& known : store::known_names()) {
+    if (known.role == store::Role::session && known.name != "projects")
+      what_.filter.only.emplace_back(known.name);
+  }
+  saved_ = what_.filter.only;
 }
 
 Result<KeptSessions> KeptSessions::open(const options::Run& options, const std::string& store_path) {
@@ -61,7 +94,13 @@ std::string KeptSessions::kind() const {
 
 void KeptSessions::save_leftovers(const workcopy::Account& account, const workcopy::Places& places) const {
   for (workcopy::WorkingCopy& dead : workcopy::take_dead_copies(account, places, kind())) {
-    const auto saved = merge(dead, account, store::Given::parse(dead.read_note()), {});
+    const auto note = store::noted_copy(place_, dead.name(), dead.directory());
+    if (!note) {
+      log::warn("left alone: it looks like the copy of a run that died, and no run has noted it",
+                {{"path", dead.root()}, {"remedy", "remove it"}});
+      continue;
+    }
+    const auto saved = merge(dead, account, store::Given::parse(*note), {});
     if (!saved) {
       log::failure(log::Level::warn,
                    saved.error_with("the sessions of a run that died stay in " + dead.root()));
@@ -69,6 +108,7 @@ void KeptSessions::save_leftovers(const workcopy::Account& account, const workco
     }
     log::info("saved the sessions of a run that died", {{"path", dead.root()}});
     if (const auto wiped = dead.wipe(); !wiped) log::failure(log::Level::warn, wiped.error());
+    store::forget_copy(place_, dead.name());
   }
 }
 
@@ -84,7 +124,7 @@ Result<void> KeptSessions::give(const workcopy::WorkingCopy& copy, const workcop
     const auto restored = store::restore(place_, copy.state(), account.identity(), what_);
     if (!restored) return restored.error();
     for (const auto& skipped : restored->skipped) {
-      log::info("not in the working copy", {{"path", skipped.path}, {"reason", skipped.reason}});
+      log::warn("not in the working copy", {{"path", skipped.path}, {"reason", skipped.reason}});
     }
   }
   const auto config = copy.open_config_dir();
@@ -92,12 +132,14 @@ Result<void> KeptSessions::give(const workcopy::WorkingCopy& copy, const workcop
   auto given = store::Given::look({config->get(), copy.state().config_dir, account.identity()}, what_.limits);
   if (!given) return given.error();
   given_ = std::move(*given);
-  return copy.write_note(given_.text());
+  return store::note_copy(place_, copy.name(), copy.directory(), given_.text());
 }
 
 Result<void> KeptSessions::save(const workcopy::WorkingCopy& copy, const workcopy::Account& account,
                                 const Deadline& deadline) const {
-  return merge(copy, account, given_, deadline);
+  auto merged = merge(copy, account, given_, deadline);
+  if (merged) store::forget_copy(place_, copy.name());
+  return merged;
 }
 
 Result<void> KeptSessions::merge(const workcopy::WorkingCopy& copy, const workcopy::Account& account,
@@ -111,6 +153,9 @@ Result<void> KeptSessions::merge(const workcopy::WorkingCopy& copy, const workco
   if (!lock) return lock.error();
   store::MergeOptions options;
   options.filter = what_.filter;
+  options.filter.only.clear();
+  options.only = saved_;
+  options.max_bytes = max_bytes_;
   options.deadline = deadline;
   const store::Tree tree{config->get(), copy.state().config_dir, account.identity()};
   const auto report = store::merge_sessions(tree, given, place_, *lock, options);
@@ -121,6 +166,7 @@ Result<void> KeptSessions::merge(const workcopy::WorkingCopy& copy, const workco
   }
   if (report->skipped.size() > kNamed)
     log::warn("more was not saved", {{"files", report->skipped.size() - kNamed}});
+  tell_unwanted(report->unwanted);
   if (report->kept_both > 0) {
     log::warn("files that another run had changed too: both versions are kept",
               {{"count", report->kept_both}});

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/deadline.h"
 #include "base/result.h"
@@ -15,6 +16,9 @@
 
 namespace claude_init::commands {
 
+/// Where the command runs, as the CLI will name it.
+[[nodiscard]] std::string working_directory();
+
 /// The sessions that outlive a run (--persist=sessions): kept in the store, or in the directory of
 /// --sessions.
 class KeptSessions {
@@ -26,13 +30,14 @@ class KeptSessions {
   /// Of working copies whose sessions are kept here: nobody else removes them when their run has died.
   [[nodiscard]] std::string kind() const;
 
-  /// Saves what runs that died have left in their copies, and wipes those. Never an error: what cannot be
-  /// saved stays where it is, and is named.
+  /// Saves what runs that died have left in their copies, and wipes those. Copies that are not noted in the
+  /// place where the sessions are kept are not looked into. Never an error: what cannot be saved stays where
+  /// it is, and is named.
   void save_leftovers(const workcopy::Account& account, const workcopy::Places& places) const;
 
   /// What giving them to a copy takes beside the rest of the state.
   [[nodiscard]] Result<store::Size> measure() const;
-  /// Gives them to a copy that has the rest of its state, and remembers what that was, there too.
+  /// Gives those of the working directory to a copy that has the rest of its state, and notes what that was.
   [[nodiscard]] Result<void> give(const workcopy::WorkingCopy& copy, const workcopy::Account& account);
 
   /// Saves what the run has added; what is not done when the deadline comes is an error too. Nothing of the
@@ -47,6 +52,8 @@ class KeptSessions {
 
   store::Store place_;
   store::RestoreOptions what_;
+  std::vector<std::string> saved_;  // patterns of what is saved
+  std::uint64_t max_bytes_;
   bool already_given_;  // with the whole state of the store
   store::Given given_;
 };

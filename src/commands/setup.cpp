@@ -9,6 +9,7 @@
 #include "commands/coherence.h"
 #include "commands/commands.h"
 #include "commands/console.h"
+#include "commands/copy_command.h"
 #include "commands/health_context.h"
 #include "commands/progress_line.h"
 #include "commands/refusal.h"
@@ -22,6 +23,7 @@
 #include "fs/advice.h"
 #include "log/log.h"
 #include "options/exit_status.h"
+#include "store/copies.h"
 #include "supervise/terminal.h"
 #include "workcopy/account.h"
 #include "workcopy/privileges.h"
@@ -41,6 +43,8 @@ store::CaptureOptions capture_options(const options::Setup& options, Session& se
   capture.reason = "setup";
   capture.filter = options.filter;
   capture.limits = options.limits;
+  // Whoever made a link in it could have read in this container what it leads to.
+  capture.follow_links_out = true;
   capture.keep_generations = options.storing.keep_generations;
   capture.rules.allow_account_change = true;  // a person sits in front of it
   capture.rules.given_access_token = session.given_access_token.reveal();
@@ -48,10 +52,9 @@ store::CaptureOptions capture_options(const options::Setup& options, Session& se
 }
 
 supervise::Command session_command(const options::Setup& options, const options::Environment& environment,
-                                   const workcopy::Account& account, const Session& session) {
+                                   const workcopy::Account& account, Session& session) {
   options::Environment child = environment;
-  // "/" is what an account without a passwd entry gets: no home.
-  child.set("HOME", session.copy && account.home == "/" ? session.copy->root() : account.home);
+  child.set("HOME", session.copy ? choose_home(*session.copy, account, LinkHome::no) : account.home);
   child.set("USER", account.name);
   child.set("LOGNAME", account.name);
   child.set("SHELL", account.shell);
@@ -191,6 +194,7 @@ int end_session(const options::Setup& options, const SetupStore& found, const wo
     if (!session.copy) return;
     if (const auto wiped = session.copy->wipe(deadline); !wiped)
       log::failure(log::Level::warn, wiped.error());
+    if (!found.read_only) store::forget_copy(found.store, session.copy->name());
   };
   const auto say_what_stays = [&] {
     if (session.copy)
@@ -249,7 +253,7 @@ int setup_command(const options::Setup& options, const options::Environment& env
   const bool plain = is_plain(environment);
   const Console console(plain);
   const bool default_shell = options.command.empty();
-  const auto account = workcopy::choose_account(options.user, environment.get("HOME"));
+  auto account = workcopy::choose_account(options.user, environment.get("HOME"));
   if (!account) return refuse(console, account.error());
   if (default_shell && !has_terminal() && !options.wait_login) {
     return refuse(
@@ -262,6 +266,7 @@ int setup_command(const options::Setup& options, const options::Environment& env
   // 1.
   const auto found = open_setup_store(options, environment, *account, console);
   if (!found) return refuse(console, found.error());
+  workcopy::keep_given_groups(*account, found->store.owner().gid);
   const store::Inspection before = store::inspect(found->store.path(), unix_now());
   if (const auto why = why_not_replaceable(before, environment))
     return refuse(console, *why, exit_status_of(before.state));

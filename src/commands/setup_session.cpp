@@ -16,6 +16,7 @@
 #include "fs/open.h"
 #include "log/log.h"
 #include "login/login.h"
+#include "store/copies.h"
 #include "store/id.h"
 #include "store/restore.h"
 #include "store/state_file.h"
@@ -116,7 +117,8 @@ Result<void> choose_place(const options::Setup& options, const options::Environm
   if (!copy) return copy.error();
   session.copy = std::move(*copy);
   session.state = session.copy->state();
-  return Done{};
+  if (found.read_only) return Done{};
+  return store::note_copy(found.store, session.copy->name(), session.copy->directory(), "");
 }
 
 /// Leftovers: in the place itself, and in copies of sessions that were killed.
@@ -126,8 +128,14 @@ Result<void> save_leftovers(const options::Setup& options, const options::Enviro
   if (!session.copy) return save_leftover(options, found, account, session.state, console);
   const workcopy::Places places{"", std::string(environment.get("XDG_RUNTIME_DIR"))};
   for (auto& dead : workcopy::take_dead_copies(account, places, kind_of_copy(found))) {
+    if (!store::noted_copy(found.store, dead.name(), dead.directory())) {
+      log::warn("left alone: it looks like the copy of a session that died, and no session has noted it",
+                {{"path", dead.root()}, {"remedy", "remove it"}});
+      continue;
+    }
     if (auto saved = save_leftover(options, found, account, dead.state(), console); !saved) return saved;
     if (const auto wiped = dead.wipe(); !wiped) log::failure(log::Level::warn, wiped.error());
+    store::forget_copy(found.store, dead.name());
   }
   return Done{};
 }

@@ -41,6 +41,11 @@ std::string how_to_run_as(Identity who) {
   }
 }
 
+std::string how_to_drop_to(Identity who) {
+  return fmt::format("stay uid {0}: leave docker run --user out, and add -e CLAUDE_INIT_USER={0}:{1}",
+                     who.uid, who.gid);
+}
+
 std::string how_to_become(Identity who) {
   // KILL is not needed to become somebody, but to stop what runs as somebody else then.
   return "root without capabilities has no more rights than others: --cap-add SETUID --cap-add SETGID "

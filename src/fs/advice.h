@@ -21,6 +21,9 @@ void be_started_by(Engine engine);
 /// In a container: to be started as `who`.
 [[nodiscard]] std::string how_to_run_as(Identity who);
 
+/// As that user with a store of another one: claude-init starts as root, reads it, and drops.
+[[nodiscard]] std::string how_to_drop_to(Identity who);
+
 /// In a container: for root that may not change its user, to allow that, or to be started as `who`.
 [[nodiscard]] std::string how_to_become(Identity who);
 

@@ -303,6 +303,7 @@ Explanation unreadable(const store::Inspection& inspection, const Context& conte
     out.meaning += fmt::format(" uid {} would be right.", owner.uid);
   }
   if (context.in_container && reader.uid != inspection.owner.uid) {
+    if (reader.uid != 0) out.remedies.push_back(fs::how_to_drop_to(reader));
     out.remedies.push_back(reader.uid == 0 ? fs::how_to_become(owner) : fs::how_to_run_as(owner));
   }
   out.remedies.push_back("give it to us: " + fs::how_to_give(inspection.path, reader, context.in_container));

@@ -250,17 +250,18 @@ CLI::Option* add_number(CLI::App& app, const std::string& name, Number& target, 
       ->type_name("N");
 }
 
+void add_size(CLI::App& app, const std::string& name, std::uint64_t& target, const std::string& help) {
+  add(app, name, help, [&target](const std::string& text) -> Result<void> {
+    const auto parsed = parse_bytes(text);
+    if (!parsed) return parsed.error();
+    if (*parsed == 0) return make_error(ErrorKind::usage, "no state is that small", "write 1 or more: 100M");
+    target = *parsed;
+    return Done{};
+  })->type_name("SIZE");
+}
+
 void add_limits(CLI::App& app, store::Limits& limits) {
-  add(app, "--max-bytes", "refuse a state that is larger (default 16G)",
-      [&](const std::string& text) -> Result<void> {
-        const auto parsed = parse_bytes(text);
-        if (!parsed) return parsed.error();
-        if (*parsed == 0)
-          return make_error(ErrorKind::usage, "no state is that small", "write 1 or more: 100M");
-        limits.max_bytes = *parsed;
-        return Done{};
-      })
-      ->type_name("SIZE");
+  add_size(app, "--max-bytes", limits.max_bytes, "refuse a state that is larger (default 16G)");
   add_number<std::uint64_t>(app, "--max-files", limits.max_files, 1, 1'000'000'000,
                             "refuse a state of more files and directories (default 2000000)");
   add_number<unsigned>(app, "--max-depth", limits.max_depth, 1, 1000,
@@ -350,16 +351,22 @@ void define(CLI::App& app, Run& run) {
   add_text(app, "--workdir", run.workdir,
            "where the working copy goes (default: $XDG_RUNTIME_DIR, /run, /tmp or HOME)")
       ->type_name("DIR");
-  add_choice<store::Extent>(app, "--copy", run.extent,
-                            {{"all", store::Extent::all}, {"login", store::Extent::login}},
-                            "all: the whole state; login: the login and the settings (default all)");
+  add_choice<Copy>(app, "--copy", run.copy,
+                   {{"config", Copy::config}, {"all", Copy::all}, {"login", Copy::login}},
+                   "config: all but what sessions have written down; all: that too; login: the login and the "
+                   "settings (default config)");
   add_refresh_token(app, run.refresh_token);
   add_choice<std::optional<Persist>>(
-      app, "--persist", run.persist, {{"none", Persist::none}, {"sessions", Persist::sessions}},
-      "sessions: what the run adds to them is saved, for `claude --continue` (default none)");
+      app, "--persist", run.persist,
+      {{"none", Persist::none}, {"sessions", Persist::sessions}, {"all", Persist::all}},
+      "sessions: transcripts of this directory are saved, for `claude --continue`; all: memory and plans "
+      "too, "
+      "which tell later runs what to do (default none)");
   add_text(app, "--sessions", run.sessions,
            "keep the sessions there instead of in the store (means --persist sessions)")
       ->type_name("DIR");
+  add_size(app, "--max-sessions", run.max_sessions,
+           "save no more when the kept sessions take that (default 1G)");
   add_renewal(app, run.renewal);
   add_flag(app, "--allow-no-login", run.allow_no_login, "start the command even if nobody has logged in");
   add_wait_login(app, run.wait_login,

@@ -68,16 +68,28 @@ struct Setup {
   std::vector<std::string> command;  // empty = an interactive shell with a greeting
 };
 
-enum class Persist { none, sessions };
+enum class Persist {
+  none,
+  sessions,  // transcripts
+  all,       // whatever belongs to sessions: memory too, which tells later runs what to do
+};
+
+/// What a run gets of the store's state.
+enum class Copy {
+  config,  // what shapes the CLI's behaviour (store/names.h), without what it has written down
+  all,
+  login,  // the login and the settings
+};
 
 struct Run {
   std::string store;
   std::string user;
   std::string workdir;  // "" = the first place that will do
-  store::Extent extent = store::Extent::all;
+  Copy copy = Copy::config;
   store::RefreshToken refresh_token = store::RefreshToken::withhold;
-  std::optional<Persist> persist;  // unset: what --sessions says
-  std::string sessions;            // where they are kept; "" = in the store
+  std::optional<Persist> persist;                       // unset: what --sessions says
+  std::string sessions;                                 // where they are kept; "" = in the store
+  std::uint64_t max_sessions = std::uint64_t{1} << 30;  // bytes that they may take there
   Milliseconds checkpoint = kCheckpoint;
   Renewal renewal;
   std::string publish;  // the directory of a published store that is kept; "" = none
@@ -91,7 +103,7 @@ struct Run {
   supervise::Options supervision;
   std::vector<std::string> command;  // never empty: `claude` by default
   [[nodiscard]] bool keeps_sessions() const {
-    return persist.value_or(sessions.empty() ? Persist::none : Persist::sessions) == Persist::sessions;
+    return persist.value_or(sessions.empty() ? Persist::none : Persist::sessions) != Persist::none;
   }
 };
 

@@ -1,11 +1,14 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <functional>
+#include <optional>
 
 #include "options/definitions.h"
 #include "options/exit_status.h"
@@ -213,7 +216,29 @@ struct Rules {
   const char* summary;
   std::string_view command;  // as the help shows it; "" where none is taken
   log::Level log_level = log::Level::warn;
+  bool is_entrypoint = false;  // an image's: people type our words behind it
 };
+
+/// An image's entrypoint ends with `--`, and what people type behind the image's name is taken as they mean
+/// it:
+/// `--` once more is nothing, and options of ours come before the command. (The CLI has none that is called
+/// like one of `run` or `setup` but --help; that one is the CLI's.)
+void take_typed_options(const CLI::App& app, std::vector<std::string>& own,
+                        std::vector<std::string>& command) {
+  const auto drop_dashes = [&] {
+    while (!command.empty() && command.front() == "--") command.erase(command.begin());
+  };
+  drop_dashes();
+  std::size_t taken = 0;
+  while (taken < command.size() && command[taken].starts_with("--") && command[taken] != "--" &&
+         command[taken] != "--help" && option_of(app, command[taken]) != nullptr) {
+    taken += words_taken(app, command, taken);
+  }
+  const auto end = command.begin() + static_cast<std::ptrdiff_t>(std::min(taken, command.size()));
+  own.insert(own.end(), command.begin(), end);
+  command.erase(command.begin(), end);
+  if (taken > 0) drop_dashes();
+}
 
 template <class Options>
 std::variant<CommandLine, Reply> parse_as(
@@ -229,9 +254,12 @@ std::variant<CommandLine, Reply> parse_as(
   define(app, line.logging);
 
   const std::size_t start = command_start(app, words);
-  const std::vector<std::string> own(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(start));
+  std::vector<std::string> own(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(start));
   std::vector<std::string> command(words.begin() + static_cast<std::ptrdiff_t>(start), words.end());
-  if (!command.empty() && command.front() == "--") command.erase(command.begin());
+  if (!command.empty() && command.front() == "--") {
+    command.erase(command.begin());
+    if (rules.is_entrypoint) take_typed_options(app, own, command);
+  }
   if (rules.command.empty() && !command.empty()) {
     // What is behind a mistyped option may be its value.
     const std::string unknown = first_unknown(app, own);
@@ -283,6 +311,32 @@ std::string contradiction_in(const Run& run) {
   return "";
 }
 
+constexpr std::array<std::string_view, 9> kSubcommands{
+    "init", "setup", "run", "keep", "renew", "health", "capture", "restore", "history"};
+
+bool is_program(std::string_view name, const Environment& environment) {
+  std::string_view path = environment.get("PATH");
+  while (!path.empty()) {
+    const std::string_view directory = path.substr(0, path.find(':'));
+    if (::access(fmt::format("{}/{}", directory, name).c_str(), X_OK) == 0) return true;
+    path.remove_prefix(std::min(directory.size() + 1, path.size()));
+  }
+  return false;
+}
+
+/// `docker run IMAGE health`, where the entrypoint is `run --`: the first word behind it is a subcommand,
+/// unless there is a program that is called so.
+std::optional<std::vector<std::string>> typed_subcommand(const std::string& name,
+                                                         const std::vector<std::string>& words,
+                                                         const Environment& environment) {
+  if ((name != "run" && name != "setup") || words.empty() || words.front() != "--") return std::nullopt;
+  const auto first = std::find_if(words.begin(), words.end(), [](const auto& word) { return word != "--"; });
+  if (first == words.end()) return std::nullopt;
+  const bool is_ours = std::find(kSubcommands.begin(), kSubcommands.end(), *first) != kSubcommands.end();
+  if (!is_ours || is_program(*first, environment)) return std::nullopt;
+  return std::vector<std::string>(first, words.end());
+}
+
 }  // namespace
 
 std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments,
@@ -291,6 +345,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
   const std::string& name = arguments.front();
   const std::vector<std::string> words(arguments.begin() + 1, arguments.end());
   const Given given{words, environment};
+  if (const auto typed = typed_subcommand(name, words, environment)) return parse(*typed, environment);
 
   if (name == "--help" || name == "-h" || name == "help") return Reply{std::string(kUsage), kExitOk};
   if (name == "--version" || name == "-V") return Reply{std::string(kVersion), kExitOk};
@@ -307,7 +362,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
         {"setup",
          "Restores the store's state, runs COMMAND (default: an interactive shell) on the terminal, and "
          "captures the login and everything else at the end.",
-         kMayCommand},
+         kMayCommand, log::Level::warn, true},
         given, [](Setup& setup, std::vector<std::string> command) -> std::string {
           setup.command = complete_command(std::move(command), {});
           return "";
@@ -318,7 +373,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
         {"run",
          "Runs COMMAND (default: claude) on a private working copy of the store's state, with privileges "
          "dropped, and wipes the copy at the end.",
-         kMayCommand},
+         kMayCommand, log::Level::warn, true},
         given, [](Run& run, std::vector<std::string> command) -> std::string {
           run.command = complete_command(std::move(command), {"claude"});
           return contradiction_in(run);
@@ -380,8 +435,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
         {"history", "Lists the logins that a store has had, with their deadlines. Shows no secret.", ""},
         given, {});
   }
-  const std::string guess =
-      closest(name, {"init", "setup", "run", "keep", "renew", "health", "capture", "restore", "history"});
+  const std::string guess = closest(name, std::vector<std::string>(kSubcommands.begin(), kSubcommands.end()));
   return refusal(
       "", fmt::format("there is no subcommand '{}'", name) +
               (guess.empty() ? "; write init, setup, run, keep, renew, health, capture, restore or history"

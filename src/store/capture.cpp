@@ -119,6 +119,7 @@ class Capture {
     ScanOptions scan{options_.filter, Extent::all, options_.limits, options_.keep_newer};
     scan.deletions = options_.delete_missing;
     scan.deadline = options_.deadline;
+    scan.follow_links_out = options_.follow_links_out;
     scan.baseline = options_.baseline;
     if (options_.baseline != nullptr) scan.noted = &noted_;
     auto plan = make_plan(from, &to_, scan);

@@ -27,6 +27,7 @@ struct CaptureOptions {
   // A file (but the login, which is judged) of which the store has a later version stays.
   bool keep_newer = false;
   Limits limits{};
+  bool follow_links_out = false;  // plan.h; for a state that was written in this mount namespace
   Deletions delete_missing = Deletions::none;
   // Of the session that captures; brought up to date when the capture succeeds. Not owned, may be null.
   Baseline* baseline = nullptr;

@@ -6,13 +6,13 @@
 #include <array>
 
 #include "fs/open.h"
+#include "store/names.h"
 
 namespace claude_init::store {
 namespace {
 
 /// The table. How an entry is compared with a path's components:
 enum class Where {
-  top_name,       // the first component is this
   top_suffix,     // the first component ends so
   suffix,         // any component ends so
   hidden_suffix,  // any component begins with "." and ends so
@@ -22,16 +22,9 @@ struct Exclusion {
   Where where;
   std::string_view text;
 };
-constexpr std::array<Exclusion, 11> kExclusions{{
-    // Of the running process, worthless or harmful to another one.
-    {Where::top_name, "sessions"},
-    {Where::top_name, "telemetry"},
-    {Where::top_name, "backups"},
-    {Where::top_name, "cache"},
-    {Where::top_name, ".cache"},
-    // Locks. A copied one is a lock that nobody releases. Deeper down only those that are named after a file
-    // of
-    // the CLI's: yarn.lock, Cargo.lock and their like in a plugin are content.
+constexpr std::array<Exclusion, 6> kExclusions{{
+    // Locks. A copied one is never released. Deeper down only those that are named after a file of the CLI's:
+    // yarn.lock, Cargo.lock and their like in a plugin are content.
     {Where::top_suffix, ".lock"},
     {Where::hidden_suffix, ".lock"},
     {Where::suffix, ".json.lock"},
@@ -43,8 +36,6 @@ constexpr std::array<Exclusion, 11> kExclusions{{
 
 bool matches(const Exclusion& exclusion, std::string_view component, bool top) {
   switch (exclusion.where) {
-    case Where::top_name:
-      return top && component == exclusion.text;
     case Where::top_suffix:
       return top && component.ends_with(exclusion.text);
     case Where::suffix:
@@ -66,7 +57,13 @@ bool component_excluded(std::string_view component, bool top) {
                      [&](const Exclusion& exclusion) { return matches(exclusion, component, top); });
 }
 
-bool excluded_by_table(std::string_view path) {
+bool excluded_by_role(std::string_view top_component, bool history) {
+  const Role role = role_of(top_component);
+  return role == Role::process || (!history && role != Role::behaviour);
+}
+
+bool excluded_by_table(std::string_view path, bool history) {
+  if (!path.empty() && excluded_by_role(first_component(path), history)) return true;
   bool top = true;
   while (!path.empty()) {
     const std::string_view component = first_component(path);
@@ -116,23 +113,26 @@ StatePaths state_in_config_dir(std::string_view config_dir) {
 bool Filter::captures(std::string_view relative_path) const {
   if (first_component(relative_path) == kPrivateDir) return false;
   if (matches_any(exclude, relative_path)) return false;
-  return matches_any(include, relative_path) || !excluded_by_table(relative_path);
+  if (matches_any(include, relative_path)) return true;
+  return (only.empty() || matches_any(only, relative_path)) && !excluded_by_table(relative_path, history);
 }
 
 bool Filter::enters(std::string_view relative_directory) const {
   if (captures(relative_directory)) return true;
   if (first_component(relative_directory) == kPrivateDir || matches_any(exclude, relative_directory))
     return false;
-  return std::any_of(include.begin(), include.end(), [&](const std::string& pattern) {
+  const auto leads = [&](const std::string& pattern) {
     return leads_into(pattern, std::string(relative_directory));
-  });
+  };
+  if (std::any_of(include.begin(), include.end(), leads)) return true;
+  return std::any_of(only.begin(), only.end(), leads) && !excluded_by_table(relative_directory, history);
 }
 
 DirectoryFilter::DirectoryFilter(const Filter& filter, std::string_view directory)
-    : filter_(filter), directory_(directory), excluded_(excluded_by_table(directory)) {}
+    : filter_(filter), directory_(directory), excluded_(excluded_by_table(directory, filter.history)) {}
 
 bool DirectoryFilter::captures(std::string_view name) const {
-  if (!filter_.include.empty() || !filter_.exclude.empty() || directory_.empty())
+  if (!filter_.include.empty() || !filter_.exclude.empty() || !filter_.only.empty() || directory_.empty())
     return filter_.captures(fs::join(directory_, name));
   return !excluded_ && !component_excluded(name, false);
 }
@@ -142,8 +142,12 @@ bool is_settings_file(std::string_view relative_path) {
          std::find(kLoginFiles.begin(), kLoginFiles.end(), relative_path) != kLoginFiles.end();
 }
 
+bool is_binding_file(std::string_view relative_path) {
+  return is_settings_file(relative_path) || relative_path == "CLAUDE.md";
+}
+
 bool is_sessions_directory(std::string_view relative_path) {
-  return relative_path == "projects" || relative_path == "todos";
+  return role_of(relative_path) == Role::session;
 }
 
 }  // namespace claude_init::store

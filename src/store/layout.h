@@ -35,13 +35,15 @@ struct StatePaths {
 [[nodiscard]] StatePaths state_in_config_dir(std::string_view config_dir);
 
 /// Chooses by path relative to the configuration directory ("projects/x/y.jsonl"). Built-in exclusions: our
-/// directory, locks, `*.tmp.*`, `sessions/`, `telemetry/`, `backups/`, caches (facts about the CLI: locks
-/// that are copied block it for up to 60 s). `include` wins over built-in exclusions, `exclude` over
+/// directory, locks, `*.tmp.*`, and names of the role `process` (names.h; facts about the CLI: locks that are
+/// copied block it for up to 60 s). `include` wins over built-in exclusions and `only`, `exclude` over
 /// everything, and nothing over the exclusion of our directory. Patterns are fnmatch(3) with FNM_PATHNAME,
 /// matched against the whole path and against each parent.
 struct Filter {
   std::vector<std::string> include;
   std::vector<std::string> exclude;
+  bool history = true;              // false: names of the roles `session` and `history` are excluded as well
+  std::vector<std::string> only{};  // not empty: nothing but what one of these matches
   [[nodiscard]] bool captures(std::string_view relative_path) const;
   /// Whether something beneath this directory may be captured: it is itself, or an `include` leads into it.
   [[nodiscard]] bool enters(std::string_view relative_directory) const;
@@ -68,12 +70,16 @@ enum class RefreshToken { withhold, copy };
 enum class Extent {
   all,
   login,     // .credentials.json, .claude.json and the settings files only
-  sessions,  // projects/ and todos/ only: what `claude --continue` and `--resume` look for
+  sessions,  // names of the role `session` only: what `claude --continue` and `--resume` look for
 };
 
 /// Of the configuration directory's own files those that a login needs to be usable without the rest: the
 /// settings. (`.credentials.json` and `.claude.json` are dealt with one by one.)
 [[nodiscard]] bool is_settings_file(std::string_view relative_path);
+
+/// Of the configuration directory's own files those that bind the CLI, or tell it what to do: to go without
+/// one of them is to go without a rule.
+[[nodiscard]] bool is_binding_file(std::string_view relative_path);
 
 /// Of the configuration directory's own entries those that hold sessions.
 [[nodiscard]] bool is_sessions_directory(std::string_view relative_path);

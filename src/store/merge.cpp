@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,6 +25,9 @@ namespace {
 
 // Of lines that only one side has: they are compared in memory.
 constexpr std::size_t kMaxTail = std::size_t{64} << 20;
+
+constexpr std::uint64_t kOverhead = 4096;  // of a file
+constexpr std::uint64_t kReserve = std::uint64_t{16} << 20;
 
 /// Everything behind `offset`.
 Result<std::string> read_from(int fd, off_t offset, const std::string& path) {
@@ -75,7 +79,9 @@ class Merger {
     if (!plan) return plan.error();
     report_.skipped = std::move(plan->skipped);
     drop_untouched(*plan);
+    drop_unwanted(*plan);
     if (plan->files == 0) return std::move(report_);
+    if (auto room = check_room(*plan); !room) return room.error();
     // 2.
     auto transaction = Transaction::begin(to_, modes_, durability_for(plan->files));
     if (!transaction) return transaction.error();
@@ -115,6 +121,52 @@ class Merger {
     }
   }
 
+  void drop_unwanted(Plan& plan) {
+    Filter wanted = options_.filter;
+    wanted.only = options_.only;
+    plan.files = 0;
+    for (PlannedDirectory& directory : plan.directories) {
+      std::erase_if(directory.entries, [&](const PlannedEntry& entry) {
+        std::string path = fs::join(directory.path, entry.name);
+        if (wanted.captures(path)) return false;
+        report_.unwanted.push_back(std::move(path));
+        return true;
+      });
+      plan.files += directory.entries.size();
+    }
+  }
+
+  /// What a job writes must not take what a renewal of the login needs.
+  [[nodiscard]] Result<void> check_room(const Plan& plan) const {
+    std::uint64_t bytes = 0;
+    for (const PlannedDirectory& directory : plan.directories) {
+      for (const PlannedEntry& entry : directory.entries) bytes += entry.bytes + kOverhead;
+    }
+    const fs::ActAs as(to_.who);
+    struct statvfs st {};
+    if (::fstatvfs(to_.root, &st) == 0 && st.f_blocks > 0) {
+      const std::uint64_t reserve = std::min<std::uint64_t>(kReserve, st.f_blocks * st.f_frsize / 8);
+      const std::uint64_t free = st.f_bavail * st.f_frsize;
+      if (free < bytes + reserve) {
+        return make_error(
+            ErrorKind::no_space,
+            fmt::format("{} has {} free, the sessions take {}, and {} stay free for the login",
+                        printable(to_.path), format_bytes(free), format_bytes(bytes), format_bytes(reserve)),
+            "make room there");
+      }
+    }
+    if (options_.max_bytes == MergeOptions{}.max_bytes) return Done{};
+    const auto there = make_plan(to_, nullptr, {options_.filter, Extent::sessions});
+    if (!there) return there.error();
+    if (there->bytes + bytes <= options_.max_bytes) return Done{};
+    return make_error(
+        ErrorKind::limit,
+        fmt::format("the sessions in {} take {}, and with {} more they would take more than {}",
+                    printable(to_.path), format_bytes(there->bytes), format_bytes(bytes),
+                    format_bytes(options_.max_bytes)),
+        "delete old ones (projects/), or allow more: --max-sessions SIZE (CLAUDE_INIT_MAX_SESSIONS=SIZE)");
+  }
+
   Result<void> judge(PlannedDirectory& directory, Transaction& into) {
     std::vector<PlannedEntry> to_copy;
     for (PlannedEntry& entry : directory.entries) {
@@ -132,7 +184,7 @@ class Merger {
   }
 
   Result<Verdict> judge_entry(const std::string& path, const PlannedEntry& entry, Transaction& into) {
-    if (!entry.link_target.empty() || entry.through_link) return skip(path, "is a link");
+    if (!entry.link_target.empty() || entry.through_link || entry.outside) return skip(path, "is a link");
     const auto theirs = open(from_, path);
     if (!theirs) return skip(path, theirs.error().message());
     if (!entry.replaces) return Verdict::copy;

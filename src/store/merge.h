@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct MergeOptions {
   Filter filter{};
   Limits limits{};
   Deadline deadline{};  // what is not staged then is left out and named
+  std::vector<std::string>
+      only{};  // patterns of what may be merged, unless filter.include names it; empty: all
+  std::uint64_t max_bytes = std::numeric_limits<std::uint64_t>::max();  // that sessions may take in `to`
 };
 
 struct MergeReport {
@@ -27,14 +31,17 @@ struct MergeReport {
   std::uint64_t bytes = 0;      // written
   std::vector<Skipped> skipped;
   std::vector<std::string> left_out;  // out of time
+  std::vector<std::string> unwanted;  // new or changed in the copy, and not merged: `only` does not match
 };
 
-/// Brings what a run has added to the sessions in its copy (projects/, todos/) into `to`. Nothing is deleted
-/// and nothing is lost, however many runs do this with copies of the same sessions: the lines of a session
+/// Brings what a run has added to the sessions in its copy (names of the role `session`) into `to`. Nothing
+/// is deleted and nothing is lost, however many runs do this with copies of the same sessions: the lines of a
+/// session
 /// (.jsonl) are brought together, each once; of another file that both sides have changed the older version
 /// is kept beside the later one as NAME.conflict-XXXXXXXXXXXXXXXX (of its content). Doing it again changes
 /// nothing. `from` may be hostile: read with the rights of `from.who`, no link is followed or kept. One
-/// durable transaction; needs the "store" lock. Errors: no_space, read_only, permission, io, limit.
+/// durable transaction; needs the "store" lock. An eighth of the file system, 16 MiB at most, stays free for
+/// the login. Errors: no_space, read_only, permission, io, limit (`max_bytes`).
 [[nodiscard]] Result<MergeReport> merge_sessions(const Tree& from, const Given& given, const Store& to,
                                                  const Lock& lock, const MergeOptions& options);
 

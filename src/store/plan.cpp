@@ -87,7 +87,7 @@ class Scanner {
 
   Result<Plan> run() {
     Part all = empty_part();
-    const Place root{from_.root, {}, {}, 0};
+    const Place root{from_.root, {}, {}, {}, 0};
     if (auto done = scan(root, to_ == nullptr ? -1 : to_->root, false, all); !done) return done.error();
     // A source in which nothing is captured is one that was emptied, or never filled.
     if (all.missing && all.files_seen > 0) all.missing->add_to(all.plan);
@@ -133,7 +133,7 @@ class Scanner {
     }
     if (to >= 0) look_at_other_side(to, here.path, candidates, part);
     // 3.
-    PlannedDirectory planned{here.path, here.staged, is_new, {}};
+    PlannedDirectory planned{here.path, here.staged, here.outside, is_new, {}};
     std::vector<Candidate> subdirectories;
     for (Candidate& candidate : candidates) {
       if (candidate.directory) {
@@ -180,7 +180,8 @@ class Scanner {
 
   Result<void> descend(const Place& above, int to, const Candidate& sub, Part& part) {
     const PlannedEntry& entry = sub.entry;
-    Place below{-1, fs::join(above.path, entry.name), {}, above.depth + 1};
+    Place below{-1, fs::join(above.path, entry.name), {}, above.outside, above.depth + 1};
+    if (entry.outside) below.outside = below.path;
     if (!entry.staged.empty()) below.staged = fs::join(fs::join(kPrivateDir, kStage), entry.staged);
     if (!above.staged.empty()) below.staged = fs::join(above.staged, entry.name);
     const auto from = source_.open(above, below.path, entry);

@@ -44,6 +44,7 @@ struct ScanOptions {
   // clock.
   bool distrust_times = false;
   Deletions deletions = Deletions::none;
+  bool follow_links_out = false;  // see make_plan()
   // Of the session whose state the source is: what it has not changed itself is not planned. May be null.
   const Baseline* baseline = nullptr;
   // Notes the copies of the store's that are the same on both sides. May be null.
@@ -60,6 +61,7 @@ struct PlannedEntry {
   std::string staged;         // its name in the source's stage, where a journal has not been applied yet
   std::string link_target;    // of a link that is kept as one; "" for a file
   bool through_link = false;  // the entry is a link into a Secret's `..data`: its content is copied
+  bool outside = false;       // the entry is a link that leads outside: its content is copied
   bool replaces = false;      // there is one already
   std::uint64_t bytes = 0;    // of data; holes do not count
 };
@@ -67,6 +69,7 @@ struct PlannedEntry {
 struct PlannedDirectory {
   std::string path;     // relative, "" for the root
   std::string staged;   // where it is read from as long as a journal has not been applied; "" = `path`
+  std::string outside;  // it lies behind this link, which leads outside; "" = it does not
   bool is_new = false;  // it has to be made
   std::vector<PlannedEntry> entries;
 };
@@ -87,8 +90,11 @@ struct Plan {
 /// left to their own transactions. Links that point inside are kept as links, those through an entry whose
 /// name begins with ".." (a Kubernetes volume's
 /// `..data`) are followed, all others are skipped and named, like everything else that is neither file nor
-/// directory, is a hard link to another user's file, or cannot be read. Error limit: more, larger or deeper
-/// than allowed.
+/// directory, is a hard link to another user's file, or cannot be read. A link that leads outside is followed
+/// where `include` names it, or with `follow_links_out`: to a file or a directory of the tree's owner that
+/// the tree does not lie in. That reads what a process in the place of the tree's owner could read, so it is
+/// for trees that were written in this mount namespace, or where a person asks. Behind such a link no other
+/// one is followed. Error limit: more, larger or deeper than allowed.
 [[nodiscard]] Result<Plan> make_plan(const Tree& from, const Tree* to, const ScanOptions& options);
 
 }  // namespace claude_init::store

@@ -18,6 +18,27 @@ std::uint64_t data_bytes(const struct stat& st) {
       std::max<std::int64_t>(0, std::min<std::int64_t>(st.st_size, st.st_blocks * 512)));
 }
 
+/// Whether the directory `inner` is `outer`, or beneath it.
+bool lies_in(int inner, const struct stat& outer) {
+  UniqueFd at(::openat(inner, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  struct stat before {};
+  for (struct stat st{}; at.valid() && ::fstat(at.get(), &st) == 0; before = st) {
+    if (is_same_file(st, outer)) return true;
+    if (is_same_file(st, before)) return false;  // the root is above itself
+    at.reset(::openat(at.get(), "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  }
+  return false;
+}
+
+/// The same for an open file too; also where it cannot be found out.
+bool may_lie_in(int inner, const struct stat& st, const struct stat& outer) {
+  if (S_ISDIR(st.st_mode)) return lies_in(inner, outer);
+  const std::string path = read_link(AT_FDCWD, "/proc/self/fd/" + std::to_string(inner));
+  const std::string above = fs::parent_of(path);
+  const UniqueFd directory(::open(above.empty() ? "/" : above.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return path.empty() || !directory.valid() || lies_in(directory.get(), outer);
+}
+
 }  // namespace
 
 struct Source::Judging {
@@ -130,8 +151,9 @@ bool Source::judge_link(Judging& judging, const std::string& full, Candidate& ca
   if (target.empty()) target = read_link(judging.here.fd, candidate.entry.name);
   std::string kept = kept_target(target, judging.here.depth, from_.path);
   if (kept.empty()) {
-    judging.skip(full, "points outside");
-    return false;
+    const auto why_not = follow_out(judging.here, full, candidate);
+    if (why_not) judging.skip(full, "points outside" + *why_not);
+    return !why_not;
   }
   if (!leads_through_atomic_writer(kept)) {
     candidate.entry.link_target = std::move(kept);
@@ -146,10 +168,32 @@ bool Source::judge_link(Judging& judging, const std::string& full, Candidate& ca
   return true;
 }
 
+/// Makes `candidate` what a link that leads outside leads to, where that may be copied. Returns what is to be
+/// said of it where it may not.
+std::optional<std::string> Source::follow_out(const Place& here, const std::string& full,
+                                              Candidate& candidate) const {
+  const auto& include = options_.filter.include;
+  if (!options_.follow_links_out && (include.empty() || !Filter{{}, {}, true, include}.captures(full)))
+    return "";
+  if (!here.outside.empty() || !candidate.entry.staged.empty()) return ", from outside";
+  const auto opened = open_outside(here.fd, candidate.entry.name, from_.who.uid);
+  if (!opened) return ": " + opened.error().message();
+  struct stat root {};
+  if (::fstat(opened->get(), &candidate.st) != 0 || ::fstat(from_.root, &root) != 0)
+    return ": " + system_error(errno, "cannot be looked at").message();
+  if (S_ISDIR(candidate.st.st_mode) && lies_in(from_.root, candidate.st))
+    return ": it has this directory in it";
+  if (not_entered_ != nullptr && may_lie_in(opened->get(), candidate.st, *not_entered_))
+    return ", into the store";
+  candidate.entry.outside = true;
+  return std::nullopt;
+}
+
 Result<UniqueFd> Source::open(const Place& above, const std::string& path, const PlannedEntry& entry) const {
   const fs::ActAs as(from_.who);
   if (entry.through_link)
     return fs::open_beneath(from_.root, path, fs::kDirectory & ~O_NOFOLLOW, fs::Links::beneath);
+  if (entry.outside) return open_outside(above.fd, entry.name, from_.who.uid);
   UniqueFd fd;
   if (!entry.staged.empty()) fd.reset(::openat(stage_.get(), entry.staged.c_str(), fs::kDirectory));
   if (!fd.valid()) fd.reset(::openat(above.fd, entry.name.c_str(), fs::kDirectory));
@@ -165,6 +209,17 @@ bool Source::is_wanted_at_top(const std::string& name) const {
   if (name == kCredentials || name == kClaudeJson || is_atomic_writer_entry(name)) return false;
   if (options_.extent == Extent::login) return is_settings_file(name);
   return options_.extent == Extent::all || is_sessions_directory(name);
+}
+
+Result<UniqueFd> open_outside(int directory, const std::string& name, uid_t owner) {
+  UniqueFd fd(::openat(directory, name.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  struct stat st {};
+  if (!fd.valid() || ::fstat(fd.get(), &st) != 0) return system_error(errno, "open");
+  if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+    return make_error(ErrorKind::invalid, fs::describe_type(st.st_mode));
+  if (st.st_uid != owner)
+    return make_error(ErrorKind::invalid, "belongs to uid " + std::to_string(st.st_uid));
+  return fd;
 }
 
 bool is_same_file(const struct stat& a, const struct stat& b) {

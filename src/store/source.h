@@ -24,7 +24,8 @@ namespace claude_init::store {
 struct Place {
   int fd = -1;
   std::string path;
-  std::string staged;  // where it is read from, as PlannedDirectory says
+  std::string staged;   // where it is read from, as PlannedDirectory says
+  std::string outside;  // likewise
   std::size_t depth = 0;
 };
 
@@ -60,6 +61,8 @@ class Source {
   Pending::Moves look_through(const Place& here, std::vector<fs::Entry>& entries) const;
   [[nodiscard]] std::optional<Candidate> judge_entry(Judging& judging, fs::Entry& entry) const;
   [[nodiscard]] bool judge_link(Judging& judging, const std::string& full, Candidate& candidate) const;
+  [[nodiscard]] std::optional<std::string> follow_out(const Place& here, const std::string& full,
+                                                      Candidate& candidate) const;
   [[nodiscard]] bool is_foreign_hard_link(const struct stat& st) const;
   [[nodiscard]] bool is_wanted_at_top(const std::string& name) const;
 
@@ -69,6 +72,10 @@ class Source {
   UniqueFd stage_;  // of a source with a journal that has not been applied
   std::atomic<std::uint64_t> seen_ = 0;
 };
+
+/// What a link in `directory` that leads outside leads to, opened with our present rights: a file or a
+/// directory of `owner`'s. Error invalid, without errno: it is neither, or another user's.
+[[nodiscard]] Result<UniqueFd> open_outside(int directory, const std::string& name, uid_t owner);
 
 [[nodiscard]] bool is_same_file(const struct stat& a, const struct stat& b);
 

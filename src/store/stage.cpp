@@ -18,6 +18,7 @@
 #include "log/log.h"
 #include "store/layout.h"
 #include "store/ordered_work.h"
+#include "store/source.h"
 
 namespace claude_init::store {
 namespace {
@@ -146,9 +147,22 @@ class Stager {
     const auto open = [&](const std::string& path) {
       return fs::open_beneath(from_.root, path, O_RDONLY | O_DIRECTORY, fs::Links::beneath);
     };
+    if (!planned.outside.empty()) return open_behind_link(planned);
     if (planned.staged.empty()) return open(planned.path);
     auto staged = open(planned.staged);
     return staged || staged.error().number != ENOENT ? std::move(staged) : open(planned.path);
+  }
+
+  /// A directory that lies behind a link that leads outside.
+  [[nodiscard]] Result<UniqueFd> open_behind_link(const PlannedDirectory& planned) const {
+    const std::string& link = planned.outside;
+    const auto place =
+        fs::open_beneath(from_.root, fs::parent_of(link), O_RDONLY | O_DIRECTORY, fs::Links::beneath);
+    if (!place) return place.error();
+    auto behind = open_outside(place->get(), fs::name_of(link), from_.who.uid);
+    if (!behind || planned.path == link) return behind;
+    return fs::open_beneath(behind->get(), planned.path.substr(link.size() + 1), O_RDONLY | O_DIRECTORY,
+                            fs::Links::beneath);
   }
 
   /// Makes a new directory: inside the new one that it belongs to, or as a new one to be moved.
@@ -253,9 +267,19 @@ class Stager {
       auto staged = fs::open_regular(from_stage_.get(), entry.staged, fs::Links::refuse);
       if (staged || staged.error().number != ENOENT) return staged;
     }
+    if (entry.outside) return open_file_outside(file);
     // A link into `..data` may lead up before it leads down: it is resolved from the root.
     return entry.through_link ? fs::open_regular(from_.root, file.path, fs::Links::beneath)
                               : fs::open_regular(file.folder->source.get(), entry.name, fs::Links::refuse);
+  }
+
+  [[nodiscard]] Result<fs::RegularFile> open_file_outside(const FileCopy& file) const {
+    auto fd = open_outside(file.folder->source.get(), file.entry.name, from_.who.uid);
+    if (!fd) return fd.error();
+    fs::RegularFile opened{std::move(*fd), {}};
+    if (::fstat(opened.fd.get(), &opened.st) != 0) return system_error(errno, "stat");
+    if (!S_ISREG(opened.st.st_mode)) return make_error(ErrorKind::invalid, "is no file");
+    return opened;
   }
 
   Result<End> fill(FileCopy& file, int in, UniqueFd out, unsigned worker) {

@@ -19,6 +19,7 @@
 #include "fs/advice.h"
 #include "fs/file.h"
 #include "fs/identity.h"
+#include "fs/mounts.h"
 #include "workcopy/privileges.h"
 
 namespace claude_init::workcopy {
@@ -188,6 +189,19 @@ Account current_account(std::string_view home_variable, const AccountFiles& file
   if (count > 0 && ::getgroups(count, account.groups.data()) != count) account.groups.clear();
   if (is_our_home(std::string(home_variable))) account.home = home_variable;
   return account;
+}
+
+void keep_given_groups(Account& account, gid_t store_group, const AccountFiles& files) {
+  constexpr gid_t kUnmapped = 65'534;
+  if (account.uid == ::geteuid() || !fs::in_container()) return;
+  const std::vector<gid_t> usual = groups_of(files, "root");
+  const auto has = [](const std::vector<gid_t>& groups, gid_t group) {
+    return std::find(groups.begin(), groups.end(), group) != groups.end();
+  };
+  for (const gid_t group : current_account("", files).groups) {
+    const bool given = group != 0 && group != kUnmapped && group != store_group && !has(usual, group);
+    if (given && group != account.gid && !has(account.groups, group)) account.groups.push_back(group);
+  }
 }
 
 Result<Account> choose_account(std::string_view spec, std::string_view home_variable,

@@ -45,4 +45,10 @@ struct AccountFiles {
 [[nodiscard]] Result<Account> choose_account(std::string_view spec, std::string_view home_variable,
                                              const AccountFiles& files = {});
 
+/// Adds the supplementary groups that an engine gave us (`docker run --group-add`), so that a command that we
+/// drop to another user for has them as with `docker run --user`: those that we have, and root has not by
+/// /etc/group. In a container only; not `store_group`, by which a store may be readable. Does nothing where
+/// the account is who we are.
+void keep_given_groups(Account& account, gid_t store_group, const AccountFiles& files = {});
+
 }  // namespace claude_init::workcopy

@@ -117,7 +117,7 @@ std::vector<std::string> candidates(const Places& places, const Account& target)
   return paths;
 }
 
-Result<UniqueFd> open_place(const std::string& path, const Demand& demand) {
+Result<UniqueFd> open_place(const std::string& path, const Demand& demand, Fit fit) {
   const auto refuse = [&](ErrorKind kind, const std::string& why) {
     return make_error(kind, printable(path) + ": " + why);
   };
@@ -127,22 +127,28 @@ Result<UniqueFd> open_place(const std::string& path, const Demand& demand) {
   if (::faccessat(fd.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
     return system_error(errno, printable(path));
   }
-  if (demand.exec && (fs.f_flag & ST_NOEXEC) != 0) {
+  const bool comfortable = fit == Fit::comfortable;
+  if (comfortable && demand.exec && (fs.f_flag & ST_NOEXEC) != 0) {
     return refuse(ErrorKind::invalid, "is mounted noexec, and the state has programs in it");
   }
-  const std::uint64_t needed = one_and_a_half(demand.bytes);
+  const std::uint64_t needed = comfortable ? one_and_a_half(demand.bytes) : demand.bytes;
   // A file system without a size (a tmpfs mounted with size=0) has no limit of its own.
   const std::uint64_t free = fs.f_blocks == 0 ? kUnlimited : std::uint64_t{fs.f_bavail} * fs.f_frsize;
   if (free < needed) {
     return refuse(ErrorKind::no_space,
                   fmt::format("has {} free and {} are needed", format_bytes(free), format_bytes(needed)));
   }
-  if (in_memory(fd.get()) && memory_left() / 2 < demand.bytes) {
+  if (in_memory(fd.get()) && memory_left() / (comfortable ? 2 : 1) < demand.bytes) {
     return refuse(ErrorKind::no_space,
-                  fmt::format("is in memory, and {} would take more than half of what is left",
-                              format_bytes(demand.bytes)));
+                  fmt::format("is in memory, and {} would take more than {} is left",
+                              format_bytes(demand.bytes), comfortable ? "half of what" : "what"));
   }
   return fd;
+}
+
+bool is_noexec(int directory) {
+  struct statvfs fs {};
+  return ::fstatvfs(directory, &fs) == 0 && (fs.f_flag & ST_NOEXEC) != 0;
 }
 
 }  // namespace claude_init::workcopy

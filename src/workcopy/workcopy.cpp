@@ -28,9 +28,8 @@ namespace {
 
 constexpr std::size_t kSuffixLength = 8;
 constexpr const char* kInner = "claude";
-constexpr const char* kNote = "note";
-constexpr std::size_t kMaxNote = std::size_t{64} << 20;
 constexpr unsigned kAttempts = 16;
+constexpr std::size_t kMaxHomeEntries = 1000;  // a home with more is no home that an image has
 
 std::string prefix_of(std::string_view kind) {
   return "claude-" + std::string(kind) + '-';
@@ -91,10 +90,12 @@ std::string link_target(const std::string& path) {
   return n > 0 ? std::string(buffer.data(), static_cast<std::size_t>(n)) : std::string();
 }
 
-/// Whether PATH can be a link to a copy: nothing is there, or a link to a copy that has gone.
-bool is_free(const std::string& path) {
+/// Whether PATH can be a link to a copy: nothing is there, or a link to a copy that has gone, or a directory
+/// without anything in it.
+bool make_free(const std::string& path) {
   struct stat st {};
   if (::lstat(path.c_str(), &st) != 0) return errno == ENOENT;
+  if (S_ISDIR(st.st_mode)) return ::rmdir(path.c_str()) == 0;
   if (!S_ISLNK(st.st_mode) || ::stat(path.c_str(), &st) == 0) return false;
   return link_target(path).find('/' + prefix_of(WorkingCopy::kRun)) != std::string::npos;
 }
@@ -115,8 +116,8 @@ std::pair<std::string, std::string> split(const std::string& root) {
 /// 2. Take its lock. A run that looks for dead copies may have taken it in between.
 /// 3. If it did, it has removed the directory: the name no longer leads to what we locked. Try another.
 Result<WorkingCopy> WorkingCopy::create_in(const std::string& place, const Account& target,
-                                           const Options& options) {
-  const auto dir = open_place(place, options.demand);
+                                           const Options& options, Fit fit) {
+  const auto dir = open_place(place, options.demand, fit);
   if (!dir) return dir.error();
   for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
     // 1.
@@ -155,14 +156,18 @@ Result<WorkingCopy> WorkingCopy::create(const Account& target, const Options& op
   const fs::ActAs as_target(target.identity());
   Error failure = make_error(ErrorKind::not_found, "no directory to try");
   std::string tried;
-  for (const std::string& place : candidates(options.places, target)) {
-    auto copy = create_in(place, target, options);
-    if (copy) {
-      log::debug("working copy", {{"path", copy->root()}, {"uid", target.uid}});
-      return copy;
+  const std::vector<std::string> places = candidates(options.places, target);
+  for (const Fit fit : {Fit::comfortable, Fit::just}) {
+    tried.clear();
+    for (const std::string& place : places) {
+      auto copy = create_in(place, target, options, fit);
+      if (copy) {
+        log::debug("working copy", {{"path", copy->root()}, {"uid", target.uid}});
+        return copy;
+      }
+      failure = copy.error();
+      tried += (tried.empty() ? "" : "; ") + failure.message();
     }
-    failure = copy.error();
-    tried += (tried.empty() ? "" : "; ") + failure.message();
   }
   return Error{
       failure.kind, 0,
@@ -173,8 +178,16 @@ Result<WorkingCopy> WorkingCopy::create(const Account& target, const Options& op
                   fs::engine_command())};
 }
 
+std::string WorkingCopy::name() const {
+  return split(root_).second;
+}
+
 store::StatePaths WorkingCopy::state() const {
   return store::state_in_config_dir(root_ + '/' + kInner);
+}
+
+bool WorkingCopy::noexec() const {
+  return is_noexec(lock_.get());
 }
 
 Result<UniqueFd> WorkingCopy::open_config_dir() const {
@@ -182,22 +195,10 @@ Result<UniqueFd> WorkingCopy::open_config_dir() const {
   return fs::open_beneath(lock_.get(), kInner, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
 }
 
-Result<void> WorkingCopy::write_note(std::string_view text) const {
-  const fs::ActAs as_target(target_.identity());
-  return fs::replace_file(lock_.get(), kNote, text, 0600, fs::Sync::no);
-}
-
-std::string WorkingCopy::read_note() const {
-  const fs::ActAs as_target(target_.identity());
-  const auto file = fs::open_regular(lock_.get(), kNote, fs::Links::refuse);
-  auto text = file ? fs::read_all(*file, kMaxNote, kNote) : Result<std::string>(file.error());
-  return text ? std::move(*text) : std::string();
-}
-
 void WorkingCopy::link_home(const std::string& home) {
   const fs::ActAs as_target(target_.identity());
   const store::StatePaths there = store::state_in_home(home);
-  if (!is_free(there.config_dir) || !is_free(there.claude_json)) {
+  if (!make_free(there.claude_json) || !make_free(there.config_dir)) {
     log::debug("the home directory has a state of its own: not linked", {{"home", home}});
     return;
   }
@@ -207,6 +208,28 @@ void WorkingCopy::link_home(const std::string& home) {
       !replace_with_link(there.claude_json, state().claude_json)) {
     (void)::unlink(there.config_dir.c_str());
   }
+}
+
+std::string WorkingCopy::make_home(const std::string& instead_of) const {
+  const fs::ActAs as_target(target_.identity());
+  const store::StatePaths here = state();
+  const auto link = [&](std::string_view name, const std::string& to) {
+    (void)::symlinkat(to.c_str(), lock_.get(), std::string(name).c_str());  // one that is there stays
+  };
+  link(".claude", here.config_dir);
+  link(store::kClaudeJson, here.claude_json);
+  if (instead_of.empty()) return root_;
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(instead_of.c_str()), ::closedir);
+  std::size_t left = kMaxHomeEntries;
+  while (const dirent* entry = stream && left > 0 ? ::readdir(stream.get()) : nullptr) {
+    const std::string_view name(entry->d_name);
+    // Beside the configuration directory the CLI has a lock.
+    const bool ours = name == "." || name == ".." || name.starts_with(kInner);
+    if (ours) continue;
+    link(name, fs::join(instead_of, name));
+    --left;
+  }
+  return root_;
 }
 
 void WorkingCopy::keep_lock_over_exec() {

@@ -27,24 +27,29 @@ class WorkingCopy {
   };
   static constexpr std::string_view kRun = "init";  // nothing in it is worth keeping when the run has died
 
-  /// Errors: of the last place that was tried, naming every place and why it will not do.
+  /// In the first place that is comfortable, else in the first that will just do. Errors: of the last place
+  /// that was tried, naming every place and why it will not do.
   [[nodiscard]] static Result<WorkingCopy> create(const Account& target, const Options& options);
 
   [[nodiscard]] const std::string& root() const { return root_; }  // PLACE/claude-init-XXXXXXXX
+  [[nodiscard]] std::string name() const;                          // claude-init-XXXXXXXX
+  [[nodiscard]] int directory() const { return lock_.get(); }      // that one, open
   [[nodiscard]] store::StatePaths state() const;                   // of the CLI inside it
+  [[nodiscard]] bool noexec() const;                               // no program in it can be run
 
   /// The CLI's configuration directory, whatever the run has put in its place: opened as the target, no link
   /// is followed.
   [[nodiscard]] Result<UniqueFd> open_config_dir() const;
 
-  /// A small file of ours beside the configuration directory, for whoever finds this copy when we have died.
-  [[nodiscard]] Result<void> write_note(std::string_view text) const;
-  [[nodiscard]] std::string read_note() const;  // "" where there is none that can be read
-
   /// Points ~/.claude and ~/.claude.json of `home` here where nothing is in the way of either (or only a
-  /// dangling link to a dead copy), so that `docker exec -u node … claude` finds the same login. Never an
-  /// error.
+  /// dangling link to a dead copy, or an empty directory), so that `docker exec -u node … claude` finds the
+  /// same login, and what settings name as ~/.claude/… is found. Never an error.
   void link_home(const std::string& home);
+
+  /// A home directory in the copy, for a command that has none it could write to: ~/.claude and
+  /// ~/.claude.json lead to the copy, and whatever else `instead_of` ("": nothing) has is linked. Never an
+  /// error: what cannot be linked is not there.
+  [[nodiscard]] std::string make_home(const std::string& instead_of) const;
 
   /// Lets the lock live on in the program that replaces us (`--exec`): it goes with that one's process.
   void keep_lock_over_exec();
@@ -57,7 +62,7 @@ class WorkingCopy {
  private:
   friend std::vector<WorkingCopy> take_dead_copies(const Account&, const Places&, std::string_view);
   [[nodiscard]] static Result<WorkingCopy> create_in(const std::string& place, const Account& target,
-                                                     const Options& options);
+                                                     const Options& options, Fit fit);
   std::string root_;
   UniqueFd lock_;  // of the outer directory
   Account target_;
@@ -65,7 +70,8 @@ class WorkingCopy {
 };
 
 /// The target's copies of that kind in those places whose owners are dead: locked, so they are ours now, to
-/// be saved from and wiped.
+/// be saved from and wiped. Any process of the target's can make what looks like one: what is in it is
+/// believed only if the store knows it (store/copies.h).
 [[nodiscard]] std::vector<WorkingCopy> take_dead_copies(const Account& target, const Places& places,
                                                         std::string_view kind);
 

@@ -15,7 +15,8 @@ import tempfile
 import time
 
 FILES = 10_000
-LOGIN_LIMIT, ALL_LIMIT, RSS_LIMIT = 3.0, 0.9, 4096
+# An empty `docker run` takes 400 ms; a job is to start in 1.15 of that.
+LOGIN_LIMIT, CONFIG_LIMIT, ALL_LIMIT, RSS_LIMIT = 3.0, 60.0, 0.9, 4096
 
 
 def measure(*command):
@@ -47,8 +48,9 @@ def main():
         subprocess.run([sys.executable, generator, store, f"--files={FILES}"], check=True, stdout=subprocess.DEVNULL)
         run = [binary, "run", "--user", str(os.getuid()), "--store", store, "--workdir", place]
         short = {"init -- /bin/true": [binary, "init", "--", "/bin/true"],
-                 "run --copy=login -- /bin/true": [*run, "--copy=login", "--", "/bin/true"]}
-        long = {"run --copy=all -- /bin/true": [*run, "--", "/bin/true"],
+                 "run --copy=login -- /bin/true": [*run, "--copy=login", "--", "/bin/true"],
+                 "run -- /bin/true": [*run, "--", "/bin/true"]}
+        long = {"run --copy=all -- /bin/true": [*run, "--copy=all", "--", "/bin/true"],
                 "cp -a": ["cp", "-a", store, os.path.join(place, "copy")]}
         times = {name: [] for name in [*short, *long]}
         for _ in range(rounds):
@@ -65,10 +67,13 @@ def main():
     print("| command | wall ms: median | CPU ms: median | RSS of claude-init kB |\n|---|---|---|---|")
     for name, (wall, cpu) in median.items():
         print(f"| `{name}` | {wall:.2f} | {cpu:.2f} | {rss.get(name, '')} |")
-    init, login, everything, copied = median
+    init, login, config, everything, copied = median
     if "--check" in flags:
-        differences = [b[0] - a[0] for a, b in zip(times[init], times[login])]
-        limits = [("--copy=login over init, wall ms, at most 3", statistics.median(differences), LOGIN_LIMIT),
+        def over_init(name):
+            return statistics.median(b[0] - a[0] for a, b in zip(times[init], times[name]))
+
+        limits = [("--copy=login over init, wall ms, at most 3", over_init(login), LOGIN_LIMIT),
+                  ("the default over init, wall ms, at most 60", over_init(config), CONFIG_LIMIT),
                   ("--copy=all over cp -a, wall, at most 0.9 x", median[everything][0] / median[copied][0], ALL_LIMIT),
                   ("RSS, kB, at most 4096", max(rss.values()), RSS_LIMIT)]
         for what, value, limit in limits:

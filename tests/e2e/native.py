@@ -24,7 +24,7 @@ from isolation import dies_with_parent
 
 PERSON = 1000  # owns the store and runs the commands
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
-CLI_IN_IMAGE = "/usr/local/bin/claude"  # a link to the binary
+CLI_IN_IMAGE = "/usr/local/share/npm-global/bin/claude"  # a link to the binary
 
 libc = ctypes.CDLL(None, use_errno=True)
 

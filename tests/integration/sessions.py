@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -16,6 +17,11 @@ def login(name, left=3600, account="1", refresh=True):
     if refresh:
         oauth["refreshToken"] = f"sk-ant-ort01-FAKE{name}"
     return json.dumps({"claudeAiOauth": oauth})
+
+
+def project(directory=None):
+    """What the CLI calls the directory that holds the sessions of a working directory."""
+    return re.sub(r"[^a-zA-Z0-9]", "-", str(directory or os.getcwd()))
 
 
 class Host:

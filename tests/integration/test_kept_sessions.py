@@ -5,9 +5,10 @@ import signal
 
 import pytest
 from harness import PATIENCE, eventually, family
-from sessions import Host, login
+from sessions import Host, login, project
 
-SESSION = 'mkdir -p "$CLAUDE_CONFIG_DIR/projects/-w" && cd "$CLAUDE_CONFIG_DIR/projects/-w" && '
+PROJECT = project()
+SESSION = f'mkdir -p "$CLAUDE_CONFIG_DIR/projects/{PROJECT}" && cd "$CLAUDE_CONFIG_DIR/projects/{PROJECT}" && '
 PERSIST = ("--persist", "sessions")
 
 
@@ -20,14 +21,14 @@ def host(tmp_path):
 
 
 def lines(directory, name="1.jsonl"):
-    return (directory / "projects/-w" / name).read_text().split()
+    return (directory / "projects" / PROJECT / name).read_text().split()
 
 
 def test_the_next_run_finds_what_the_last_one_added(host):
     status, _, err = host.session("run", SESSION + "echo one > 1.jsonl", *PERSIST)
     assert (status, err) == (0, "")
     assert lines(host.store) == ["one"]
-    for extent in ("all", "login"):
+    for extent in ("config", "all", "login"):
         status, out, err = host.session("run", SESSION + "cat 1.jsonl", *PERSIST, "--copy", extent)
         assert (status, out, err) == (0, "one\n", "")
     assert host.copies() == []
@@ -100,13 +101,13 @@ def test_sessions_that_cannot_be_saved_are_told_and_stay(host):
     place = host.path / "sessions"
     place.mkdir()
     # A file where the directory has to be.
-    status, _, err = host.session("run", SESSION + f"echo one > 1.jsonl; rm -r {place}/.claude-init; touch {place}/.claude-init",
+    status, _, err = host.session("run", SESSION + f"echo one > 1.jsonl; rm -r {place}/.claude-init/locks; touch {place}/.claude-init/locks",
                                   "--sessions", place)
     assert status not in (0, 70), err
     assert "the sessions stay in" in err
     (copy,) = host.copies()
-    assert (host.place / copy / "claude/projects/-w/1.jsonl").read_text() == "one\n"
-    (place / ".claude-init").unlink()
+    assert (host.place / copy / "claude/projects" / PROJECT / "1.jsonl").read_text() == "one\n"
+    (place / ".claude-init/locks").unlink()
     status, out, err = host.session("run", SESSION + "cat 1.jsonl", "--sessions", place)
     assert (status, out, err) == (0, "one\n", "")
     assert host.copies() == []

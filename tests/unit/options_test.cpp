@@ -40,7 +40,7 @@ TEST_CASE("the command begins at the first word that is not an option, or behind
         Words{"bash", "-c", "exit 3"});
   CHECK(parsed_as<Run>({"run", "--store=/s", "--", "bash", "--store"}).command == Words{"bash", "--store"});
   CHECK(parsed_as<Run>({"run", "--exec", "true"}).command == Words{"true"});
-  CHECK(parsed_as<Run>({"run", "--", "--", "x"}).command == Words{"claude", "--", "x"});
+  CHECK(parsed_as<Run>({"run", "--", "--", "x"}).command == Words{"x"});
   CHECK(parsed_as<Init>({"init", "-"}).command == Words{"claude", "-"});
 }
 
@@ -90,7 +90,7 @@ TEST_CASE("options reach their fields") {
                       "--hup",     "never",    "--exclude",    "x/*",          "--exclude",       "y",
                       "cmd"});
   CHECK(run.user == "1000:1000");
-  CHECK(run.extent == store::Extent::login);
+  CHECK(run.copy == Copy::login);
   CHECK(run.refresh_token == store::RefreshToken::copy);
   CHECK(run.supervision.grace == Milliseconds(7000));
   CHECK(run.supervision.remap_exit == std::map<int, int>{{143, 0}, {1, 2}});

@@ -122,6 +122,34 @@ TEST_CASE("what is no file, directory or link inside is skipped by name and neve
   CHECK(why_skipped(made, "absolute") == "points outside");
 }
 
+TEST_CASE("a link that leads outside is followed where that is asked for, and no further") {
+  const TempDir elsewhere;
+  elsewhere.file("settings.json", "{}");
+  elsewhere.dir("skill");
+  elsewhere.file("skill/SKILL.md", "1");
+  elsewhere.link("skill/out", "/etc/hostname");
+  const TempDir from;
+  from.dir("skills");
+  from.link("skills/one", elsewhere.path("skill"));
+  from.link("settings.json", elsewhere.path("settings.json"));
+  from.link("all", "/");
+  from.link("device", "/dev/null");
+  const Plan all = plan(from, nullptr, {.follow_links_out = true});
+  CHECK(lines(all) == Lines{"settings.json", "skills/", "skills/one/", "skills/one/SKILL.md"});
+  CHECK(why_skipped(all, "skills/one/out") == "points outside, from outside");
+  CHECK(why_skipped(all, "all") != "not skipped");
+  CHECK(why_skipped(all, "device") == "points outside: is a device");
+  CHECK(lines(plan(from, nullptr, {.filter = {.include = {"settings.json"}, .exclude = {}}})) ==
+        Lines{"settings.json", "skills/"});
+  // What a store's own files are linked as does not come into it again.
+  const TempDir store;
+  store.file("FAKE", "1");
+  const TempDir session;
+  session.link("mirror", store.path());
+  session.link("token", store.path("FAKE"));
+  CHECK(lines(plan(session, &store, {.follow_links_out = true})).empty());
+}
+
 TEST_CASE("the login files, what is not captured and a Kubernetes volume's own entries are left alone") {
   const TempDir from;
   from.file(".credentials.json", "FAKE");

@@ -1,0 +1,35 @@
+#include "store/copies.h"
+
+#include <catch2/catch.hpp>
+
+#include "state_helpers.h"
+
+using namespace claude_init;
+using namespace claude_init::store;
+using test::TempDir;
+
+TEST_CASE("a working copy that was noted is known again, and no other one", "[copies]") {
+  const TempDir place;
+  const Store store = test::open_store(place.path());
+  const TempDir copy;
+  const TempDir other;
+  CHECK_FALSE(noted_copy(store, "copy", copy.fd()));
+  REQUIRE(note_copy(store, "copy", copy.fd(), std::string("a\0b\n", 4)).ok());
+  CHECK(noted_copy(store, "copy", copy.fd()) == std::string("a\0b\n", 4));
+  CHECK_FALSE(noted_copy(store, "copy", other.fd()));
+  CHECK_FALSE(noted_copy(store, "another", copy.fd()));
+  REQUIRE(note_copy(store, "copy", other.fd(), "").ok());
+  CHECK_FALSE(noted_copy(store, "copy", copy.fd()));
+  forget_copy(store, "copy");
+  CHECK_FALSE(noted_copy(store, "copy", other.fd()));
+}
+
+TEST_CASE("notes of copies that are never found go after a while", "[copies]") {
+  const TempDir place;
+  const Store store = test::open_store(place.path());
+  REQUIRE(note_copy(store, "old", place.fd(), "").ok());
+  place.mtime(".claude-init/copies/old", 1'000'000'000, 0);
+  REQUIRE(note_copy(store, "new", place.fd(), "").ok());
+  CHECK_FALSE(noted_copy(store, "old", place.fd()));
+  CHECK(noted_copy(store, "new", place.fd()));
+}
