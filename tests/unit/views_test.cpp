@@ -53,7 +53,7 @@ struct Two {
     dev_published.propagation.add(0.07);
     dev_published.propagation.add(99);
     (void)odd.published({"No space left on device", "free some", true}, kNow);
-    view.stores = {{&dev, kNow + kHour, &dev_published, 7}, {&odd, std::nullopt, &odd_published, 0}};
+    view.stores = {{&dev, kNow + kHour, &dev_published, {}, 7}, {&odd, std::nullopt, &odd_published, {}, 0}};
   }
 };
 
@@ -190,7 +190,7 @@ TEST_CASE("why a login is not renewed, and what to do about it, is said wherever
   (void)record.observe(usable(), kNow - kHour);
   View view;
   view.now = kNow;
-  view.stores = {{&record, std::nullopt, nullptr, 0}};
+  view.stores = {{&record, std::nullopt, nullptr, {}, 0}};
   const auto status = [&] { return nlohmann::json::parse(as_status(view))["stores"][0]; };
   const auto ready = [&] { return answer({"GET", "/readyz/dev"}, [&] { return view; }); };
   SECTION("it is tried again") {
@@ -220,7 +220,7 @@ TEST_CASE("the page says what the matter is with a login that has ended, and wit
   Record record("dev", typed("log in"));
   View view;
   view.now = kNow;
-  view.stores = {{&record, std::nullopt, nullptr, 0}};
+  view.stores = {{&record, std::nullopt, nullptr, {}, 0}};
   store::Inspection ended = usable();
   ended.state = State::expired;
   ended.login->scopes = {"user:inference"};
