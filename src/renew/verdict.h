@@ -9,8 +9,8 @@
 /// What came of a renewing command that brought no new token, in words. Pure.
 namespace claude_init::renew {
 
-/// The memory that the CLI takes while it renews, in MB (measured, 2.1.330).
-inline constexpr unsigned kCliMegabytes = 145;
+/// The memory that the CLI takes while it renews, in MB (measured: 181 with 2.1.332, 194 with 2.1.260).
+inline constexpr unsigned kCliMegabytes = 200;
 
 /// How a renewing command ended.
 struct Ended {

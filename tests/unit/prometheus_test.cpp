@@ -26,7 +26,7 @@ std::string of_two(Exposition exposition) {
   store::Inspection odd;
   odd.state = State::no_store;
   Metrics metrics(exposition);
-  add_logins(metrics, {{"dev", &good}, {"a\"b\\\n", &odd}}, kNow);
+  add_logins(metrics, {{"dev", &good, good.state, true}, {"a\"b\\\n", &odd, odd.state, false}}, kNow);
   return std::move(metrics).finish();
 }
 

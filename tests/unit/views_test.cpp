@@ -174,7 +174,7 @@ TEST_CASE("the page says what to type before a login that lives ends by itself",
     (void)record.observe(seen, kNow);
     View view;
     view.now = kNow;
-    view.stores.push_back({&record, {}, nullptr, 0, 0});
+    view.stores.push_back({&record, {}, nullptr, {}, 0});
     return as_page(view);
   };
   CHECK_FALSE(contains(page_with(8 * kDay), "docker compose"));
@@ -274,7 +274,7 @@ TEST_CASE("what is hidden in a name is shown on the page and in the status", "[k
   (void)record.observe(seen, kNow);
   View view;
   view.now = kNow;
-  view.stores = {{&record, std::nullopt, nullptr, 0, 0}};
+  view.stores = {{&record, std::nullopt, nullptr, {}, 0}};
   CHECK(contains(as_page(view), "a\\xe2\\x80\\xae@example.org\\xe2\\x80\\x8b"));
   CHECK_FALSE(contains(as_page(view), "\u202e"));
   CHECK_FALSE(contains(as_status(view), "\u202e"));

@@ -1,11 +1,13 @@
 """What is measured of each version: tests assert it, write_table.py writes it into docs/reference/cli-versions.md."""
 
 from clis import number
+from machine import HANGS
 
 # Statuses of `claude-init renew` (src/options/exit_status.h).
 RENEWED, NOT_ASKED, NO_NEW_TOKEN, REJECTED, BURNT = 0, 20, 21, 22, 23
 
 # Commands that somebody may think of for --renew-command, as in src/cli/known.cpp. The last one is the default's.
+COMMAND_LIMIT = 120
 COMMANDS = ["auth status", "mcp list", "--print /cost", "doctor", "--init-only", "agents --json", "--print --model haiku ok"]
 
 
@@ -44,7 +46,9 @@ def command(machine, version, words):
     """A command as such, without claude-init: "renews" with the number of messages, "burns", "asks nobody"."""
     place = machine.place()
     login = machine.login(place, expiresAt=0)
-    ended = machine.cli(version, place, login, *words.split())
+    ended = machine.cli(version, place, login, *words.split(), limit=COMMAND_LIMIT)
+    if ended.status == HANGS and not ended.spent:
+        return "hangs"
     if ended.renewed:
         return f"renews, {ended.messages} message{'' if ended.messages == 1 else 's'}"
     return "**burns**" if ended.spent else "asks, no answer" if ended.asked else "asks nobody"

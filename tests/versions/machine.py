@@ -15,6 +15,7 @@ from harness import Endpoint, clean_environment, wait_until
 from native import PERSON, as_person, network_of_our_own
 
 BINARY = os.environ.get("CLAUDE_INIT_BINARY", "")
+HANGS = -1  # the status of what did not end within its limit
 LIMIT = 900  # seconds: more than a renewal may take, and the next one
 
 
@@ -85,13 +86,16 @@ class Machine:
         os.chown(path, PERSON, PERSON)
         return login
 
-    def run(self, words, version, place, login, **more):
+    def run(self, words, version, place, login, limit=LIMIT, **more):
         before = len(self.lines())
         began = time.monotonic()
-        done = subprocess.run(as_person(words), env=self.environment(version, place, **more), cwd=place,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-                              timeout=LIMIT, check=False)
-        ended = Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+        try:
+            done = subprocess.run(as_person(words), env=self.environment(version, place, **more), cwd=place,
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+                                  timeout=limit, check=False)
+            ended = Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+        except subprocess.TimeoutExpired:
+            ended = Ended(HANGS, "", "", time.monotonic() - began)
         self.settle()
         ended.requests = [line["path"].split("?")[0] for line in self.lines()[before:]
                           if not line["path"].startswith("/_admin")]
