@@ -1,5 +1,6 @@
 #include "supervise/supervisor.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -283,6 +284,39 @@ TEST_CASE("a child beside the command that does not end is killed when the grace
   CHECK(outcome->killed_leftovers);
   REQUIRE(told);
   CHECK(told->shell_status() == 128 + SIGKILL);
+}
+
+TEST_CASE("a signal that comes when the command has ended reaches nobody else in our group") {
+  int go[2];
+  REQUIRE(::pipe2(go, O_CLOEXEC) == 0);
+  const pid_t supervisor = ::fork();
+  if (supervisor == 0) {
+    char c = 0;
+    if (::read(go[0], &c, 1) != 1) ::_exit(1);
+    Fixture f;
+    const auto helper = spawn(f.loop.inherited, shell("sleep 0.2"), -1);
+    if (!helper.ok()) ::_exit(1);
+    f.reaper.watch(helper->pid, [](const ChildChange&) {});
+    Hooks hooks;
+    hooks.ending = [] { send_from_outside(SIGUSR1); };
+    const auto outcome = supervise::supervise(f.loop, kPatient, shell("exit 3"), hooks);
+    ::_exit(outcome.ok() ? outcome->exit_status : 1);
+  }
+  const pid_t neighbour = ::fork();
+  if (neighbour == 0) {
+    for (;;) ::pause();
+  }
+  REQUIRE(::setpgid(supervisor, supervisor) == 0);
+  REQUIRE(::setpgid(neighbour, supervisor) == 0);
+  REQUIRE(::write(go[1], "x", 1) == 1);
+  int status = 0;
+  REQUIRE(::waitpid(supervisor, &status, 0) == supervisor);
+  CHECK(WEXITSTATUS(status) == 3);
+  ::kill(neighbour, SIGTERM);  // which comes after a USR1 that is pending
+  REQUIRE(::waitpid(neighbour, &status, 0) == neighbour);
+  CHECK(WTERMSIG(status) == SIGTERM);
+  ::close(go[0]);
+  ::close(go[1]);
 }
 
 TEST_CASE("without a command orphans and helpers are reaped until a stop signal, which ends what is left") {
