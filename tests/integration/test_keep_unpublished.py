@@ -3,10 +3,13 @@
 import os
 import select
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from harness import BINARY, PATIENCE, eventually
+from keeping import Keeping
 from sessions import login
 
 COMPOSE = "docker compose --env-file .env run --rm setup"
@@ -14,12 +17,16 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs several users")
 
 
 @pytest.fixture
-def corrected(keeping):
+def corrected():
     """CLAUDE_HUB_USER was 4321 and has been corrected to 4322: compose.yaml's volume has what 4321 published."""
-    keeping.path.chmod(0o755)
-    for above in keeping.path.parents:
-        if above.owner() == "root" and above.name.startswith("pytest"):
-            above.chmod(above.stat().st_mode | 0o011)
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        Path(directory).chmod(0o755)
+        keeping = correct(Keeping(Path(directory)))
+        yield keeping
+        keeping.end()
+
+
+def correct(keeping):
     volume = keeping.path / "volume"
     volume.mkdir()
     volume.chmod(0o1777)
