@@ -8,10 +8,12 @@
 #include "commands/health_context.h"
 #include "follow/file_watch.h"
 #include "follow/inotify.h"
+#include "fs/open.h"
 #include "health/health.h"
 #include "log/log.h"
 #include "options/options.h"
 #include "store/layout.h"
+#include "store/published.h"
 
 namespace claude_init::commands {
 namespace {
@@ -22,7 +24,7 @@ constexpr Milliseconds kInterval{2000};  // between two looks where inotify cann
 
 /// 1. What has to come is watched from here on.
 /// 2. It may be there already.
-/// 3. Said once.
+/// 3. Said once, and once more where a keeper cannot publish it.
 /// 4. Looked at whenever it may have changed; by its owner's rights, as soon as there is one.
 int await_login(const supervise::Loop& loop, const LoginWait& wait, const options::Environment& environment) {
   store::Inspection seen;
@@ -43,17 +45,33 @@ int await_login(const supervise::Loop& loop, const LoginWait& wait, const option
                                              kInterval, [&changed] { changed = true; }});
     watch->start();
   };
-  // 1.
-  seen = store::inspect(wait.store, unix_now());
-  watch_as(seen.owner);
-  // 2.
-  if (look()) return 0;
-  // 3.
+  std::optional<follow::FileWatch> word;
+  const auto watch_word = [&] {
+    if (word || !seen.published) return;
+    const std::string parent = fs::parent_of(wait.store);
+    word.emplace(loop.io, inotify,
+                 follow::FileWatch::Options{parent.empty() ? "/" : parent,
+                                            fs::name_of(wait.store) + std::string(store::kWord), seen.owner,
+                                            false, kInterval, [&changed] { changed = true; }});
+    word->start();
+  };
   const std::string at_most = wait.limit == options::kForever
                                   ? std::string()
                                   : fmt::format(", for {} at most", format_duration(wait.limit.count()));
-  tell(log::Level::warn, fmt::format("waiting for a login{}: ", at_most),
-       health::explain(seen, health_context(seen, environment)), environment);
+  std::string told;  // of what a keeper has left
+  const auto say = [&] {
+    told = seen.unpublished;
+    tell(log::Level::warn, fmt::format("waiting for a login{}: ", at_most),
+         health::explain(seen, health_context(seen, environment)), environment);
+  };
+  // 1.
+  seen = store::inspect(wait.store, unix_now());
+  watch_as(seen.owner);
+  watch_word();
+  // 2.
+  if (look()) return 0;
+  // 3.
+  say();
   // 4.
   Wait until;
   until.stop_signals = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
@@ -62,6 +80,8 @@ int await_login(const supervise::Loop& loop, const LoginWait& wait, const option
   until.over = [&] {
     if (!changed) return false;
     if (look()) return true;
+    watch_word();
+    if (!seen.unpublished.empty() && told.empty()) say();
     if (seen.state == login::State::no_store || seen.owner == owner) return false;
     watch_as(seen.owner);
     return look();  // what was told to the watch of before is lost

@@ -21,8 +21,9 @@ struct LoginWait {
 };
 
 /// Waits on the loop until the store has a login that can be used, saying once what it waits for and what to
-/// type. It is told of changes (follow/file_watch.h) and looks again and again only where it cannot be. Any
-/// signal that would end a program ends the wait at once: returns that, else 0, also when the time is over.
+/// type, and once more when a keeper leaves word that it cannot publish there. It is told of changes
+/// (follow/file_watch.h) and looks again and again only where it cannot be. Any signal that would end a
+/// program ends the wait at once: returns that, else 0, also when the time is over.
 [[nodiscard]] int await_login(const supervise::Loop& loop, const LoginWait& wait,
                               const options::Environment& environment);
 

@@ -24,7 +24,6 @@ namespace claude_init::store {
 namespace {
 
 constexpr const char* kMark = "published";
-constexpr const char* kWord = ".unpublished";
 
 /// Made for whoever the store belongs to.
 Result<void> make_directory_like(const std::string& path, const Store& store) {
@@ -96,7 +95,7 @@ bool is_published(const Store& store) {
 void leave_word(const std::string& directory, const std::string& why) {
   constexpr mode_t kForAll = 0644;
   const UniqueFd parent(::open(("/" + fs::parent_of(directory)).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const std::string name = fs::name_of(directory) + kWord;
+  const std::string name = fs::name_of(directory) + std::string(kWord);
   if (!parent.valid()) return;
   const auto done = why.empty() ? fs::remove_tree(parent.get(), name)
                                 : fs::replace_file(parent.get(), name, why, kForAll, fs::Sync::no);
@@ -105,11 +104,11 @@ void leave_word(const std::string& directory, const std::string& why) {
 
 std::string word_left(const std::string& directory) {
   constexpr std::size_t kLongest = 4096;
-  const UniqueFd fd(
-      ::open((directory + kWord).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  const std::string path = directory + std::string(kWord);
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   struct stat st {};
   if (!fd.valid() || ::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) return "";
-  const auto text = fs::read_all(fd.get(), kLongest, directory + kWord);
+  const auto text = fs::read_all(fd.get(), kLongest, path);
   return text ? *text : "";
 }
 

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -18,6 +19,7 @@ namespace claude_init::store {
 
 /// What a keeper that cannot publish into `directory` leaves for those who wait for a login there, beside it:
 /// a line on why, and one with what to type. "" takes it away. Where it cannot be written nobody is told.
+inline constexpr std::string_view kWord = ".unpublished";  // behind the directory's name
 void leave_word(const std::string& directory, const std::string& why);
 /// That word; "" where there is none.
 [[nodiscard]] std::string word_left(const std::string& directory);

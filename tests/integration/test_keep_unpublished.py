@@ -1,10 +1,15 @@
 """A keeper whose published store is another user's: nothing is ready, and who waits there is told why."""
 
 import os
+import select
 import subprocess
+import tempfile
+import time
+from pathlib import Path
 
 import pytest
-from harness import BINARY, eventually
+from harness import BINARY, PATIENCE, eventually
+from keeping import Keeping
 from sessions import login
 
 COMPOSE = "docker compose --env-file .env run --rm setup"
@@ -12,12 +17,16 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs several users")
 
 
 @pytest.fixture
-def corrected(keeping):
+def corrected():
     """CLAUDE_HUB_USER was 4321 and has been corrected to 4322: compose.yaml's volume has what 4321 published."""
-    keeping.path.chmod(0o755)
-    for above in keeping.path.parents:
-        if above.owner() == "root" and above.name.startswith("pytest"):
-            above.chmod(above.stat().st_mode | 0o011)
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        Path(directory).chmod(0o755)
+        keeping = correct(Keeping(Path(directory)))
+        yield keeping
+        keeping.end()
+
+
+def correct(keeping):
     volume = keeping.path / "volume"
     volume.mkdir()
     volume.chmod(0o1777)
@@ -67,3 +76,24 @@ def test_nothing_is_ready_and_jobs_are_told_why_until_the_remedy_was_typed(corre
     eventually(lambda: 'claude_init_login_ready{store="dev"} 1\n' in metrics.read_text(), "the metrics")
     assert not (corrected.path / "volume/login.unpublished").exists()
     assert corrected.stop()[0] == 0
+
+
+def test_a_job_that_was_there_first_is_told_when_the_keeper_finds_out(corrected):
+    job = subprocess.Popen(
+        ["setpriv", "--reuid=4321", "--regid=4321", "--clear-groups", BINARY, "run", "--wait-login", "--store",
+         corrected.path / "volume/login", "--", "true"], env={"PATH": "/usr/bin:/bin", "HOME": "/tmp"},
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        said, end = "", time.monotonic() + PATIENCE
+        while "is not published to here" not in said:
+            assert select.select([job.stderr], [], [], max(0, end - time.monotonic()))[0], said
+            said += os.read(job.stderr.fileno(), 65536).decode()
+            if "waiting for a login: missing: nobody" in said and corrected.process is None:
+                start(corrected)
+                end = time.monotonic() + PATIENCE
+        assert "--cap-add CHOWN" in said or select.select([job.stderr], [], [], PATIENCE)[0]
+    finally:
+        job.terminate()
+        assert job.wait(PATIENCE) == 143
+        job.stderr.close()
+        corrected.stop()
