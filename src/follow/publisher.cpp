@@ -2,9 +2,26 @@
 
 #include <utility>
 
+#include "base/text.h"
 #include "log/log.h"
+#include "store/layout.h"
 
 namespace claude_init::follow {
+namespace {
+
+/// Jobs that mount the published store would run without its rules, and could not know.
+Result<void> check_rules(const store::CaptureReport& report, const std::string& store) {
+  for (const store::Skipped& skipped : report.skipped) {
+    if (!store::is_binding_file(skipped.path)) continue;
+    return make_error(ErrorKind::invalid,
+                      skipped.path + " in " + printable(store) + " is not published: it " + skipped.reason,
+                      "put the file itself into the store");
+  }
+  return Done{};
+}
+
+}  // namespace
+
 Result<store::CaptureReport> publish(const std::string& path, const store::Store& into,
                                      const Publication& publication) {
   const std::string context = "publish into " + into.path();
@@ -25,6 +42,7 @@ Result<store::CaptureReport> publish(const std::string& path, const store::Store
   if (report->login.choice == login::Choice::take) {
     log::info("published a login", {{"store", path}, {"into", into.path()}});
   }
+  if (const auto rules = check_rules(*report, path); !rules) return rules.error();
   return report;
 }
 
@@ -40,7 +58,11 @@ Result<store::CaptureReport> Publisher::start() {
   all.filter = options_.filter;
   all.baseline = &baseline_;
   auto published = publish(options_.store, options_.into, all);
-  if (published) changes_.start();
+  if (!published) return published;
+  for (const store::Skipped& skipped : published->skipped) {
+    log::warn("not published", {{"path", skipped.path}, {"reason", skipped.reason}});
+  }
+  changes_.start();
   return published;
 }
 
