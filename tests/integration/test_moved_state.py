@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import pytest
-from harness import BINARY
+from harness import BINARY, eventually
 from sessions import login
 from test_identities import binary, place  # noqa: F401  (fixtures)
 
@@ -251,7 +251,7 @@ def test_rules_that_cannot_be_published_are_told(host):
     keeper = subprocess.Popen([BINARY, "keep", "--store", host.store, "--publish", published, "--renew=never"],
                               env=host.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     host.started.append(keeper)
-    line = next(line for line in keeper.stderr if "settings.json" in line)
-    assert "points outside" in line
+    eventually((published / ".credentials.json").exists, "the login, published")
     keeper.terminate()
-    keeper.communicate(timeout=60)
+    _, err = keeper.communicate(timeout=60)
+    assert "settings.json" in err and "points outside" in err
