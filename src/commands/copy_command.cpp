@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <climits>
@@ -68,12 +69,32 @@ void trust_directory(options::Environment& environment, const workcopy::Account&
   environment.set("GIT_CONFIG_COUNT", std::to_string(count + 1));
 }
 
+/// Whether settings name, by way of ~/.claude, what the copy has, and another directory stands there.
+bool lacks_what_the_copy_has(const workcopy::WorkingCopy& copy, const workcopy::Account& account) {
+  const store::Named named = named_in(copy, account);
+  const fs::ActAs as_target(account.identity());
+  const auto is_there = [](const std::string& path) {
+    struct stat st {};
+    return ::stat(path.c_str(), &st) == 0;
+  };
+  return std::any_of(named.paths.begin(), named.paths.end(), [&](const store::NamedPath& path) {
+    if (path.from != store::NamedPath::From::home) return false;
+    const std::string in_state = path.rest.substr(path.rest.find('/') + 1);
+    return !is_there(fs::join(account.home, path.rest)) &&
+           is_there(fs::join(copy.state().config_dir, in_state));
+  });
+}
+
 }  // namespace
 
 std::string choose_home(workcopy::WorkingCopy& copy, const workcopy::Account& account, LinkHome link) {
   if (can_use_home(account, W_OK | X_OK)) {
-    if (link == LinkHome::yes) copy.link_home(account.home);
-    return account.home;
+    if (link == LinkHome::no) return account.home;
+    copy.link_home(account.home);
+    if (!lacks_what_the_copy_has(copy, account)) return account.home;
+    log::info("the home directory has a ~/.claude without what the settings name",
+              {{"home", account.home}, {"path", copy.root()}});
+    return copy.make_home(account.home);
   }
   log::info("no home directory that can be written: HOME is the working copy",
             {{"home", account.home}, {"path", copy.root()}});

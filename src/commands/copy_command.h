@@ -15,7 +15,8 @@ namespace claude_init::commands {
 enum class LinkHome { no, yes };
 
 /// HOME: the account's own home directory where it can write to it, linked or not; else one in the working
-/// copy, in which ~/.claude leads there.
+/// copy, in which ~/.claude leads there. That too where another ~/.claude than the copy is in the way of the
+/// link, and the settings name something by it that only the copy has.
 [[nodiscard]] std::string choose_home(workcopy::WorkingCopy& copy, const workcopy::Account& account,
                                       LinkHome link);
 

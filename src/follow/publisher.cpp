@@ -4,13 +4,26 @@
 #include <chrono>
 #include <utility>
 
+#include "base/text.h"
 #include "log/log.h"
+#include "store/layout.h"
 #include "store/published.h"
 
 namespace claude_init::follow {
 namespace {
 
 constexpr Milliseconds kPatience{5000};  // for others who publish, before it is told
+
+/// Jobs that mount the published store would run without its rules, and could not know.
+Result<void> check_rules(const store::CaptureReport& report, const std::string& store) {
+  for (const store::Skipped& skipped : report.skipped) {
+    if (!store::is_binding_file(skipped.path)) continue;
+    return make_error(ErrorKind::invalid,
+                      skipped.path + " in " + printable(store) + " is not published: it " + skipped.reason,
+                      "put the file itself into the store");
+  }
+  return Done{};
+}
 
 }  // namespace
 
@@ -34,6 +47,7 @@ Result<store::CaptureReport> publish(const store::Store& from, const store::Stor
   if (report->login.choice == login::Choice::take) {
     log::info("published a login", {{"store", from.path()}, {"into", into.path()}});
   }
+  if (const auto rules = check_rules(*report, from.path()); !rules) return rules.error();
   return report;
 }
 
@@ -58,7 +72,11 @@ Result<store::CaptureReport> Publisher::start() {
   all.wait = options_.wait;
   all.baseline = &baseline_;
   auto published = publish_all(all);
-  if (published) changes_.start();
+  if (!published) return published;
+  for (const store::Skipped& skipped : published->skipped) {
+    log::warn("not published", {{"path", skipped.path}, {"reason", skipped.reason}});
+  }
+  changes_.start();
   return published;
 }
 

@@ -75,6 +75,7 @@ class Merger {
     ScanOptions scan{options_.filter, Extent::sessions, options_.limits};
     scan.distrust_times = true;
     scan.deadline = options_.deadline;
+    scan.filter.include.clear();  // by it links that lead outside would be followed, and a job made these
     auto plan = make_plan(from_, &to_, scan);
     if (!plan) return plan.error();
     report_.skipped = std::move(plan->skipped);
@@ -138,11 +139,17 @@ class Merger {
 
   /// What a job writes must not take what a renewal of the login needs.
   [[nodiscard]] Result<void> check_room(const Plan& plan) const {
-    std::uint64_t bytes = 0;
-    for (const PlannedDirectory& directory : plan.directories) {
-      for (const PlannedEntry& entry : directory.entries) bytes += entry.bytes + kOverhead;
-    }
     const fs::ActAs as(to_.who);
+    std::uint64_t bytes = 0;
+    std::uint64_t replaced = 0;  // gone when the new ones are in place
+    for (const PlannedDirectory& directory : plan.directories) {
+      for (const PlannedEntry& entry : directory.entries) {
+        bytes += entry.bytes + kOverhead;
+        const auto there = entry.replaces ? open(to_, fs::join(directory.path, entry.name))
+                                          : Result<fs::RegularFile>(fs::RegularFile{});
+        if (there) replaced += static_cast<std::uint64_t>(there->st.st_size);
+      }
+    }
     struct statvfs st {};
     if (::fstatvfs(to_.root, &st) == 0 && st.f_blocks > 0) {
       const std::uint64_t reserve = std::min<std::uint64_t>(kReserve, st.f_blocks * st.f_frsize / 8);
@@ -158,7 +165,7 @@ class Merger {
     if (options_.max_bytes == MergeOptions{}.max_bytes) return Done{};
     const auto there = make_plan(to_, nullptr, {options_.filter, Extent::sessions});
     if (!there) return there.error();
-    if (there->bytes + bytes <= options_.max_bytes) return Done{};
+    if (there->bytes + bytes <= options_.max_bytes + replaced) return Done{};
     return make_error(
         ErrorKind::limit,
         fmt::format("the sessions in {} take {}, and with {} more they would take more than {}",

@@ -58,6 +58,16 @@ def test_sessions_of_another_directory_are_neither_given_nor_saved(host):
     assert kept(host) == ["projects/-another/2.jsonl"] and other.read_text() == "theirs\n"
 
 
+def test_no_link_of_a_jobs_is_followed_even_where_it_is_named(host):
+    secret = host.path / "secret"
+    secret.mkdir()
+    (secret / "1.jsonl").write_text("secret")
+    status, _, err = host.session("run", HERE + f"ln -s {secret}/1.jsonl 1.jsonl; ln -s {secret} deep; ln -s / root", *PERSIST,
+                                  "--include", "projects/*")
+    assert status == 0, err
+    assert kept(host) == []
+
+
 def copy_of_a_killed_run(host):
     run = host.start("run", HERE + "echo one > 1.jsonl; echo ready; read forever", *PERSIST)
     assert run.stdout.readline() == "ready\n"

@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import pytest
-from harness import BINARY
+from harness import BINARY, eventually
 from sessions import login
 from test_identities import binary, place  # noqa: F401  (fixtures)
 
@@ -60,15 +60,17 @@ def test_room_for_the_state_is_enough(place):
 HOOK = 'sh -c "$(sed -n \'s/.*"command": "\\([^"]*\\)".*/\\1/p\' "$CLAUDE_CONFIG_DIR/settings.json")"; echo guard=$?'
 
 
-@pytest.mark.parametrize("home", ["none", "unwritable", "writable", "empty"])
+@pytest.mark.parametrize("home", ["none", "unwritable", "writable", "empty", "occupied"])
 @pytest.mark.parametrize("written", ["~", "$HOME", "${HOME}"])
 def test_a_hook_that_is_named_by_the_home_directory_runs(place, home, written):
     fill(place.store, f"{written}/.claude/hooks/guard.sh")
     (place.path / "passwd").write_text(f"root:x:0:0::/root:/bin/sh\nsomebody:x:4321:4321::{place.home}:/bin/sh\n")
     before = f"mount --bind {place.path}/passwd /etc/passwd"
     user = "4321:4321" if home == "none" else "somebody"
-    if home in ("writable", "empty"):
+    if home in ("writable", "empty", "occupied"):
         os.chown(place.home, 4321, 4321)
+    if home == "occupied":
+        (place.home / ".claude.json").write_text("{}")
     if home == "empty":
         (place.home / ".claude").mkdir()
         os.chown(place.home / ".claude", 4321, 4321)
@@ -239,3 +241,17 @@ def test_the_memory_of_the_directory_comes_along(host, tmp_path):
         (memory.parent / "1.jsonl").write_text("{}")
     _, out, err = host.session("run", 'cd "$CLAUDE_CONFIG_DIR/projects" && find . -type f')
     assert (out, err) == (f"./{project()}/memory/MEMORY.md\n", "")
+
+
+def test_rules_that_cannot_be_published_are_told(host):
+    host.put(login("stored"))
+    outside(host, "settings.json", "{}")
+    published = host.path / "published"
+    published.mkdir()
+    keeper = subprocess.Popen([BINARY, "keep", "--store", host.store, "--publish", published, "--renew=never"],
+                              env=host.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    host.started.append(keeper)
+    eventually((published / ".credentials.json").exists, "the login, published")
+    keeper.terminate()
+    _, err = keeper.communicate(timeout=60)
+    assert "settings.json" in err and "points outside" in err
