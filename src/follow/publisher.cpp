@@ -14,7 +14,8 @@ Result<store::CaptureReport> publish(const std::string& path, const store::Store
   capture.filter = publication.filter;
   capture.extent = publication.extent;
   capture.refresh_token = store::RefreshToken::withhold;
-  capture.rules.allow_account_change = true;  // that has been judged where it came into the store
+  capture.rules.allow_account_change = true;
+  capture.rules.judged_before = true;
   capture.deadline = publication.deadline;
   capture.delete_missing =
       publication.baseline != nullptr ? store::Deletions::proven : store::Deletions::none;
@@ -40,6 +41,7 @@ Result<store::CaptureReport> Publisher::start() {
   all.filter = options_.filter;
   all.baseline = &baseline_;
   auto published = publish(options_.store, options_.into, all);
+  name_withheld(published);
   if (published) changes_.start();
   return published;
 }
@@ -57,8 +59,18 @@ Checkpoint::Saved Publisher::publish_change(store::Extent extent, const Deadline
   const auto report = publish(options_.store, options_.into,
                               {options_.filter, extent, Milliseconds(0), deadline, &baseline_});
   if (!report && report.error().kind == ErrorKind::busy) return Checkpoint::Saved::not_all;
+  name_withheld(report);
   tell(report);
   return report ? Checkpoint::saved(*report) : Checkpoint::Saved::failed;
+}
+
+/// What readers of the published store do not get although somebody keeps it in the store.
+void Publisher::name_withheld(const Result<store::CaptureReport>& outcome) {
+  if (!outcome) return;
+  for (const store::Skipped& skipped : outcome->skipped) {
+    if (!skipped.withheld || !withheld_.insert(skipped.path).second) continue;
+    log::warn("not published", {{"path", skipped.path}, {"reason", skipped.reason}});
+  }
 }
 
 void Publisher::tell(const Result<store::CaptureReport>& outcome) {

@@ -2,6 +2,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <functional>
+#include <set>
 #include <string>
 
 #include "base/deadline.h"
@@ -49,11 +50,13 @@ class Publisher {
  private:
   [[nodiscard]] Checkpoint::Saved publish_change(store::Extent extent, const Deadline& deadline);
   void tell(const Result<store::CaptureReport>& outcome);
+  void name_withheld(const Result<store::CaptureReport>& outcome);
 
   Options options_;
   store::Baseline baseline_;
   Checkpoint changes_;
-  bool failed_ = false;  // said once, until it succeeds
+  bool failed_ = false;             // said once, until it succeeds
+  std::set<std::string> withheld_;  // files that have been named
 };
 
 }  // namespace claude_init::follow

@@ -16,8 +16,9 @@ namespace claude_init::store {
 
 /// What was not copied, and why.
 struct Skipped {
-  std::string path;    // relative, raw bytes: show it through printable()
-  std::string reason;  // "points outside", "is a FIFO", "cannot be read: Permission denied"
+  std::string path;       // relative, raw bytes: show it through printable()
+  std::string reason;     // "points outside", "is a FIFO", "cannot be read: Permission denied"
+  bool withheld = false;  // since it may hold a login: a person may not expect that
 };
 
 struct Limits {
@@ -48,6 +49,8 @@ struct ScanOptions {
   // Notes the copies of the store's that are the same on both sides. May be null.
   Baseline* noted = nullptr;
   bool source_is_store = false;  // a restore; else a capture
+  // Files whose names are those of copies of a login are skipped, wherever they lie.
+  bool withhold_secrets = false;
 };
 
 /// A file to be copied, or a link to be made.

@@ -14,6 +14,7 @@
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "login/login.h"
+#include "store/blank.h"
 #include "store/layout.h"
 #include "store/lock.h"
 #include "store/state_file.h"
@@ -22,6 +23,8 @@ namespace claude_init::store {
 namespace {
 
 constexpr const char* kMark = "published";
+// With which everything in it has been looked through; those of earlier versions were not.
+constexpr std::string_view kMarkText = "This store has no refresh tokens and no client secrets.\n";
 constexpr Milliseconds kLockWait{5000};
 
 /// Made for whoever the store belongs to.
@@ -87,6 +90,13 @@ Result<void> strip_login(const Store& store) {
                           store.modes().file, fs::Sync::yes);
 }
 
+/// Not by an earlier version, which looked at less.
+bool is_marked_as_searched(const Store& store) {
+  const auto file = fs::open_regular(store.fd(), fs::join(kPrivateDir, kMark), fs::Links::refuse);
+  const auto text = file ? fs::read_all(*file, kMarkText.size(), kMark) : Result<std::string>(file.error());
+  return text && *text == kMarkText;
+}
+
 }  // namespace
 
 bool is_published(const Store& store) {
@@ -129,16 +139,17 @@ Result<Store> open_published(const std::string& directory, const Store& from) {
                       "name another directory, or remove .credentials.json from it if nobody needs it");
   }
   // 3.
-  if (!marked || !renews.empty()) {
+  const bool searched = is_marked_as_searched(*store);
+  if (!searched || !renews.empty()) {
     if (auto removed = remove_other_refresh_tokens(*store); !removed) return removed.error_with("publish");
+    if (auto removed = remove_secrets(*store); !removed) return removed.error_with("publish");
     if (auto stripped = strip_login(*store); !stripped) return stripped.error_with("publish");
   }
   // 4.
-  if (!marked) {
+  if (!searched) {
     const auto own = fs::open_beneath(store->fd(), kPrivateDir, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
     if (!own) return own.error_with("publish");
-    const auto made = fs::replace_file(own->get(), kMark, "This store has no refresh token.\n",
-                                       store->modes().file, fs::Sync::yes);
+    const auto made = fs::replace_file(own->get(), kMark, kMarkText, store->modes().file, fs::Sync::yes);
     if (!made) return made.error_with("publish");
   }
   return store;

@@ -15,6 +15,7 @@
 #include "fs/tree.h"
 #include "log/log.h"
 #include "login/login.h"
+#include "login/secrets.h"
 #include "store/lock.h"
 #include "store/snapshot.h"
 #include "store/stage.h"
@@ -43,10 +44,15 @@ std::optional<Lock> hold_still(const Store& store) {
   return std::move(*lock);
 }
 
+bool withholds_elsewhere(const RestoreOptions& options) {
+  return options.withhold_elsewhere && options.refresh_token == RefreshToken::withhold;
+}
+
 /// What the store notes of itself goes to `stored`.
 ScanOptions scan_options(const RestoreOptions& options, Baseline& stored) {
   ScanOptions scan{options.filter, options.extent, options.limits};
   scan.noted = &stored;
+  scan.withhold_secrets = withholds_elsewhere(options);
   scan.source_is_store = true;
   return scan;
 }
@@ -90,8 +96,8 @@ class Restore {
     {
       auto transaction = Transaction::begin(to, Modes{}, Durability::none);
       if (!transaction) return transaction.error();
-      const StageOptions how{SteadyTime::max(), options_.limits.max_bytes, &stored_, &restored_,
-                             options_.progress};
+      const StageOptions how{SteadyTime::max(), options_.limits.max_bytes, &stored_,
+                             &restored_,        options_.progress,         withholds_elsewhere(options_)};
       auto staged = stage(*plan, snapshot_->tree(), *transaction, how);
       if (!staged) return staged.error();
       transaction->remove(std::move(plan->deletions), std::move(plan->empty_directories));
@@ -114,7 +120,9 @@ class Restore {
       report_.skipped.push_back({std::string(kClaudeJson), "is not complete JSON"});
       return Done{};
     }
-    if (auto done = put(to, name, file.text->reveal()); !done) return done;
+    const Secret text(withholds_elsewhere(options_) ? login::with_secrets_blanked(file.text->reveal())
+                                                    : std::string(file.text->reveal()));
+    if (auto done = put(to, name, text.reveal()); !done) return done;
     // With its time, by which a capture sees that the session has not changed it.
     const std::array<timespec, 2> times{file.st->st_atim, file.st->st_mtim};
     const fs::ActAs as(to.who);

@@ -60,6 +60,7 @@ class Source {
   Pending::Moves look_through(const Place& here, std::vector<fs::Entry>& entries) const;
   [[nodiscard]] std::optional<Candidate> judge_entry(Judging& judging, fs::Entry& entry) const;
   [[nodiscard]] bool judge_link(Judging& judging, const std::string& full, Candidate& candidate) const;
+  [[nodiscard]] bool is_withheld(const std::string& name) const;
   [[nodiscard]] bool is_foreign_hard_link(const struct stat& st) const;
   [[nodiscard]] bool is_wanted_at_top(const std::string& name) const;
 
