@@ -57,7 +57,7 @@ void Coherence::look() {
 }
 
 bool Coherence::warns_early() const {
-  return !session_.save && session_.renewed == Session::Renewed::nobody_knows;
+  return !session_.why_not.empty() && session_.renewed == Session::Renewed::nobody_knows;
 }
 
 Result<void> Coherence::finish(Milliseconds wait, const Deadline& deadline) {
@@ -69,17 +69,19 @@ Result<void> Coherence::finish(Milliseconds wait, const Deadline& deadline) {
 }
 
 /// 1. What the store has goes first.
-/// 2. A login that is not from there is the store's to judge; `.claude.json` beside it is captured with it.
+/// 2. A login that is not from there stays where it is unless the session is trusted: said once, for a job
+///    can make any number of them.
+/// 3. Else it is the store's to judge; `.claude.json` beside it is captured with it.
 Coherence::Saved Coherence::save_login(Milliseconds wait, const Deadline& deadline) {
   // 1.
   const bool made_here = follows_ && follower_.look();
-  if (!made_here) said_.clear();
   // 2.
-  if (!made_here && !session_.captured) return Saved::done;
   if (!session_.save) {
-    if (made_here) say_not_saved(session_.why_not);
+    if (made_here) say_not_saved(session_.why_not_saved.empty() ? session_.why_not : session_.why_not_saved);
     return Saved::done;
   }
+  // 3.
+  if (!made_here) said_.clear();
   Save save;
   save.given_access_token = follower_.given_access_token().reveal();
   save.deadline = deadline;
@@ -132,8 +134,8 @@ void Coherence::say_how_long(UnixMs expires_at) const {
   if (session_.renewed == Session::Renewed::here) return;
   const std::string until = fmt::format("the login can be used until {}, which is in {}",
                                         format_utc(expires_at), format_duration(expires_at - unix_now()));
-  log::warn(session_.save ? until + "; nobody has renewed it"
-                          : until + "; it cannot be renewed from here: " + session_.why_not);
+  log::warn(session_.why_not.empty() ? until + "; nobody has renewed it"
+                                     : until + "; it cannot be renewed from here: " + session_.why_not);
 }
 
 Result<store::Store> open_published(const std::string& directory, const std::string& path) {

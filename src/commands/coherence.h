@@ -20,8 +20,8 @@
 namespace claude_init::commands {
 
 /// One session's state and the store, kept the same while its command runs: what is put into the store goes
-/// to the session, a login that is made in the session goes to the store, and, where the session is to be
-/// captured, the rest of its state too. Runs on the loop that supervises the command.
+/// to the session; where the session is trusted with that, a login that is made in it goes to the store, and,
+/// where it is to be captured, the rest of its state too. Runs on the loop that supervises the command.
 class Coherence {
  public:
   /// What one capture of the session is to do.
@@ -40,10 +40,10 @@ class Coherence {
     Milliseconds checkpoint{300};
     bool captured = false;  // all of its state, as in setup; else only a login that is made in it
     enum class Renewed { nobody_knows, here, elsewhere } renewed = Renewed::nobody_knows;
-    /// Captures into the store. Empty: the store cannot be written, which `why_not` says ("the store is
-    /// read-only").
+    /// Captures into the store. Empty: nothing that is made in the session is taken over.
     std::function<Result<store::CaptureReport>(const Save&)> save{};
-    std::string why_not{};
+    std::string why_not{};        // the store cannot be written from here: "the store is read-only"
+    std::string why_not_saved{};  // without `save`: why, and where to log in; else `why_not` says it
     /// The store's login is another one.
     std::function<void()> on_store_change{};
   };

@@ -217,7 +217,8 @@ void keep_lock_over_exec(supervise::Command& command, int lock) {
   };
 }
 
-/// What the CLI renewed, or somebody made, in the copy, into the store: the login and nothing else.
+/// With --refresh-token=copy: what the CLI renewed in the copy, into the store, whose own login that has
+/// spent. The login and nothing else. That it is the CLI's work is only the job's word.
 Result<store::CaptureReport> save_login(const workcopy::WorkingCopy& copy, const std::string& path,
                                         const workcopy::Account& account, const options::Storing& storing,
                                         const Coherence::Save& save) {
@@ -230,15 +231,19 @@ Result<store::CaptureReport> save_login(const workcopy::WorkingCopy& copy, const
   capture.extent = store::Extent::login;
   capture.filter.exclude = {std::string(store::kClaudeJson)};
   capture.rules.given_access_token = save.given_access_token;
+  capture.reason = "run";
   capture.keep_generations = storing.keep_generations;
   auto report = store::capture(copy.state(), account.identity(), *store, *lock, capture);
-  if (report) log::info("login saved", {{"store", path}, {"reason", report->login.reason}});
+  if (report && report->login.choice == login::Choice::take) log::info("login saved", {{"store", path}});
   return report;
 }
 
-Coherence::Session coherent_session(const options::Run& options, const store::Inspection& inspection,
-                                    const workcopy::Account& account, const workcopy::WorkingCopy& copy,
-                                    std::optional<renew::Renewer>& renewer) {
+/// A job can write any login into its copy: none goes back to the store, unless the job is trusted with the
+/// refresh token and holds the right to renew.
+Coherence::Session coherent_session(const options::Run& options, LoginSource& source,
+                                    const workcopy::Account& account, const workcopy::WorkingCopy& copy) {
+  const store::Inspection& inspection = source.inspection;
+  auto& renewer = source.renewer;
   Coherence::Session session;
   // A published store has nothing to renew with, whether or not it can be written.
   const bool can_renew = inspection.login && inspection.login->has_refresh_token;
@@ -260,14 +265,16 @@ Coherence::Session coherent_session(const options::Run& options, const store::In
   if (store && !can_renew && store::is_kubernetes_volume(*store)) {
     session.renewed = Coherence::Session::Renewed::elsewhere;
   }
-  if (!session.why_not.empty()) return session;
+  session.why_not_saved = "a run does not take a login over; log in with claude-init setup";
+  if (!session.why_not.empty() || !source.right_to_renew) return session;
   session.save = [&copy, &account, &options, path = inspection.path](const Coherence::Save& save) {
     return save_login(copy, path, account, options.storing, save);
   };
   return session;
 }
 
-/// What the run has made goes where it belongs. 0, or a status of ours: then the copy has to stay.
+/// What the run has made, as far as it is wanted, goes where it belongs. 0, or a status of ours: then the
+/// copy has to stay.
 int save_results(const workcopy::WorkingCopy& copy, const workcopy::Account& account, Coherence& coherence,
                  const std::optional<KeptSessions>& sessions, const Deadline& deadline) {
   // Each for itself: when one cannot be saved the other can all the same.
@@ -310,8 +317,7 @@ workcopy::NewPrivileges new_privileges_of(const options::Run& options) {
 /// 2. A login that can be used, renewed where we may or waited for, or a refusal that says what to do.
 /// 3. A working copy of the store's state, the target's own.
 /// 4. The command, as the target: instead of us, or supervised.
-/// 5. A login that was made or renewed in it is saved, and so are the sessions, still supervised; nothing is
-///    left behind.
+/// 5. What it wrote down is saved where that was asked for, still supervised; nothing is left behind.
 int run_command(const options::Run& options, const options::Environment& environment,
                 const supervise::Inherited& inherited) {
   // 1.
@@ -369,7 +375,7 @@ int run_command(const options::Run& options, const options::Environment& environ
     return refuse(error, status);
   }
   workcopy::keep_least(*account, new_privileges_of(options));
-  Coherence coherence(io, coherent_session(options, inspection, *account, copy, renewer));
+  Coherence coherence(io, coherent_session(options, source, *account, copy));
   if (published) coherence.publish_into(std::move(*published));
   if (const auto begun = coherence.begin(); !begun) {
     wipe(copy);

@@ -47,6 +47,7 @@ store::CaptureOptions capture_options(const options::Setup& options, Session& se
   capture.follow_links_out = true;
   capture.keep_generations = options.storing.keep_generations;
   capture.rules.allow_account_change = true;  // a person sits in front of it
+  capture.rules.by_person = true;
   capture.rules.given_access_token = session.given_access_token.reveal();
   return capture;
 }

@@ -49,13 +49,19 @@ std::string kind_of_copy(const SetupStore& found) {
 
 /// What a killed session left in `state` is saved, before the store's older state is put there. What the
 /// store got from elsewhere meanwhile is newer and stays; also another account's login, unless it is older.
+/// Its login only from where nobody else than the store's owner, or this container, can have put it.
 Result<void> save_leftover(const options::Setup& options, const SetupStore& found,
-                           const workcopy::Account& account, const store::StatePaths& state,
+                           const workcopy::Account& account, const store::StatePaths& state, bool in_copy,
                            const Console& console) {
   const store::StateFile left = read_login(state, account.identity());
   const store::StateFile stored = store::read_state_file(found.store.tree(), store::kCredentials);
   store::CaptureOptions capture;
   capture.filter = options.filter;
+  const bool planted = in_copy && account.uid != found.store.owner().uid;
+  if (planted) capture.filter.exclude.emplace_back(store::kCredentials);
+  if (planted && left.text)
+    console.warning(
+        "A login that an earlier session left here is not taken over: any job could have made it.");
   capture.keep_newer = true;
   capture.rules.allow_account_change = left.st && (!stored.st || store::is_newer(*left.st, *stored.st));
   Session session;
@@ -105,6 +111,7 @@ Result<void> choose_place(const options::Setup& options, const options::Environm
     return config_dir.empty() ? Result<void>(Done{}) : make_directory(session.state.config_dir, account);
   }
   store::RestoreOptions what;
+  what.withhold_elsewhere = false;
   what.filter = options.filter;
   what.limits = options.limits;
   const auto measured = store::measure(found.store, what);
@@ -125,7 +132,7 @@ Result<void> choose_place(const options::Setup& options, const options::Environm
 Result<void> save_leftovers(const options::Setup& options, const options::Environment& environment,
                             const SetupStore& found, const workcopy::Account& account, const Session& session,
                             const Console& console) {
-  if (!session.copy) return save_leftover(options, found, account, session.state, console);
+  if (!session.copy) return save_leftover(options, found, account, session.state, false, console);
   const workcopy::Places places{"", std::string(environment.get("XDG_RUNTIME_DIR"))};
   for (auto& dead : workcopy::take_dead_copies(account, places, kind_of_copy(found))) {
     if (!store::noted_copy(found.store, dead.name(), dead.directory())) {
@@ -133,7 +140,8 @@ Result<void> save_leftovers(const options::Setup& options, const options::Enviro
                 {{"path", dead.root()}, {"remedy", "remove it"}});
       continue;
     }
-    if (auto saved = save_leftover(options, found, account, dead.state(), console); !saved) return saved;
+    if (auto saved = save_leftover(options, found, account, dead.state(), true, console); !saved)
+      return saved;
     if (const auto wiped = dead.wipe(); !wiped) log::failure(log::Level::warn, wiped.error());
     store::forget_copy(found.store, dead.name());
   }
@@ -157,6 +165,7 @@ Result<void> fill(const options::Setup& options, const SetupStore& found, const 
                   Session& session, bool plain) {
   store::RestoreOptions restore;
   restore.filter = options.filter;
+  restore.withhold_elsewhere = false;  // it is the person's own state, and is captured again
   restore.baseline = &session.baseline;
   restore.limits = options.limits;
   ProgressLine progress("restoring", plain);

@@ -1,6 +1,7 @@
 #include "follow/exchange.h"
 
 #include "login/login.h"
+#include "login/merge.h"
 
 namespace claude_init::follow {
 namespace {
@@ -48,9 +49,13 @@ Move decide(const Sides& sides, UnixMs now) {
   return Move::save;
 }
 
-Result<Secret> text_to_give(std::string_view store, store::RefreshToken refresh_token) {
-  if (refresh_token == store::RefreshToken::withhold) return login::without_refresh_token(store);
-  return Secret(std::string(store));
+Result<Secret> text_to_give(std::string_view store, std::optional<std::string_view> copy,
+                            store::RefreshToken refresh_token) {
+  auto given = refresh_token == store::RefreshToken::withhold ? login::without_refresh_token(store)
+                                                              : Result(Secret(std::string(store)));
+  if (!given || !copy) return given;
+  auto merged = login::merge(*copy, given->reveal(), {true, true, unix_now()});
+  return merged ? std::move(merged) : std::move(given);
 }
 
 }  // namespace claude_init::follow

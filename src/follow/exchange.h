@@ -34,7 +34,9 @@ struct Sides {
 /// 5. Any other that works was made in the copy: it is the store's to judge, and is not taken away.
 [[nodiscard]] Move decide(const Sides& sides, UnixMs now);
 
-/// The store's login as a copy is to have it. Error: invalid.
-[[nodiscard]] Result<Secret> text_to_give(std::string_view store, store::RefreshToken refresh_token);
+/// The store's login as a copy is to have it; logins of other services that were made or renewed in the copy
+/// stay in it (login/merge.h). Error: invalid.
+[[nodiscard]] Result<Secret> text_to_give(std::string_view store, std::optional<std::string_view> copy,
+                                          store::RefreshToken refresh_token);
 
 }  // namespace claude_init::follow

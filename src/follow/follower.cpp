@@ -97,7 +97,7 @@ Result<Move> Follower::compare_and_give() {
 }
 
 Result<void> Follower::give(std::string_view store_login, std::optional<std::string_view> copy) {
-  const auto text = text_to_give(store_login, options_.refresh_token);
+  const auto text = text_to_give(store_login, copy, options_.refresh_token);
   if (!text) return text.error_with("follow the login");
   if (copy == text->reveal()) return Done{};
   const fs::ActAs as(options_.who);

@@ -36,7 +36,8 @@ Result<store::CaptureReport> publish(const store::Store& from, const store::Stor
   capture.filter = publication.filter;
   capture.extent = publication.extent;
   capture.refresh_token = store::RefreshToken::withhold;
-  capture.rules.allow_account_change = true;  // that has been judged where it came into the store
+  capture.rules.allow_account_change = true;
+  capture.rules.judged_before = true;
   capture.deadline = publication.deadline;
   capture.delete_missing =
       publication.baseline != nullptr ? store::Deletions::proven : store::Deletions::none;
@@ -73,9 +74,7 @@ Result<store::CaptureReport> Publisher::start() {
   all.baseline = &baseline_;
   auto published = publish_all(all);
   if (!published) return published;
-  for (const store::Skipped& skipped : published->skipped) {
-    log::warn("not published", {{"path", skipped.path}, {"reason", skipped.reason}});
-  }
+  name_withheld(published);
   changes_.start();
   return published;
 }
@@ -98,8 +97,18 @@ Checkpoint::Saved Publisher::publish_change(store::Extent extent, const Deadline
     return Checkpoint::Saved::not_all;
   }
   busy_since_.reset();
+  name_withheld(report);
   tell(report);
   return report ? Checkpoint::saved(*report) : Checkpoint::Saved::failed;
+}
+
+/// What readers of the published store do not get although somebody keeps it in the store.
+void Publisher::name_withheld(const Result<store::CaptureReport>& outcome) {
+  if (!outcome) return;
+  for (const store::Skipped& skipped : outcome->skipped) {
+    if (!skipped.withheld || !withheld_.insert(skipped.path).second) continue;
+    log::warn("not published", {{"path", skipped.path}, {"reason", skipped.reason}});
+  }
 }
 
 void Publisher::tell(const Result<store::CaptureReport>& outcome) {

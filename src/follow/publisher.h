@@ -3,6 +3,7 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "base/deadline.h"
@@ -54,12 +55,14 @@ class Publisher {
   [[nodiscard]] Checkpoint::Saved publish_change(store::Extent extent, const Deadline& deadline);
   [[nodiscard]] Result<store::CaptureReport> publish_all(const Publication& publication) const;
   void tell(const Result<store::CaptureReport>& outcome);
+  void name_withheld(const Result<store::CaptureReport>& outcome);
 
   Options options_;
   store::Baseline baseline_;
   Checkpoint changes_;
   bool failed_ = false;                   // said once, until it succeeds
   std::optional<SteadyTime> busy_since_;  // others hold the lock
+  std::set<std::string> withheld_;        // files that have been named
 };
 
 }  // namespace claude_init::follow

@@ -54,8 +54,13 @@ Explanation usable(const store::Inspection& inspection, const Context& context) 
   const login::Login& login = *inspection.login;
   Explanation out;
   out.headline = "usable: " + logged_in(inspection);
+  const std::string until =
+      inspection.deadline_doubtful
+          ? fmt::format("said to be valid until {}, longer than any lives: a renewal will tell",
+                        format_utc(login.expires_at))
+          : "valid until " + when(login.expires_at, context.now);
   out.meaning =
-      fmt::format("The access token is valid until {}{} {}", when(login.expires_at, context.now),
+      fmt::format("The access token is {}{} {}", until,
                   login.has_refresh_token ? " and can be renewed without a new login."
                                           : "; it is renewed where the refresh token is kept, not here.",
                   login_deadline(login, context.now));

@@ -24,6 +24,7 @@ std::string as_json(const store::Inspection& inspection, const Context& context)
     if (!login->subscription.empty()) out["subscription"] = login->subscription;
     if (!login->account_uuid.empty()) out["account_uuid"] = login->account_uuid;
     if (login->has_access_token) out["access_token"] = deadline(login->expires_at, context.now);
+    if (inspection.deadline_doubtful) out["access_token"]["doubtful"] = true;
     out["has_refresh_token"] = login->has_refresh_token;
     if (login->refresh_expires_at) out["login"] = deadline(*login->refresh_expires_at, context.now);
   }

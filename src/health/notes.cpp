@@ -116,6 +116,37 @@ void on_readers(const store::Inspection& inspection, const Context& context,
   }
 }
 
+/// The names of a list, the first few of them.
+std::string listed(const std::vector<std::string>& names) {
+  constexpr std::size_t kAtMost = 5;
+  std::string list;
+  for (std::size_t i = 0; i < std::min(names.size(), kAtMost); ++i)
+    list += (i == 0 ? "" : ", ") + printable(names[i]);
+  return names.size() > kAtMost ? list + fmt::format(" and {} more", names.size() - kAtMost) : list;
+}
+
+/// Their refresh tokens work once, like Claude's, and nothing renews them for everybody.
+void on_other_logins(const store::Inspection& inspection, const Context& context,
+                     std::vector<std::string>& notes) {
+  std::vector<std::string> renewable;
+  std::vector<std::string> expired;
+  for (const login::Other& other : inspection.other_logins) {
+    if (other.renewable) renewable.push_back(other.name);
+    if (other.expires_at && *other.expires_at <= context.now) expired.push_back(other.name);
+  }
+  if (!renewable.empty()) {
+    notes.push_back(
+        "MCP servers: jobs get the access tokens of " + listed(renewable) +
+        " without the refresh tokens, and claude-init does not renew them: a server whose token has "
+        "expired needs authentication again (/mcp in claude-init setup)");
+  }
+  if (!expired.empty()) {
+    notes.push_back(
+        "MCP servers: the access tokens of " + listed(expired) +
+        " have expired and jobs cannot use them: authenticate again with /mcp in claude-init setup");
+  }
+}
+
 }  // namespace
 
 bool is_logged_in_to_elsewhere(const store::Inspection& inspection, const Context& context) {
@@ -152,6 +183,7 @@ std::vector<std::string> notes_on(const store::Inspection& inspection, const Con
   on_copy(inspection, context, notes);
   on_place(inspection, context, notes);
   on_readers(inspection, context, notes);
+  on_other_logins(inspection, context, notes);
   return notes;
 }
 

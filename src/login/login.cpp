@@ -185,11 +185,21 @@ bool has_ended(const Login& login, UnixMs now) {
   return login.refresh_expires_at && *login.refresh_expires_at <= now;
 }
 
+void forget_incredible(Login& login, UnixMs now) {
+  if (login.refresh_expires_at && *login.refresh_expires_at > now + kLongestLogin)
+    login.refresh_expires_at.reset();
+}
+
+bool is_credible(UnixMs expires_at, UnixMs now) {
+  return expires_at <= now + kLongestAccessToken;
+}
+
 Judged judge_file(std::string_view text, UnixMs now) {
   auto parsed = parse_with_tokens(text);
   if (!parsed)
     return {is_blank(text) ? State::empty : State::malformed, std::nullopt, parsed.error().what, {}};
   const State state = judge(parsed->login, now);
+  forget_incredible(parsed->login, now);
   return {state, std::move(parsed->login), {}, std::move(parsed->access_token)};
 }
 
@@ -199,7 +209,9 @@ Judged judge_file(std::string_view text, UnixMs now) {
 /// 3. Both work, with the same access token: only what was written beside it can have changed, and a copy
 ///    that had its refresh token withheld, or its deadline set back to force a renewal, is not a change.
 /// 4. Both work: not without the refresh token that the store has, not of another account unless that is
-///    allowed, and, within one account, not an older one. What was renewed from the store's is never older.
+///    allowed, and, within one account, not an older one. What was renewed from the store's, and what a
+///    person has just made, is never older. A deadline that nobody can have been given is no sign of being
+///    newer.
 Verdict compare(std::optional<std::string_view> source, std::optional<std::string_view> store, UnixMs now,
                 const Rules& rules) {
   const Side from = look_at(source, now);
@@ -214,6 +226,9 @@ Verdict compare(std::optional<std::string_view> source, std::optional<std::strin
   const auto decide = [&](Choice choice, std::string_view reason = {}) {
     verdict.choice = choice;
     verdict.account_changed = verdict.account_changed && choice == Choice::take;
+    const bool was_given = from.parsed.access_token.reveal() == rules.given_access_token;
+    const bool is_other = !(from.parsed.access_token == to.parsed.access_token);
+    verdict.proven = choice == Choice::take && (rules.renewed || rules.by_person) && !was_given && is_other;
     verdict.reason = reason;
     return verdict;
   };
@@ -250,12 +265,15 @@ Verdict compare(std::optional<std::string_view> source, std::optional<std::strin
                ? decide(Choice::take)
                : decide(Choice::keep_store, "somebody else has put another one there meanwhile");
   }
-  if (theirs.expires_at < ours.expires_at) return decide(Choice::keep_store, "the captured one is older");
+  if (rules.by_person || rules.judged_before) return decide(Choice::take);
+  if (!is_credible(theirs.expires_at, now)) {
+    return decide(Choice::keep_store,
+                  "the captured one claims to live longer than access tokens do, so its age is unknown");
+  }
+  const bool ours_counts = rules.store_proven || is_credible(ours.expires_at, now);
+  if (ours_counts && theirs.expires_at < ours.expires_at)
+    return decide(Choice::keep_store, "the captured one is older");
   return decide(Choice::take);
-}
-
-Result<Secret> without_refresh_token(std::string_view text) {
-  return edit_oauth(text, {[](const JsonPath& path) { return is_in_oauth(path, kRefreshToken); }});
 }
 
 Result<Secret> with_deadline_passed(std::string_view text) {

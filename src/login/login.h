@@ -41,8 +41,8 @@ struct Login {
   bool has_refresh_token = false;
   bool blanked = false;   // both tokens "", as the CLI leaves it after a rejection
   UnixMs expires_at = 0;  // access token
-  std::optional<UnixMs>
-      refresh_expires_at;  // the login itself (`refreshTokenExpiresAt`), where the CLI wrote it
+  // The login itself (`refreshTokenExpiresAt`), where the CLI wrote it; see forget_incredible().
+  std::optional<UnixMs> refresh_expires_at;
   std::vector<std::string> scopes;
   std::string subscription;  // "max", "pro", … or ""
   std::string account_uuid;  // "" where the CLI has not written it yet
@@ -58,6 +58,9 @@ struct Login {
 /// A deadline counts as passed in its own millisecond.
 [[nodiscard]] State judge(const Login& login, UnixMs now);
 
+/// A login's own end that lies further away than any login lives is as good as unknown.
+void forget_incredible(Login& login, UnixMs now);
+
 /// Whether the login's own end has passed, where that is recorded: its normal end, with which nothing is
 /// wrong.
 [[nodiscard]] bool has_ended(const Login& login, UnixMs now);
@@ -71,6 +74,14 @@ struct Judged {
 };
 [[nodiscard]] Judged judge_file(std::string_view text, UnixMs now);
 
+/// The longest that tokens were seen to live, with room to spare: an access token 8 h, a login 30 days. A
+/// deadline is a number that anybody can write into a file; what lies further away than this is not believed.
+inline constexpr std::int64_t kLongestAccessToken = kDay;
+inline constexpr std::int64_t kLongestLogin = 45 * kDay;
+
+/// Whether an access token that is said to end then can have been issued by now.
+[[nodiscard]] bool is_credible(UnixMs expires_at, UnixMs now);
+
 /// What to do with a login found in a source when the store has another (or none).
 enum class Choice {
   take,        // the source's is valid and better, or the store has none
@@ -83,6 +94,7 @@ struct Verdict {
   State source_state = State::missing;
   State store_state = State::missing;
   bool account_changed = false;  // taken, but of another account than the store's
+  bool proven = false;           // taken, and made by a renewal of ours or by a person
   std::string reason{};          // one clause for a person: "the captured one has no refresh token"
 };
 struct Rules {
@@ -93,16 +105,24 @@ struct Rules {
   // The source is what a renewal made of the given one: it replaces that, however short it lives, since the
   // given one is spent. A login that somebody has put in its place meanwhile stays.
   bool renewed = false;
+  // The source is where people log in, and a login that it was not given was made by a person just now: it is
+  // the newer one, whatever the deadlines say.
+  bool by_person = false;
+  // The source is a store that is published: what it has was judged when it came there.
+  bool judged_before = false;
+  // The store's login was renewed by us or made by a person (store/generations.h): its deadline is believed.
+  bool store_proven = false;
 };
 /// An empty, unparsable, blanked, older login, one without refresh token where the store has one, or one of
-/// another account never replaces one that is better.
+/// another account never replaces one that is better. A deadline that is not credible makes no login newer.
 /// `source` and `store`: whole files; nullopt = missing.
 [[nodiscard]] Verdict compare(std::optional<std::string_view> source, std::optional<std::string_view> store,
                               UnixMs now, const Rules& rules);
 
-/// The same file without `refreshToken`. Everything else is kept, unknown keys and their order too, and also
-/// `refreshTokenExpiresAt`, so that a reader without the token still knows when the login ends.
-/// A copy without refresh token never calls the token endpoint (measured). Error: invalid.
+/// The same file without its refresh token, and without what gets new tokens in any login beside it
+/// (secrets.h). Everything else is kept, access tokens, unknown keys and their order too, and also
+/// `refreshTokenExpiresAt`, so that a reader without the token still knows when the login ends. A copy
+/// without refresh token never calls the token endpoint (measured). Error: invalid.
 [[nodiscard]] Result<Secret> without_refresh_token(std::string_view text);
 
 /// The same file with `expiresAt` 0, everything else kept: a CLI that looks at it renews it at once

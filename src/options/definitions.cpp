@@ -227,9 +227,10 @@ void add_renewal(CLI::App& app, Renewal& renewal) {
 
 void add_refresh_token(CLI::App& app, store::RefreshToken& target) {
   using store::RefreshToken;
-  add_choice<RefreshToken>(app, "--refresh-token", target,
-                           {{"withhold", RefreshToken::withhold}, {"copy", RefreshToken::copy}},
-                           "withhold: the copy cannot renew, nor log anyone out; copy (default withhold)");
+  add_choice<RefreshToken>(
+      app, "--refresh-token", target, {{"withhold", RefreshToken::withhold}, {"copy", RefreshToken::copy}},
+      "withhold: the copy cannot renew, nor log anyone out; copy: it can, and the command of a run is "
+      "trusted with the store's login (default withhold)");
 }
 
 /// A whole number from `least` to `most`.

@@ -16,6 +16,7 @@
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
+#include "login/merge.h"
 #include "renew/environment.h"
 #include "renew/verdict.h"
 #include "store/capture.h"
@@ -162,10 +163,11 @@ Result<store::Lock> Renewal::take_right(const store::Store& store, std::string_v
 }
 
 /// 1. The login as it is: without it nobody could tell what the rest was made from.
-/// 2. The login with its deadline passed, in a configuration directory.
+/// 2. Claude's login with its deadline passed, in a configuration directory: no other one is the command's.
 /// 3. A home, since the CLI wants one.
 Result<void> Renewal::make_directory(std::string_view login) {
-  const auto due = login::with_deadline_passed(login);
+  const auto alone = login::without_others(login);
+  const auto due = alone ? login::with_deadline_passed(alone->reveal()) : alone.error();
   if (!due) return due.error_with("renew the login");
   null_.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null_.valid()) return system_error(errno, "open /dev/null");

@@ -12,6 +12,7 @@
 #include "log/log.h"
 #include "login/login.h"
 #include "renew/program.h"
+#include "store/generations.h"
 #include "store/layout.h"
 #include "store/rejection.h"
 #include "store/state_file.h"
@@ -61,6 +62,10 @@ void Renewer::look() {
   if (renewable) {
     const UnixMs now = unix_now();
     deadlines_ = {login->expires_at, file.st ? std::min(modified(*file.st), now) : now};
+    // What nobody can have been given is found out: the renewal proves the login, or ends it.
+    if (!login::is_credible(deadlines_.expires_at, deadlines_.issued_at) &&
+        !store::is_proven(*store, file.text->reveal()))
+      deadlines_.expires_at = deadlines_.issued_at + login::kLongestAccessToken;
     jitter_ = random_part();
     const store::Rejection why = store::rejection_of(store->tree(), *login);
     if (why != store::Rejection::none) {

@@ -11,6 +11,8 @@
 #include "fs/file.h"
 #include "fs/open.h"
 #include "log/log.h"
+#include "login/merge.h"
+#include "login/secrets.h"
 #include "store/cli_locks.h"
 #include "store/stage.h"
 #include "store/state_file.h"
@@ -34,7 +36,8 @@ std::optional<std::string_view> view(const StateFile& file) {
 class Capture {
  public:
   Capture(const Store& store, const Lock& lock, const CaptureOptions& options)
-      : to_(store.tree()),
+      : store_(store),
+        to_(store.tree()),
         modes_(store.modes()),
         lock_(lock),
         options_(options),
@@ -45,25 +48,32 @@ class Capture {
   /// The login: a transaction of its own, which is durable by each file's own fsync.
   Result<void> login(const Tree& from) {
     if (!options_.filter.captures(kCredentials)) return Done{};
-    judge_login(from);
-    if (report_.login.choice != login::Choice::take) return Done{};
+    if (!judge_login(from).text) return Done{};
     // A CLI that works in the store itself may just be renewing: what it has when it is done is judged.
     const auto locks = take_cli_locks(CliLocks::What::login);
     if (!locks) return locks.error();
-    const auto [source, stored] = judge_login(from);
-    if (report_.login.choice != login::Choice::take) return Done{};
+    const NewLogin login = judge_login(from);
+    if (!login.text) return Done{};
     // 5. to 7.
-    return put(kCredentials, source, stored);
+    if (report_.login.proven) generations_.prove();
+    return put(kCredentials, login.text->reveal(), login.source, login.replaces);
   }
 
-  /// The source's login and the store's.
-  std::pair<StateFile, StateFile> judge_login(const Tree& from) {
+  /// What the store's file is to be, if it is to be another one.
+  struct NewLogin {
+    std::optional<Secret> text;
+    struct stat source {};
+    bool replaces = false;
+  };
+  NewLogin judge_login(const Tree& from) {
     // 2.
     StateFile source = source_login(from);
     StateFile stored = read_state_file(to_, kCredentials);
     // 4.
     login::Verdict& verdict = report_.login;
-    verdict = login::compare(view(source), view(stored), unix_now(), options_.rules);
+    login::Rules rules = options_.rules;
+    rules.store_proven = has_proven_deadline(stored);
+    verdict = login::compare(view(source), view(stored), unix_now(), rules);
     if (source.problem) {
       verdict.source_state = state_of_problem(*source.problem);
       verdict.reason = "the captured one cannot be read (" + source.problem->message() + ")";
@@ -76,7 +86,8 @@ class Capture {
       verdict.choice = login::Choice::keep_store;
       verdict.reason = "the store's cannot be read (" + stored.problem->message() + ")";
     }
-    return {std::move(source), std::move(stored)};
+    if (!source.text || stored.problem) return {};
+    return {merged(source.text->reveal(), view(stored)), *source.st, stored.st.has_value()};
   }
 
   /// `.claude.json`: one that does not parse never replaces one that does.
@@ -84,7 +95,8 @@ class Capture {
     if (!options_.filter.captures(kClaudeJson)) return Done{};
     // Held whole, since what is judged is what is put there.
     constexpr std::size_t kMost = std::size_t{1} << 30;
-    const StateFile source = read_state_file(from, name, kMost);
+    StateFile source = read_state_file(from, name, kMost);
+    if (source.text && withholds()) source.text = Secret(login::with_secrets_blanked(source.text->reveal()));
     if (source.problem) report_.skipped.push_back({std::string(kClaudeJson), source.problem->message()});
     if (!source.text) return Done{};
     const StateFile stored = open_state_file(to_, kClaudeJson);
@@ -109,7 +121,7 @@ class Capture {
       return Done{};
     }
     if (!locks) return locks.error();
-    return put(kClaudeJson, source, stored);
+    return put(kClaudeJson, source.text->reveal(), *source.st, stored.st.has_value());
   }
 
   /// Everything else. Nothing is written before the limits are known to be kept.
@@ -122,6 +134,7 @@ class Capture {
     scan.follow_links_out = options_.follow_links_out;
     scan.baseline = options_.baseline;
     if (options_.baseline != nullptr) scan.noted = &noted_;
+    scan.withhold_secrets = withholds();
     auto plan = make_plan(from, &to_, scan);
     if (!plan) return plan.error();
     log::debug("compared", {{"path", from.path},
@@ -143,6 +156,7 @@ class Capture {
     if (!transaction) return transaction.error();
     StageOptions how{options_.deadline, options_.limits.max_bytes, nullptr, nullptr, options_.progress};
     if (options_.baseline != nullptr) how.noted_copies = &noted_;
+    how.withhold_secrets = withholds();
     auto staged = stage(*plan, from, *transaction, how);
     if (!staged) return staged.error();
     log::debug("staged", {{"path", to_.path}, {"bytes", staged->bytes}, {"took", took_since(start)}});
@@ -172,6 +186,41 @@ class Capture {
   }
 
  private:
+  /// Into a published store.
+  [[nodiscard]] bool withholds() const { return options_.refresh_token == RefreshToken::withhold; }
+
+  /// The store's file with what is to be taken of the source's: Claude's login as it was judged, and of the
+  /// logins beside it those that are newer. A published store has what its store has. Nothing where nothing
+  /// changes.
+  std::optional<Secret> merged(std::string_view source, std::optional<std::string_view> stored) {
+    login::Verdict& verdict = report_.login;
+    const bool taken = verdict.choice == login::Choice::take;
+    const bool others =
+        verdict.choice == login::Choice::same || verdict.source_state == login::State::missing;
+    if (!taken && (withholds() || !others)) return std::nullopt;
+    if (taken && (withholds() || !stored)) return Secret(std::string(source));
+    const login::MergeRules rules{taken, !options_.rules.renewed, unix_now()};
+    auto text = login::merge(stored.value_or("{}"), source, rules);
+    if (!text && text.error().kind == ErrorKind::limit) {
+      const auto alone = login::without_others(source);
+      if (alone) text = login::merge(stored.value_or("{}"), alone->reveal(), rules);
+    }
+    // What the store has is no file of logins.
+    if (!text) return taken ? std::optional(Secret(std::string(source))) : std::nullopt;
+    const auto same = login::merge(stored.value_or("{}"), "{}", {});
+    if (!same || !(*same == *text)) return std::move(*text);
+    if (taken) verdict.choice = login::Choice::same;
+    return std::nullopt;
+  }
+
+  /// Looked up only where a deadline could not be believed else.
+  [[nodiscard]] bool has_proven_deadline(const StateFile& stored) const {
+    if (!stored.text) return false;
+    const UnixMs now = unix_now();
+    const auto login = login::parse(stored.text->reveal());
+    return login && !login::is_credible(login->expires_at, now) && is_proven(store_, stored.text->reveal());
+  }
+
   template <class T>
   static void append(std::vector<T>& to, std::vector<T>&& from) {
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
@@ -222,25 +271,26 @@ class Capture {
   [[nodiscard]] StateFile source_login(const Tree& from) const {
     if (from.root < 0) return {};
     StateFile file = read_state_file(from, kCredentials);
-    if (options_.refresh_token == RefreshToken::copy || !file.text) return file;
+    if (!withholds() || !file.text) return file;
     if (auto text = login::without_refresh_token(file.text->reveal()); text) file.text = std::move(*text);
     return file;
   }
 
   /// Exactly the text that was judged, not the file as it may be by now.
-  Result<void> put(std::string_view name, const StateFile& source, const StateFile& stored) {
+  Result<void> put(std::string_view name, std::string_view text, const struct stat& source, bool replaces) {
     if (auto kept = generations_.before_change(); !kept) return kept;
     auto transaction = Transaction::begin(to_, modes_, Durability::each);
     if (!transaction) return transaction.error();
-    if (auto added = transaction->add_file(name, source.text->reveal()); !added) return added;
+    if (auto added = transaction->add_file(name, text); !added) return added;
     if (auto held = lock_.verify(); !held) return held;
     if (auto committed = transaction->commit(); !committed) return committed;
-    if (name == kClaudeJson && options_.baseline != nullptr) noted_.note(name, *source.st);
-    (stored.st ? report_.changed : report_.added) += 1;
-    report_.bytes += source.text->size();
+    if (name == kClaudeJson && options_.baseline != nullptr) noted_.note(name, source);
+    (replaces ? report_.changed : report_.added) += 1;
+    report_.bytes += text.size();
     return Done{};
   }
 
+  const Store& store_;
   Tree to_;
   Modes modes_;
   const Lock& lock_;

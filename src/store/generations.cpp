@@ -26,6 +26,9 @@ namespace {
 constexpr const char* kAbout = "about";  // in a `.claude-init` of the generation's own: never restored
 constexpr std::size_t kMaxAbout = 4096;
 constexpr const char* kFound = "found";
+constexpr const char* kRenewal =
+    "renewal";  // proven, also where the mark is missing: earlier versions made none
+constexpr std::string_view kProven = "\nproven\n";
 
 /// The login files of a directory.
 using Contents = std::array<StateFile, kLoginFiles.size()>;
@@ -94,7 +97,8 @@ Result<std::vector<std::uint64_t>> numbers(const Store& store, std::uint64_t* ab
   return found;
 }
 
-/// Reason and time, two lines. One that cannot be read says nothing.
+/// Reason and time, two lines, and a third one where the login is proven. One that cannot be read says
+/// nothing.
 void read_about(const Store& generation, Generation& about) {
   const fs::ActAs as(generation.owner());
   const auto file = fs::open_regular(generation.fd(), fs::join(kPrivateDir, kAbout), fs::Links::refuse);
@@ -102,6 +106,7 @@ void read_about(const Store& generation, Generation& about) {
   if (!text) return;
   const std::size_t end = std::min(text->find('\n'), text->size());
   about.reason = text->substr(0, end);
+  about.proven = about.reason == kRenewal || text->ends_with(kProven);
   std::from_chars(text->data() + std::min(end + 1, text->size()), text->data() + text->size(), about.at);
 }
 
@@ -166,8 +171,14 @@ Result<void> write_generation(const Store& store, std::uint64_t number, const Co
   return number == 1 ? fs::sync_to_disk(store.fd(), store.path()) : Result<void>(Done{});
 }
 
+bool is_proven_generation(const Store& generation) {
+  Generation about;
+  read_about(generation, about);
+  return about.proven;
+}
+
 /// Makes sure that the newest generation is what the store has now.
-Result<void> keep_current(const Store& store, std::string_view reason) {
+Result<void> keep_current(const Store& store, std::string_view reason, bool proves) {
   const Contents current = read_contents(store.tree());
   if (is_empty(current)) return Done{};
   const auto existing = numbers(store);
@@ -178,36 +189,81 @@ Result<void> keep_current(const Store& store, std::string_view reason) {
   }
   const std::uint64_t next = existing->empty() ? 1 : existing->back() + 1;
   const UnixMs at = reason == kFound ? written_at(current) : unix_now();
-  return write_generation(store, next, current, fmt::format("{}\n{}\n", reason, at));
+  const StateFile& login = current.front();
+  const bool proven = proves || (login.text && is_proven(store, login.text->reveal()));
+  return write_generation(store, next, current,
+                          fmt::format("{}\n{}{}", reason, at, proven ? kProven : std::string_view("\n")));
+}
+
+/// One of those that are kept.
+struct Kept {
+  std::uint64_t number = 0;
+  bool has_login = false;
+  Secret access_token;
+  Secret refresh_token;
+  bool proven = false;
+
+  /// Whether Claude's login is the same, whatever has changed beside it.
+  [[nodiscard]] bool has_same_login(const Kept& other) const {
+    return has_login == other.has_login && access_token == other.access_token &&
+           refresh_token == other.refresh_token;
+  }
+};
+
+Result<std::vector<Kept>> look_at_all(const Store& store, std::uint64_t* absurd) {
+  std::vector<Kept> all;
+  const auto found = numbers(store, absurd);
+  if (!found) return found.error();
+  for (const std::uint64_t number : *found) {
+    const auto opened = open_generation(store, number);
+    Kept& kept = all.emplace_back();
+    kept.number = number;
+    if (!opened) continue;
+    const StateFile login = read_state_file(opened->tree(), kCredentials);
+    kept.has_login = login.text.has_value();
+    if (login.text) {
+      kept.access_token = login::access_token(login.text->reveal());
+      kept.refresh_token = login::refresh_token(login.text->reveal());
+    }
+    kept.proven = is_proven_generation(*opened);
+  }
+  return all;
+}
+
+/// Which one goes; never the newest, nor the last proven one: then none, which is the size.
+std::size_t which_goes(const std::vector<Kept>& kept) {
+  const auto last_proven =
+      std::find_if(kept.rbegin(), kept.rend(), [](const Kept& each) { return each.proven; });
+  const auto stays = static_cast<std::size_t>(kept.rend() - last_proven) - 1;  // none: beyond all
+  std::size_t goes = kept.size();
+  for (std::size_t i = kept.size() - 1; i-- > 0;) {
+    if (i != stays) goes = i;
+  }
+  for (std::size_t i = 0; i + 1 < kept.size(); ++i) {
+    if (i != stays && kept[i].has_same_login(kept[i + 1])) return i;
+  }
+  return goes;
 }
 
 Result<void> prune(const Store& store, unsigned keep) {
   std::uint64_t absurd = 0;
-  auto kept = numbers(store, &absurd);
+  auto kept = look_at_all(store, &absurd);
+  if (!kept) return kept.error();
   if (absurd != 0) {
     log::warn("a directory among the generations is not one of them and is ignored: remove it",
               {{"path", fs::join(store.path(), place_of(absurd))}});
   }
-  if (!kept || kept->size() <= keep) return kept ? Result<void>(Done{}) : kept.error();
-  std::vector<StateFile> logins;
-  for (const std::uint64_t number : *kept) {
-    const auto opened = open_generation(store, number);
-    logins.push_back(opened ? read_state_file(opened->tree(), kCredentials) : StateFile{});
-  }
+  if (kept->size() <= keep) return Done{};
   const fs::ActAs as(store.owner());
   const auto all = fs::open_beneath(store.fd(), fs::join(kPrivateDir, kGenerations), O_RDONLY | O_DIRECTORY,
                                     fs::Links::refuse);
   if (!all) return all.error();
   while (kept->size() > keep) {
-    std::size_t goes = 0;
-    for (std::size_t i = 0; i + 1 < logins.size(); ++i) {
-      if (!same(logins[i], logins[i + 1])) continue;
-      goes = i;
-      break;
-    }
-    if (auto removed = fs::remove_tree(all->get(), std::to_string((*kept)[goes])); !removed) return removed;
+    const std::size_t goes = which_goes(*kept);
+    if (goes == kept->size()) break;
+    const std::string name = std::to_string((*kept)[goes].number);
+    if (auto removed = fs::remove_tree(all->get(), name); !removed) return removed;
     kept->erase(kept->begin() + static_cast<std::ptrdiff_t>(goes));
-    logins.erase(logins.begin() + static_cast<std::ptrdiff_t>(goes));
   }
   return Done{};
 }
@@ -236,9 +292,18 @@ Result<Store> open_generation(const Store& store, std::uint64_t number) {
                     "claude-init history lists those that it has");
 }
 
+bool is_proven(const Store& store, std::string_view login) {
+  const Secret access = login::access_token(login);
+  const Secret refresh = login::refresh_token(login);
+  const auto kept = access.empty() ? Result(std::vector<Kept>()) : look_at_all(store);
+  return kept && std::any_of(kept->begin(), kept->end(), [&](const Kept& each) {
+           return each.proven && each.access_token == access && each.refresh_token == refresh;
+         });
+}
+
 Result<void> GenerationKeeper::before_change() {
   if (keep_ == 0 || changing_) return Done{};
-  auto kept = keep_current(store_, kFound);
+  auto kept = keep_current(store_, kFound, false);
   if (!kept) return kept.error_with("keep the login that is to be replaced");
   changing_ = true;
   return Done{};
@@ -247,7 +312,7 @@ Result<void> GenerationKeeper::before_change() {
 Result<void> GenerationKeeper::after_changes() {
   if (!changing_) return Done{};
   changing_ = false;
-  if (auto kept = keep_current(store_, reason_); !kept) return kept.error_with("keep a generation");
+  if (auto kept = keep_current(store_, reason_, proves_); !kept) return kept.error_with("keep a generation");
   return prune(store_, keep_);
 }
 

@@ -24,6 +24,7 @@ struct Generation {
   std::uint64_t number = 0;
   UnixMs at = 0;        // when it was put into the store
   std::string reason;   // "setup", "checkpoint", "renewal", "capture"; "found": not put there by a capture
+  bool proven = false;  // the login was made by a renewal of ours or by a person in a setup session
   std::string account;  // the e-mail address, else the account's uuid, "" if neither is known
   login::State state = login::State::missing;  // at `now`
   std::optional<login::Login> login;           // deadlines; no tokens in it
@@ -40,6 +41,10 @@ struct Generation {
 /// A generation as something to restore from. Error: not_found.
 [[nodiscard]] Result<Store> open_generation(const Store& store, std::uint64_t number);
 
+/// Whether this login file has the tokens of a proven generation: of any other its deadlines are only what
+/// somebody has written there.
+[[nodiscard]] bool is_proven(const Store& store, std::string_view login);
+
 /// What one capture does for the generations, under the store's lock. Nothing at all where no login file
 /// changes.
 class GenerationKeeper {
@@ -51,8 +56,11 @@ class GenerationKeeper {
   /// Before any login file is replaced: when it returns, what the store has now is durably among the
   /// generations. An error means that it is not, and then it is not to be replaced.
   [[nodiscard]] Result<void> before_change();
+  /// The login that is put into the store is proven.
+  void prove() { proves_ = true; }
   /// After the last change: what the store has now is the newest generation. Of more than are kept the oldest
-  /// go, but first those that have the same login as the next one: a login is not pushed out by settings.
+  /// go, but first those that have the same login as the next one: a login is not pushed out by settings. The
+  /// last proven one stays, however many unproven ones come after it.
   [[nodiscard]] Result<void> after_changes();
 
  private:
@@ -60,6 +68,7 @@ class GenerationKeeper {
   std::string reason_;
   unsigned keep_;
   bool changing_ = false;
+  bool proves_ = false;
 };
 
 }  // namespace claude_init::store

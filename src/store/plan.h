@@ -17,8 +17,9 @@ namespace claude_init::store {
 
 /// What was not copied, and why.
 struct Skipped {
-  std::string path;    // relative, raw bytes: show it through printable()
-  std::string reason;  // "points outside", "is a FIFO", "cannot be read: Permission denied"
+  std::string path;       // relative, raw bytes: show it through printable()
+  std::string reason;     // "points outside", "is a FIFO", "cannot be read: Permission denied"
+  bool withheld = false;  // since it may hold a login: a person may not expect that
 };
 
 struct Limits {
@@ -53,6 +54,8 @@ struct ScanOptions {
   // Error limit where it has come. Asked for each directory, once there are so many files that looking through
   // them takes its time: of fewer, what there is no time for is left out by name.
   Deadline deadline{};
+  // Files whose names are those of copies of a login are skipped, wherever they lie.
+  bool withhold_secrets = false;
 };
 
 /// A file to be copied, or a link to be made.

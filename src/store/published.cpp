@@ -16,6 +16,7 @@
 #include "fs/tree.h"
 #include "log/log.h"
 #include "login/login.h"
+#include "store/blank.h"
 #include "store/layout.h"
 #include "store/lock.h"
 #include "store/state_file.h"
@@ -24,6 +25,8 @@ namespace claude_init::store {
 namespace {
 
 constexpr const char* kMark = "published";
+// With which everything in it has been looked through; those of earlier versions were not.
+constexpr std::string_view kMarkText = "This store has no refresh tokens and no client secrets.\n";
 
 /// Made for whoever the store belongs to.
 Result<void> make_directory_like(const std::string& path, const Store& store) {
@@ -83,6 +86,13 @@ Result<void> strip_login(const Store& store) {
   // What cannot be parsed may be a cut off one.
   return fs::replace_file(store.fd(), std::string(kCredentials), stripped ? stripped->reveal() : "",
                           store.modes().file, fs::Sync::yes);
+}
+
+/// Not by an earlier version, which looked at less.
+bool is_marked_as_searched(const Store& store) {
+  const auto file = fs::open_regular(store.fd(), fs::join(kPrivateDir, kMark), fs::Links::refuse);
+  const auto text = file ? fs::read_all(*file, kMarkText.size(), kMark) : Result<std::string>(file.error());
+  return text && *text == kMarkText;
 }
 
 }  // namespace
@@ -156,8 +166,10 @@ Result<Store> open_published(const std::string& directory, const Store& from, co
                       "name another directory, or remove .credentials.json from it if nobody needs it");
   }
   // 3.
-  if (!marked || !renews.empty()) {
+  const bool searched = is_marked_as_searched(*store);
+  if (!searched || !renews.empty()) {
     if (auto removed = remove_other_refresh_tokens(*store); !removed) return removed.error_with("publish");
+    if (auto removed = remove_secrets(*store); !removed) return removed.error_with("publish");
     if (auto stripped = strip_login(*store); !stripped) return stripped.error_with("publish");
   }
   // 4.
@@ -166,9 +178,8 @@ Result<Store> open_published(const std::string& directory, const Store& from, co
   for (const char* name : {"locks", "present", "id"}) {
     if (auto removed = fs::remove_tree(own->get(), name); !removed) return removed.error_with("publish");
   }
-  if (!marked) {
-    const auto made = fs::replace_file(own->get(), kMark, "This store has no refresh token.\n",
-                                       store->modes().file, fs::Sync::yes);
+  if (!searched) {
+    const auto made = fs::replace_file(own->get(), kMark, kMarkText, store->modes().file, fs::Sync::yes);
     if (!made) return made.error_with("publish");
   }
   return store;

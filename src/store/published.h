@@ -34,11 +34,11 @@ struct Publishing {
 };
 
 /// The directory that `from` is published into, made if it is missing, as something to capture into with the
-/// refresh token withheld. When it returns there is no refresh token of the CLI's login beneath it, whatever
-/// was in it before: neither in the login nor in what `.claude-init/` keeps of earlier ones. A directory that
-/// is not marked and whose own login can still be used is left as it is, unless it is a copy of the store's:
-/// somebody may have no other. Errors: usage (it is the store, or beneath or around it), invalid (a login of
-/// its own), busy, and those of prepare().
+/// refresh token withheld. When it returns there is no refresh token beneath it, whatever was in it before:
+/// neither in the login nor in what `.claude-init/` keeps of earlier ones, nor anything that looks like one
+/// elsewhere. A directory that is not marked and whose own login can still be used is left as it is, unless
+/// it is a copy of the store's: somebody may have no other. Errors: usage (it is the store, or beneath or
+/// around it), invalid (a login of its own), busy, and those of prepare().
 [[nodiscard]] Result<Store> open_published(const std::string& directory, const Store& from,
                                            const Publishing& how = {});
 

@@ -15,6 +15,7 @@
 #include "fs/tree.h"
 #include "log/log.h"
 #include "login/login.h"
+#include "store/blank.h"
 #include "store/lock.h"
 #include "store/published.h"
 #include "store/snapshot.h"
@@ -45,10 +46,15 @@ std::optional<Lock> hold_still(const Store& store) {
   return std::move(*lock);
 }
 
+bool withholds_elsewhere(const RestoreOptions& options) {
+  return options.withhold_elsewhere && options.refresh_token == RefreshToken::withhold;
+}
+
 /// What the store notes of itself goes to `stored`.
 ScanOptions scan_options(const RestoreOptions& options, Baseline& stored) {
   ScanOptions scan{options.filter, options.extent, options.limits};
   scan.noted = &stored;
+  scan.withhold_secrets = withholds_elsewhere(options);
   scan.source_is_store = true;
   return scan;
 }
@@ -92,8 +98,8 @@ class Restore {
     {
       auto transaction = Transaction::begin(to, Modes{}, Durability::none);
       if (!transaction) return transaction.error();
-      const StageOptions how{SteadyTime::max(), options_.limits.max_bytes, &stored_, &restored_,
-                             options_.progress};
+      const StageOptions how{SteadyTime::max(), options_.limits.max_bytes, &stored_,
+                             &restored_,        options_.progress,         withholds_elsewhere(options_)};
       auto staged = stage(*plan, snapshot_->tree(), *transaction, how);
       if (!staged) return staged.error();
       transaction->remove(std::move(plan->deletions), std::move(plan->empty_directories));
@@ -120,6 +126,11 @@ class Restore {
     const fs::ActAs as_owner(to.who);
     const auto put = fs::replace_with_copy(to.root, name, source, Modes{}.file);
     if (auto done = note_put(put, name, static_cast<std::uint64_t>(source.st.st_size)); !done) return done;
+    if (withholds_elsewhere(options_)) {
+      const auto copy = fs::open_beneath(to.root, name, O_RDWR, fs::Links::refuse);
+      if (!copy) return copy.error();
+      if (auto blanked = blank_secrets(copy->get(), name); !blanked) return blanked;
+    }
     // With its time, by which a capture sees that the session has not changed it.
     const std::array<timespec, 2> times{file.st->st_atim, file.st->st_mtim};
     if (::utimensat(to.root, name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) == 0)

@@ -19,6 +19,9 @@ namespace claude_init::store {
 struct RestoreOptions {
   Extent extent = Extent::all;
   RefreshToken refresh_token = RefreshToken::withhold;
+  // Where the refresh token is withheld: also what looks like one anywhere else, and copies of logins. For
+  // whoever is not the store's own person.
+  bool withhold_elsewhere = true;
   Filter filter{};
   Limits limits{};
   // Filled with what was restored, when all of it was; not owned, may be null.

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "fs/open.h"
+#include "login/secrets.h"
 #include "store/links.h"
 
 namespace claude_init::store {
@@ -95,7 +96,8 @@ Pending::Moves Source::look_through(const Place& here, std::vector<fs::Entry>& e
 
 bool Source::is_plain_file(const Place& here, const DirectoryFilter& filter, const fs::Entry& entry) const {
   return entry.error == 0 && S_ISREG(entry.st.st_mode) && !is_foreign_hard_link(entry.st) &&
-         filter.captures(entry.name) && (!here.path.empty() || is_wanted_at_top(entry.name));
+         filter.captures(entry.name) && !is_withheld(entry.name) &&
+         (!here.path.empty() || is_wanted_at_top(entry.name));
 }
 
 std::vector<Candidate> Source::judge(const Place& here, const Pending::Moves& staged,
@@ -130,6 +132,10 @@ std::optional<Candidate> Source::judge_entry(Judging& judging, fs::Entry& entry)
   if (S_ISLNK(entry.st.st_mode) && !judge_link(judging, full, candidate)) return std::nullopt;
   const struct stat& st = candidate.st;
   candidate.directory = S_ISDIR(st.st_mode);
+  if (!candidate.directory && is_withheld(candidate.entry.name)) {
+    judging.skipped.push_back({full, "may be a copy of the login, with its refresh token", true});
+    return std::nullopt;
+  }
   if (is_foreign_hard_link(st)) {
     judging.skip(full, "is a hard link to a file of another user");
     return std::nullopt;
@@ -199,6 +205,10 @@ Result<UniqueFd> Source::open(const Place& above, const std::string& path, const
   if (!fd.valid()) fd.reset(::openat(above.fd, entry.name.c_str(), fs::kDirectory));
   if (!fd.valid()) return system_error(errno, "open");
   return fd;
+}
+
+bool Source::is_withheld(const std::string& name) const {
+  return options_.withhold_secrets && login::is_credentials_name(name);
 }
 
 bool Source::is_foreign_hard_link(const struct stat& st) const {

@@ -63,6 +63,7 @@ class Source {
   [[nodiscard]] bool judge_link(Judging& judging, const std::string& full, Candidate& candidate) const;
   [[nodiscard]] std::optional<std::string> follow_out(const Place& here, const std::string& full,
                                                       Candidate& candidate) const;
+  [[nodiscard]] bool is_withheld(const std::string& name) const;
   [[nodiscard]] bool is_foreign_hard_link(const struct stat& st) const;
   [[nodiscard]] bool is_wanted_at_top(const std::string& name) const;
 

@@ -16,6 +16,7 @@
 #include "fs/file.h"
 #include "fs/open.h"
 #include "log/log.h"
+#include "store/blank.h"
 #include "store/layout.h"
 #include "store/ordered_work.h"
 #include "store/source.h"
@@ -252,7 +253,7 @@ class Stager {
     }
     const int directory = directory_of(file);
     UniqueFd out(
-        ::openat(directory, file.staged.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+        ::openat(directory, file.staged.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!out.valid()) return system_error(errno, "create " + printable(file.path));
     file.source = opened->st;
     auto end = fill(file, opened->fd.get(), std::move(out), worker);
@@ -297,6 +298,9 @@ class Stager {
       return End::skipped;
     }
     file.bytes = copied->bytes;
+    if (options_.withhold_secrets) {
+      if (auto blanked = blank_secrets(out.get(), file.path); !blanked) return blanked.error();
+    }
     // The source's time from before its data was read: if it changed meanwhile, the next look sees a
     // difference.
     const std::array<timespec, 2> times{st.st_atim, st.st_mtim};

@@ -19,6 +19,7 @@ struct StageOptions {
   Baseline* noted_sources = nullptr;             // what was copied, as it was in the source
   Baseline* noted_copies = nullptr;              // and as it will be where it is moved to
   ProgressCallback progress{};
+  bool withhold_secrets = false;  // what looks like one is overwritten in the copies (store/blank.h)
 };
 
 /// What a commit would bring into place.

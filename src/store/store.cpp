@@ -20,6 +20,7 @@
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
+#include "store/generations.h"
 #include "store/layout.h"
 #include "store/published.h"
 #include "store/rejection.h"
@@ -110,7 +111,8 @@ Result<void> probe(const Store& store, Store::Locked locked) {
   return fs::remove_tree(own->get(), kProbe);
 }
 
-void judge_login(const Tree& tree, UnixMs now, Inspection& found) {
+void judge_login(const Store& store, UnixMs now, Inspection& found) {
+  const Tree tree = store.tree();
   const StateFile file = read_state_file(tree, kCredentials);
   if (file.st) {
     found.file_owner = identity_of(*file.st);
@@ -130,6 +132,7 @@ void judge_login(const Tree& tree, UnixMs now, Inspection& found) {
     return;
   }
   login::Judged judged = login::judge_file(file.text->reveal(), now);
+  found.other_logins = login::other_logins(file.text->reveal());
   found.state = judged.state;
   if (judged.login && judged.login->has_refresh_token) {
     const Rejection rejection = rejection_of(tree, *judged.login);
@@ -137,6 +140,9 @@ void judge_login(const Tree& tree, UnixMs now, Inspection& found) {
     found.renewal_burnt = rejection == Rejection::burnt;
     if (judged.state == login::State::renewable && found.renewal_rejected) found.state = login::State::dead;
   }
+  found.deadline_doubtful = judged.login && judged.login->has_refresh_token &&
+                            !login::is_credible(judged.login->expires_at, now) &&
+                            !is_proven(store, file.text->reveal());
   found.login = std::move(judged.login);
   found.problem = std::move(judged.problem);
 }
@@ -211,7 +217,7 @@ Inspection inspect_itself(const std::string& path, UnixMs now, const StoreOption
   for (int pass = 1;; ++pass) {
     const auto snapshot = Snapshot::take(store->tree());
     Inspection seen = found;
-    judge_login(store->tree(), now, seen);
+    judge_login(*store, now, seen);
     look_around(store->tree(), seen);
     seen.open_to_all = is_open_to_all(seen);
     // One with a refresh token is none, and need not be asked.

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "fs/identity.h"
 #include "login/login.h"
+#include "login/merge.h"
 #include "store/lease.h"
 #include "store/locking.h"
 #include "store/tree.h"
@@ -38,6 +40,10 @@ struct Inspection {
   fs::Identity file_owner;  // of .credentials.json, where `file_mode` is not 0
   unsigned file_mode = 0;   // st_mode of .credentials.json; 0: it could not be looked at, or is not there
   UnixMs file_modified = 0;
+  // The access token is said to live longer than any does, and neither a renewal of ours nor a person in a
+  // setup session has made it: until when it works is not known.
+  bool deadline_doubtful = false;
+  std::vector<login::Other> other_logins;  // beside it
   bool open_to_all = false;  // the login can be read by everyone: its mode and those of all directories
                              // above it allow that
   bool read_only = false;    // the mount is read-only

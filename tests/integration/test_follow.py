@@ -1,5 +1,5 @@
-"""A run follows its store: what is put into the store is soon in the working copy, and what is made in the copy goes
-to the store. A shell stands for the CLI."""
+"""A session follows its store: what is put into the store is soon in the working copy. What is made in the copy goes to
+the store in setup, and in a run that is given the refresh token. A shell stands for the CLI."""
 
 import json
 import os
@@ -226,7 +226,7 @@ def test_a_store_that_others_change_behind_the_kernels_back_is_looked_at_again_a
 
 def test_a_login_made_in_a_copy_is_stored_once_and_its_refresh_token_then_leaves_the_copy(host):
     host.put(login("first"))
-    run = Run(host, "--log-level", "info")
+    run = Run(host, "--log-level", "info", subcommand="setup")
     run.put(login("made", left=7200))
     eventually(lambda: host.token() == "made", "the login in the store")
     assert "sk-ant-ort01-FAKEmade" in (host.store / ".credentials.json").read_text()
@@ -237,12 +237,15 @@ def test_a_login_made_in_a_copy_is_stored_once_and_its_refresh_token_then_leaves
     run.gets("next")
     status_, err = run.end()
     assert status_ == 0
-    assert err.count("login saved") == 1, err
+    assert host.token() == "next", err
+    generations = [json.loads((host.store / f".claude-init/generations/{n}/.credentials.json").read_text())
+                   ["claudeAiOauth"]["accessToken"] for n in (1, 2)]
+    assert generations == ["sk-ant-oat01-FAKEfirst", "sk-ant-oat01-FAKEmade"]
 
 
 def test_a_login_made_just_before_the_end_is_stored(host):
     host.put(login("first"))
-    assert host.session("run", "put b")[0] == 0
+    assert host.session("run", "put b", "--refresh-token=copy")[0] == 0
     assert host.token() == "b"
 
 
@@ -258,7 +261,7 @@ def test_a_kernel_without_room_for_watches_ends_nothing(host, tmp_path):
     def run(*inject):
         log = tmp_path / "log"
         strace = ["strace", "-qq", "-o", log, *STRACE[4:], "-e", "trace=epoll_ctl,openat", *inject]
-        return host.session("run", "sleep 0.3; put b", wrapper=strace), log.read_text()
+        return host.session("run", "sleep 0.3; put b", "--refresh-token=copy", wrapper=strace), log.read_text()
 
     calls = re.findall(r"^epoll_ctl|^openat.*mountinfo", run()[1], re.MULTILINE)
     watched = max(at for at, call in enumerate(calls) if call.startswith("openat"))
@@ -276,7 +279,7 @@ def test_a_kernel_without_room_for_watches_ends_nothing(host, tmp_path):
 def test_a_login_made_in_a_copy_that_may_not_be_stored_is_said_and_stays_in_it(host, made, why):
     stored = login("first")
     host.put(stored)
-    run = Run(host)
+    run = Run(host, "--refresh-token=copy")
     run.put(made)
     run.keeps(made, 1.5)
     assert host.token() == "first"
@@ -293,7 +296,8 @@ def test_a_login_made_on_a_read_only_store_is_said(host):
     status_, err = run.end()
     assert status_ == 0
     assert re.search(r"can be used until \d{4}-\d\d-\d\d \d\d:\d\d UTC, which is in 59 min", err), err
-    assert "was not saved" in err and err.count("store is read-only") == 2, err
+    assert err.count("was not saved") == 1 and err.count("store is read-only") == 1, err
+    assert "log in with claude-init setup" in err, err
 
 
 def test_a_secret_with_a_refresh_token_is_nobodys_to_renew_and_that_is_said(host):

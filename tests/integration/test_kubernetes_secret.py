@@ -196,6 +196,16 @@ def test_a_refresh_token_is_never_written(pod):
     assert pod.api.asked == []
 
 
+@pytest.mark.parametrize("secret", [{"refreshToken": "FAKEr"}, {"clientSecret": "FAKEs"}, {"client_secret": "FAKEs"}])
+def test_what_renews_another_login_is_never_written(pod, secret):
+    pod.publish()
+    path = pod.published / ".credentials.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "mcpOAuth": {"one": {"accessToken": "FAKEa", **secret}}}))
+    status, said = pod.call()
+    assert status == 65 and "nothing is written" in said and "FAKE" not in said
+    assert pod.api.asked == []
+
+
 def test_what_was_told_is_waited_for(pod):
     pod.publish("old", 3600)
     process = pod.start(told=iso(int((time.time() + 7200) * 1000)))

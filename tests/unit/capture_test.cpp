@@ -73,14 +73,13 @@ TEST_CASE("a first capture brings everything into the store, private and with it
 TEST_CASE("of many files, which are copied several at a time, each arrives, new and changed ones and links") {
   const World world;
   world.home.dir(".claude/many");
-  const auto name = [](int i) {
-    return ".claude/many/" + std::to_string(i % 40) + "/" + std::to_string(i);
-  };
+  const auto name = [](int i) { return ".claude/many/" + std::to_string(i % 40) + "/" + std::to_string(i); };
   for (int i = 0; i < 40; ++i) world.home.dir(".claude/many/" + std::to_string(i));
   for (int i = 0; i < 1000; ++i) world.home.file(name(i), std::string(static_cast<std::size_t>(i), 'a'));
   world.home.link(".claude/many/0/link", "0");
   CHECK(world.captured().added == 1001);
-  for (int i = 1; i < 1000; i += 2) world.home.file(name(i), std::string(static_cast<std::size_t>(i), 'b') + "!");
+  for (int i = 1; i < 1000; i += 2)
+    world.home.file(name(i), std::string(static_cast<std::size_t>(i), 'b') + "!");
   const CaptureReport again = world.captured();
   CHECK(again.changed == 500);
   CHECK(again.unchanged == 501);
@@ -153,6 +152,38 @@ TEST_CASE("a login that is no better never replaces one that is, and the rest is
   const CaptureReport changed = world.captured({.rules = {.allow_account_change = true}});
   CHECK(changed.login.choice == Choice::take);
   CHECK(changed.login.account_changed);
+}
+
+TEST_CASE("logins beside Claude's are captured each for itself, whatever becomes of that") {
+  const World world;
+  const auto with_server = [](const FakeLogin& login, const std::string& server) {
+    std::string text = login.text();
+    return text.replace(text.find("{}}"), 3, "{" + server + "}}");
+  };
+  const std::string first = R"("one":{"accessToken":"FAKE-a1","refreshToken":"FAKE-r1","expiresAt":1})";
+  const std::string second = R"("one":{"accessToken":"FAKE-a2","refreshToken":"FAKE-r2","expiresAt":2})";
+  world.login(with_server({}, first));
+  (void)world.captured();
+  // Renewed by somebody else; the older one comes again with a newer login of Claude's.
+  world.login(with_server({}, second));
+  (void)world.captured();
+  CHECK(world.stored_login().find("FAKE-r2") != std::string::npos);
+  world.login(with_server({.access = "FAKE-2", .valid_for = 7'200'000}, first));
+  CHECK(world.captured().login.choice == Choice::take);
+  CHECK(world.stored_login().find("FAKE-r2") != std::string::npos);
+  CHECK(world.stored_login().find("\"FAKE-2\"") != std::string::npos);
+  // A session that was given neither refresh token logs in to a server.
+  const auto session =
+      login::without_refresh_token(with_server({.access = "FAKE-2", .valid_for = 7'200'000}, ""));
+  std::string text(session->reveal());
+  world.login(
+      text.replace(text.find("{}}"), 3, R"({"two":{"accessToken":"FAKE-b","refreshToken":"FAKE-s"}}})"));
+  CHECK(world.captured().login.choice == Choice::same);
+  for (const char* kept : {"FAKE-r2", "FAKE-s", "FAKE-refresh-1"})
+    CHECK(world.stored_login().find(kept) != std::string::npos);
+  const std::string before = world.stored_login();
+  (void)world.captured();
+  CHECK(world.stored_login() == before);
 }
 
 TEST_CASE("a login that cannot be read, on either side, is said and replaces nothing") {
@@ -262,7 +293,8 @@ TEST_CASE("out of time, the login is saved and what is left out is named") {
   CHECK(world.store.exists(".credentials.json"));
 }
 
-TEST_CASE("out of time in the middle of many files, those that are left out are named, and the others are there") {
+TEST_CASE(
+    "out of time in the middle of many files, those that are left out are named, and the others are there") {
   const World world;
   world.login(FakeLogin{}.text());
   world.home.dir(".claude/projects");

@@ -99,9 +99,20 @@ TEST_CASE("once it is stored, a copy has the refresh token only where it is to h
 
 TEST_CASE("what is given is the store's text, or that without its refresh token and nothing else") {
   const std::string full = later().text();
-  CHECK(text_to_give(full, RefreshToken::copy)->reveal() == full);
-  const auto text = text_to_give(full, RefreshToken::withhold);
+  CHECK(text_to_give(full, std::nullopt, RefreshToken::copy)->reveal() == full);
+  const auto text = text_to_give(full, std::nullopt, RefreshToken::withhold);
   CHECK(text->reveal().find("FAKE-refresh") == std::string::npos);
   CHECK(text->reveal().find("\"unknown\":{\"kept\":1}") != std::string::npos);
-  CHECK_FALSE(text_to_give("no login", RefreshToken::withhold).ok());
+  CHECK_FALSE(text_to_give("no login", std::nullopt, RefreshToken::withhold).ok());
+}
+
+TEST_CASE("a login of another service that was made in the copy stays in it when Claude's is replaced") {
+  const std::string made =
+      R"({"claudeAiOauth":{"accessToken":"FAKE-old"},"mcpOAuth":{"one":{"refreshToken":"FAKE-r"}}})";
+  const auto text = text_to_give(later().text(), made, RefreshToken::withhold);
+  REQUIRE(text.ok());
+  CHECK(text->reveal().find("FAKE-access-2") != std::string::npos);
+  CHECK(text->reveal().find("FAKE-refresh-2") == std::string::npos);
+  CHECK(text->reveal().find("FAKE-r\"") != std::string::npos);
+  CHECK(text_to_give(later().text(), "no login", RefreshToken::withhold)->reveal() == withheld(later()));
 }

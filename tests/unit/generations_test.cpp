@@ -23,8 +23,9 @@ struct World {
     home.file(".claude/.credentials.json",
               FakeLogin{.access = "FAKE-" + std::to_string(number), .valid_for = number * 3'600'000}.text());
   }
-  void capture(const std::string& reason, unsigned keep = kKeepGenerations) const {
+  void capture(const std::string& reason, unsigned keep = kKeepGenerations, login::Rules rules = {}) const {
     CaptureOptions options;
+    options.rules = rules;
     options.reason = reason;
     options.keep_generations = keep;
     const Store opened = test::open_store(store.path());
@@ -116,6 +117,46 @@ TEST_CASE("no more are kept than was asked for, and settings push no login out")
   world.login(5);
   world.capture("renewal", 0);
   CHECK(world.list().size() == 2);
+}
+
+TEST_CASE("the login that was last proven is pushed out by none that is not") {
+  const World world;
+  world.login(1);
+  world.capture("setup", 3, {.by_person = true});
+  world.login(2);
+  world.capture("setup", 3, {.by_person = true});
+  for (int i = 3; i <= 8; ++i) {
+    world.login(i);
+    world.capture("capture", 3);
+  }
+  REQUIRE(world.list().size() == 3);
+  CHECK(world.token(2) == "FAKE-2");
+  CHECK(world.list().front().proven);
+  CHECK_FALSE(world.list().back().proven);
+  CHECK(world.token(8) == "FAKE-8");
+  const Store store = test::open_store(world.store.path());
+  CHECK(is_proven(store, FakeLogin{.access = "FAKE-2"}.text()));
+  CHECK_FALSE(is_proven(store, FakeLogin{.access = "FAKE-2", .refresh = "FAKE-other"}.text()));
+  CHECK_FALSE(is_proven(store, FakeLogin{.access = "FAKE-8"}.text()));
+  // Also where no more than one is kept, and until another one is proven.
+  world.login(9);
+  world.capture("capture", 1);
+  CHECK(world.list().size() == 2);
+  world.login(10);
+  world.capture("setup", 1, {.by_person = true});
+  REQUIRE(world.list().size() == 1);
+  CHECK(world.list().front().proven);
+}
+
+TEST_CASE("settings that change beside a proven login leave it proven") {
+  const World world;
+  world.login(1);
+  world.capture("setup", 2, {.by_person = true});
+  for (int i = 1; i <= 3; ++i) {
+    world.home.file(".claude.json", "{\"n\":" + std::to_string(i) + "}");
+    world.capture("checkpoint", 2);
+  }
+  for (const Generation& generation : world.list()) CHECK(generation.proven);
 }
 
 TEST_CASE("a login that cannot be kept is not replaced") {

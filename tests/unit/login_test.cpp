@@ -133,7 +133,7 @@ TEST_CASE("a copy without refresh token keeps everything else, in its order") {
   const auto copy = without_refresh_token(text);
   REQUIRE(copy.ok());
   CHECK(copy->reveal() ==
-        R"({"zeta":{"refreshToken":"FAKE-of-another-service"},"claudeAiOauth":{"unknown":[1,{"b":2,"a":1}],)"
+        R"({"zeta":{},"claudeAiOauth":{"unknown":[1,{"b":2,"a":1}],)"
         R"("accessToken":"FAKE-access","refreshTokenExpiresAt":17},"alpha":18446744073709551615})");
   const auto escaped = without_refresh_token(R"({"claudeAiOauth":{"refresh\u0054oken":"FAKE-refresh"}})");
   REQUIRE(escaped.ok());
@@ -208,6 +208,48 @@ TEST_CASE("an older login never replaces a newer one") {
   CHECK(compare_files(older, newer).reason == "the captured one is older");
   CHECK(compare_files(newer, older).choice == Choice::take);
   CHECK(compare_files(older, older).choice == Choice::same);
+}
+
+TEST_CASE("a deadline that no token has is no sign of being newer") {
+  const std::string known = file({});
+  const std::string far =
+      file({.access = "FAKE-access-2", .refresh = "FAKE-refresh-2", .expires_at = 8'640'000'000'000'000});
+  const std::string further =
+      file({.access = "FAKE-access-3", .refresh = "FAKE-refresh-3", .expires_at = kNow + 25 * kHour});
+  CHECK(compare_files(far, known).choice == Choice::keep_store);
+  CHECK(compare_files(known, far).choice == Choice::take);
+  CHECK(compare_files(further, far).choice == Choice::keep_store);
+  CHECK(compare_files(known, further, {.store_proven = true}).choice == Choice::keep_store);
+  CHECK(compare_files(far, std::nullopt).choice == Choice::take);
+  CHECK(compare_files(known, far, {.judged_before = true}).choice == Choice::take);
+  CHECK(compare_files(far, known, {.judged_before = true}).choice == Choice::take);
+}
+
+TEST_CASE("a login that a person has just made is newer than any other, and proven") {
+  const std::string brief =
+      file({.access = "FAKE-access-2", .refresh = "FAKE-refresh-2", .expires_at = kNow + 1});
+  for (const std::string& store :
+       {file({}), file({.expires_at = 8'640'000'000'000'000}), file({.access = "", .refresh = ""})}) {
+    const Verdict verdict = compare_files(brief, store, {.by_person = true});
+    CHECK(verdict.choice == Choice::take);
+    CHECK(verdict.proven);
+  }
+  // What the session was given was not made in it, nor was one that only has something more beside its
+  // tokens.
+  CHECK(compare_files(brief, file({}), {.given_access_token = "FAKE-access-2", .by_person = true}).choice ==
+        Choice::same);
+  const Verdict more =
+      compare_files(file({.more = R"(,"rateLimitTier":"x")"}), file({}), {.by_person = true});
+  CHECK((more.choice == Choice::take && !more.proven));
+  CHECK_FALSE(compare_files(brief, std::nullopt).proven);
+}
+
+TEST_CASE("a login's own end that no login has is as good as unknown") {
+  for (const auto& [days, known] : {std::pair{30, true}, std::pair{46, false}}) {
+    const std::string text =
+        file({.more = ",\"refreshTokenExpiresAt\":" + std::to_string(kNow + days * 24 * kHour)});
+    CHECK(judge_file(text, kNow).login->refresh_expires_at.has_value() == known);
+  }
 }
 
 TEST_CASE("a login without refresh token never replaces one that has it") {

@@ -54,6 +54,23 @@ TEST_CASE("a copy of the store loses its refresh tokens, all of them") {
   }
 }
 
+TEST_CASE("a store that an earlier version has published loses the secrets that it left there") {
+  Stores stores;
+  REQUIRE(stores.publish("old").ok());
+  stores.dir.file("old/.claude-init/published", "This store has no refresh token.\n", 0600);
+  stores.dir.dir("old/projects", 0700);
+  stores.dir.dir("old/projects/x", 0700);
+  const std::string copy = R"({"refreshToken": "FAKE-secret"})";
+  for (const char* name :
+       {"old/.credentials.json.bak", "old/projects/x/.credentials.json", "old/projects/x/notes"})
+    stores.dir.file(name, copy, 0600);
+  REQUIRE(stores.publish("old").ok());
+  CHECK_FALSE(stores.dir.exists("old/.credentials.json.bak"));
+  CHECK_FALSE(stores.dir.exists("old/projects/x/.credentials.json"));
+  CHECK(stores.dir.read("old/projects/x/notes") == R"({"refreshToken": "xxxxxxxxxxx"})");
+  CHECK(stores.dir.read("old/.claude-init/published") != "This store has no refresh token.\n");
+}
+
 TEST_CASE("a login of its own is not ended, unless it has ended already or the directory is marked") {
   Stores stores;
   const FakeLogin own{"FAKE-access-own", "FAKE-refresh-own"};

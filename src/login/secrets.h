@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+/// What is a secret that must not leave the place where a login is renewed, wherever and by whatever name it
+/// is kept: what gets new tokens (refresh tokens, client secrets) as against what is used up with its
+/// deadline (access tokens). Pure.
+namespace claude_init::login {
+
+/// Whether a member of this name holds such a secret, in a file of logins: refreshToken, client_secret,
+/// idToken, somePassword, … in any spelling.
+[[nodiscard]] bool names_secret(std::string_view key);
+
+/// Whether a refresh token of the CLI's own stands in this text.
+[[nodiscard]] bool holds_refresh_token(std::string_view text);
+
+/// Whether a file of this name is, or may be, a copy of a login: `.credentials.json.bak`,
+/// `old.credentials.json`, `credentials.json`, … `.credentials.json` itself too.
+[[nodiscard]] bool is_credentials_name(std::string_view name);
+
+/// Overwrites secrets in a text with as many `x`, so that it keeps its size and, if it is JSON, its
+/// structure: the CLI's refresh tokens anywhere, and, where `is_json` says that it is JSON or lines of it, the
+/// values of
+/// `"refreshToken"`, `"client_secret"` and their like, also quoted once more. Not those that are written in
+/// capitals only, which are a person's variables. `text` may be a piece of a longer one, after which `more`
+/// comes: returns how much of its beginning is done; the rest is to be given again, in front of what comes.
+/// Never less than size() - kLongestSecret.
+[[nodiscard]] std::size_t blank_secrets(char* text, std::size_t size, bool is_json, bool more);
+inline constexpr std::size_t kLongestSecret = std::size_t{64} << 10;
+
+/// The same of a whole text.
+[[nodiscard]] std::string with_secrets_blanked(std::string_view text);
+
+/// Whether a text that begins so is JSON, or lines of JSON.
+[[nodiscard]] bool begins_as_json(std::string_view text);
+
+}  // namespace claude_init::login

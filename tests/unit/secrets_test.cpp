@@ -1,0 +1,110 @@
+#include "login/secrets.h"
+
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+#include "login/login.h"
+
+using namespace claude_init::login;
+
+namespace {
+
+std::string bare(std::string_view text) {
+  const auto written = without_refresh_token(text);
+  REQUIRE(written.ok());
+  return std::string(written->reveal());
+}
+
+/// Given piece by piece, as a file is.
+std::string blanked_in_pieces(const std::string& text, std::size_t first) {
+  std::string done;
+  std::string piece;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t n = std::min(at == 0 ? first : std::size_t{97}, text.size() - at);
+    piece += text.substr(at, n);
+    at += n;
+    const std::size_t ready = blank_secrets(piece.data(), piece.size(), true, at < text.size());
+    REQUIRE(ready <= piece.size());
+    done += piece.substr(0, ready);
+    piece.erase(0, ready);
+  }
+  return done + piece;
+}
+
+}  // namespace
+
+TEST_CASE("a copy of a login file has no secret in any login, at any depth, and everything else") {
+  CHECK(
+      bare(
+          R"({"claudeAiOauth":{"accessToken":"a","refreshToken":"FAKE1","refreshTokenExpiresAt":7,)"
+          R"("expiresAt":1.5e3,"scopes":["x"]},"mcpOAuth":{"one|1":{"serverName":"one","accessToken":"b",)"
+          R"("refreshToken":"FAKE2","clientSecret":"FAKE3","expiresAt":5}},)"
+          R"("mcpOAuthClientConfig":{"one":{"client_secret":{"deep":"FAKE4"}}},"pluginSecrets":{"p":"FAKE5"},)"
+          R"("new":[[{"Refresh-Tokens":["FAKE6"],"kept":null}],"sk-ant-ort01-FAKE7",{"t":"sk-ant-ort01-FAKE8"}]})") ==
+      R"({"claudeAiOauth":{"accessToken":"a","refreshTokenExpiresAt":7,"expiresAt":1.5e3,"scopes":["x"]},)"
+      R"("mcpOAuth":{"one|1":{"serverName":"one","accessToken":"b","expiresAt":5}},)"
+      R"("mcpOAuthClientConfig":{"one":{}},"new":[[{"kept":null}],{}]})");
+}
+
+TEST_CASE("a secret in JSON that somebody has put into a string is found") {
+  CHECK(
+      bare(
+          R"({"a":"{\"b\":[\"{\\\"refreshToken\\\":\\\"FAKE1\\\"}\"],\"clientSecret\":\"FAKE2\"}","c":"{no json"})") ==
+      R"({"a":"{\"b\":[\"{}\"]}","c":"{no json"})");
+}
+
+TEST_CASE("names of secrets are known in every spelling, and those of access tokens and deadlines are none") {
+  for (const char* name :
+       {"refreshToken", "RefreshToken", "refresh_token", "REFRESH-TOKEN", "mcpRefreshTokens", "clientSecret",
+        "client_secret", "secret", "idToken", "password", "refresh", "registration_access_token"})
+    CHECK(names_secret(name));
+  for (const char* name :
+       {"accessToken", "refreshTokenExpiresAt", "client_secret_expires_at", "clientId", "scopes", ""})
+    CHECK_FALSE(names_secret(name));
+}
+
+TEST_CASE("names of copies of a login are known") {
+  for (const char* name :
+       {".credentials.json", ".credentials.json.bak", ".credentials.json~", "old.credentials.json",
+        ".credentials.json.old", "credentials.json", "Credentials.JSON.1", "credentials", ".credentials",
+        "#.credentials.json#", ".credentials-2.json", "credentials.bak"})
+    CHECK(is_credentials_name(name));
+  for (const char* name : {"credentials.ts", "credential-helper.md", "settings.json", "json", ""})
+    CHECK_FALSE(is_credentials_name(name));
+}
+
+TEST_CASE("secrets in other files are overwritten in place") {
+  CHECK(
+      with_secrets_blanked(R"({"refreshToken": "FAKE\"1", "client_secret":"FAKE2","accessToken":"kept"})") ==
+      R"({"refreshToken": "xxxxxxx", "client_secret":"xxxxx","accessToken":"kept"})");
+  CHECK(with_secrets_blanked(
+            R"({"line":"said {\"refreshToken\": \"FAKE1\"} and \\\"clientSecret\\\":\\\"FAKE2\\\""})") ==
+        R"({"line":"said {\"refreshToken\": \"xxxxx\"} and \\\"clientSecret\\\":\\\"xxxxx\\\""})");
+  CHECK(with_secrets_blanked("# notes\nsk-ant-ort01-FAKE_1-x, sk-ant-oat01-kept\n") ==
+        "# notes\nxxxxxxxxxxxxxxxxxxxxx, sk-ant-oat01-kept\n");
+}
+
+TEST_CASE("what only speaks of secrets stays as it is") {
+  for (const char* text :
+       {R"({"properties":{"clientSecret":{"type":"string"}},"refreshTokenExpiresAt":"soon"})",
+        R"({"env":{"MY_REFRESH_TOKEN":"a person's variable"}})", "const refreshToken = \"constant\";",
+        R"({"refreshToken":null,"clientSecret":7})", "", "{", "{\"refreshToken"})
+    CHECK(with_secrets_blanked(text) == text);
+}
+
+TEST_CASE("a secret is found wherever a file is cut into pieces") {
+  const std::string text =
+      R"({"a": "sk-ant-ort01-FAKE1 ", "refreshToken" : "FAKE2-0123456789", "b":"{\"clientSecret\":\"FAKE3\"}",)" +
+      std::string(300, ' ') + R"("client_secret":"FAKE4", "z": "sk-ant-ort01-FAKE5)";
+  const std::string whole = with_secrets_blanked(text);
+  CHECK(whole.find("FAKE") == std::string::npos);
+  for (std::size_t first = 1; first < 140; ++first) CHECK(blanked_in_pieces(text, first) == whole);
+}
+
+TEST_CASE("a secret without an end is not waited for beyond a limit") {
+  std::string text = R"({"refreshToken":")" + std::string(3 * kLongestSecret, 'F');
+  const std::size_t ready = blank_secrets(text.data(), text.size(), true, true);
+  CHECK(ready >= text.size() - kLongestSecret);
+  CHECK(text.find('F') == std::string::npos);
+}
