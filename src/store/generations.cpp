@@ -295,7 +295,7 @@ Result<Store> open_generation(const Store& store, std::uint64_t number) {
 bool is_proven(const Store& store, std::string_view login) {
   const Secret access = login::access_token(login);
   const Secret refresh = login::refresh_token(login);
-  const auto kept = access.empty() ? Result(std::vector<Kept>()) : look_at_all(store);
+  const auto kept = access.empty() ? Result(std::vector<Kept>()) : look_at_all(store, nullptr);
   return kept && std::any_of(kept->begin(), kept->end(), [&](const Kept& each) {
            return each.proven && each.access_token == access && each.refresh_token == refresh;
          });
