@@ -8,7 +8,7 @@
 #include <vector>
 
 using namespace claude_init::supervise;
-using Kind = ChildChange::Kind;
+using ChangeKind = ChildChange::Kind;
 
 namespace {
 
@@ -50,7 +50,7 @@ TEST_CASE("all that have ended are reaped at once, and each watcher hears of its
   CHECK_FALSE(reaper.reap());
   REQUIRE(heard.size() == 2);
   for (const ChildChange& change : heard) {
-    CHECK(change.kind == (change.pid == watched ? Kind::exited : Kind::killed));
+    CHECK(change.kind == (change.pid == watched ? ChangeKind::exited : ChangeKind::killed));
     CHECK(change.shell_status() == (change.pid == watched ? 7 : 128 + SIGKILL));
   }
 }
@@ -76,18 +76,18 @@ TEST_CASE("a stopped child is told of once for each stop, and once more when it 
     ::raise(SIGSTOP);
     ::_exit(3);
   });
-  std::vector<Kind> heard;
+  std::vector<ChangeKind> heard;
   reaper.watch(pid, [&](const ChildChange& change) { heard.push_back(change.kind); });
   for (int stops = 1; stops <= 2; ++stops) {
     await_change(pid);
     CHECK(reaper.reap());
     CHECK(reaper.reap());  // the same stop is not shown again
-    CHECK(heard == std::vector<Kind>(static_cast<std::size_t>(stops), Kind::stopped));
+    CHECK(heard == std::vector<ChangeKind>(static_cast<std::size_t>(stops), ChangeKind::stopped));
     ::kill(pid, SIGCONT);
   }
   await_change(pid);
   CHECK_FALSE(reaper.reap());
-  CHECK(heard == std::vector<Kind>{Kind::stopped, Kind::stopped, Kind::exited});
+  CHECK(heard == std::vector<ChangeKind>{ChangeKind::stopped, ChangeKind::stopped, ChangeKind::exited});
 }
 
 TEST_CASE("a handler may start and watch another child") {
