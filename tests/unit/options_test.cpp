@@ -71,7 +71,7 @@ TEST_CASE("health: --json is short for one format, and another one beside it is 
   CHECK(parsed_as<Health>({"health", "--json", "--format=json"}).output() == Format::json);
   CHECK_THAT(refused({"health", "--json", "--format=text"}), Contains("take away one of them"));
   CHECK_THAT(refused({"health", "--max-age=5m"}), Contains("of --live; add that"));
-  CHECK_THAT(refused({"health", "--live", "--live-command= "}), Contains("no word"));
+  CHECK_THAT(refused({"health", "--live", "--live-command= "}), Contains("no command"));
   CHECK(parsed_as<Health>({"health", "--live", "--max-age=0"}).max_age == Milliseconds(0));
   CHECK_THAT(refused({"health", "--format=xml"}), Contains("text or json or prometheus"));
 }
@@ -170,7 +170,7 @@ TEST_CASE("a wrong command line is refused with what to write instead") {
   CHECK_THAT(refused({"run", "--print", "hi"}), Contains("no option '--print'") && Contains("behind '--'"));
   CHECK_THAT(refused({"rnu"}), Contains("did you mean 'run'?"));
   CHECK_THAT(refused({"frobnicate"}),
-             Contains("write init, setup, run, keep, health, capture, restore or history"));
+             Contains("write init, setup, run, keep, renew, health, capture, restore or history"));
   CHECK_THAT(refused({"init"}), Contains("which command?"));
   CHECK_THAT(refused({"health", "now"}), Contains("takes no command"));
   CHECK_THAT(refused({"health", "--stor", "u"}), Contains("no option '--stor'; did you mean '--store'?"));
