@@ -30,7 +30,7 @@ class Secrets:
         found, places = [], list(self.made)
         for directory in directories:
             for path, _, files in os.walk(directory):
-                for file in files:
+                for file in filter(lambda name: os.path.isfile(os.path.join(path, name)), files):
                     with open(os.path.join(path, file), "rb") as f:
                         content = f.read()
                     found += [(places[int(number)], os.path.join(path, file))
@@ -38,8 +38,8 @@ class Secrets:
         return found
 
 
-def credentials(name, secrets, left=3600):
-    """A file of logins with secrets at every depth."""
+def credentials(name, secrets, left=3600, objects=True):
+    """A file of logins with secrets at every depth, also in objects: those are looked for where logins belong."""
     document = json.loads(login(name, left=left))
     document["claudeAiOauth"]["refreshToken"] = secrets(f"{name}: Claude's", own=True)
     document["mcpOAuth"] = {"server|1a2b": {
@@ -47,7 +47,7 @@ def credentials(name, secrets, left=3600):
         "refreshToken": secrets(f"{name}: a server's"), "clientId": "id", "clientSecret": secrets(f"{name}: a client's"),
         "expiresAt": int((time.time() + left) * 1000)}}
     document["mcpOAuthClientConfig"] = {"server|1a2b": {"clientSecret": secrets(f"{name}: a configured client's")}}
-    document["unknown"] = [{"deep": [{"refresh_token": secrets(f"{name}: deep"), "Client-Secret": {"value": secrets(f"{name}: object")}}]},
+    document["unknown"] = [{"deep": [{"refresh_token": secrets(f"{name}: deep"), "Client-Secret": {"value": secrets(f"{name}: object") if objects else ""}}]},
                            json.dumps({"refreshToken": secrets(f"{name}: in a string")}), secrets(f"{name}: by shape", own=True)]
     return json.dumps(document)
 
@@ -68,16 +68,16 @@ def fill(store, secrets):
     with open(store / ".credentials.json.large", "wb") as f:
         f.write(secrets("large").encode())
         f.truncate(100 * MEBI)
-    put("backup.json", json.dumps(json.loads(credentials("backup", secrets)), indent=2))
-    put(".claude.json", json.dumps({"hasCompletedOnboarding": True, "mcp": json.loads(credentials("settings", secrets))}))
-    put("settings.json", json.dumps({"model": "haiku", "kept": json.loads(credentials("more settings", secrets))}))
-    line = json.dumps({"type": "user", "content": "cat .credentials.json: " + credentials("transcript", secrets)})
+    put("backup.json", json.dumps(json.loads(credentials("backup", secrets, objects=False)), indent=2))
+    put(".claude.json", json.dumps({"hasCompletedOnboarding": True, "mcp": json.loads(credentials("settings", secrets, objects=False))}))
+    put("settings.json", json.dumps({"model": "haiku", "kept": json.loads(credentials("more settings", secrets, objects=False))}))
+    line = json.dumps({"type": "user", "content": "cat .credentials.json: " + credentials("transcript", secrets, objects=False)})
     # Also where a file is cut into pieces when it is looked through.
     filling = json.dumps({"filling": "x" * (MEBI - len(line) - 200)})
-    put("projects/x/1.jsonl", f'{line}\n{filling}\n{json.dumps({"content": credentials("boundary", secrets)})}\n')
+    put("projects/x/1.jsonl", f'{line}\n{filling}\n{json.dumps({"content": credentials("boundary", secrets, objects=False)})}\n')
     put("CLAUDE.md", f"The token is {secrets('prose', own=True)}.\n")
     (store / "link").symlink_to(".credentials.json.bak")
-    os.link(store / ".credentials.json.bak", store / "hard-link")
+    os.link(store / "backup.json", store / "hard-link")
 
 
 @pytest.fixture
@@ -154,8 +154,10 @@ def servers_of(host):
 
 
 def test_a_login_to_a_server_that_is_made_in_setup_is_saved_without_another_one_of_claudes(host):
-    host.put(with_servers(login("a"), one=server("1", True, 3600)))
-    host.logins["login_mcp"] = with_servers(login("a", refresh=False), one=server("1", False, 3600), two=server("2", True, 3600))
+    one = server("1", True, 3600)
+    host.put(with_servers(login("a"), one=one))
+    given = {key: value for key, value in one.items() if key != "refreshToken"}
+    host.logins["login_mcp"] = with_servers(login("a", refresh=False), one=given, two=server("2", True, 3600))
     status, _, err = host.session("setup", "put mcp")
     assert status == 0, err
     assert host.token() == "a" and "sk-ant-ort01-FAKEa" in (host.store / ".credentials.json").read_text()
