@@ -14,8 +14,8 @@
 namespace claude_init::fs {
 namespace {
 
-constexpr unsigned kMaxDepth = 64;   // descriptors held at a time by remove_tree
-constexpr unsigned kAskAfter = 256;  // files and names, for the deadline
+constexpr unsigned kMaxDepth = 64;  // descriptors held at a time by remove_tree
+constexpr unsigned kAskAfter = 32;  // files and names, for the deadline
 
 Error remove_error(int number, const std::string& name) {
   return system_error(number, "remove " + printable(name));

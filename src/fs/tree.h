@@ -30,7 +30,7 @@ struct Entry {
 /// Removes `name` (one component) in `parent`, with everything in it if it is a directory. Links are removed,
 /// never followed; a tree that is deeper than we have descriptors for is brought up piece by piece; a
 /// directory that its owner made unwritable is made writable. It not being there is no error. The deadline is
-/// asked every few hundred files; error limit: it has come, and some of them are still there.
+/// asked every few files; error limit: it has come, and some of them are still there.
 [[nodiscard]] Result<void> remove_tree(int parent, const std::string& name, const Deadline& deadline = {});
 
 }  // namespace claude_init::fs

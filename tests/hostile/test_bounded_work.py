@@ -60,7 +60,7 @@ def test_a_huge_login_in_the_copy_holds_nothing_up(host, kind):
         print("ready", flush=True)
         time.sleep(600)
         """)
-    assert end(process) < STOP_TIMEOUT
+    assert end(process) < STOP_TIMEOUT + NOISE
     assert host.token() == "a"
     assert host.copies() == []
 
@@ -84,9 +84,9 @@ def test_a_settings_file_of_any_size_is_read_in_little_memory_and_not_lost(host)
             settings.write(f'"/p{i}":{{"history":["' + "x" * (1 << 20) + '"]},')
         settings.write('"last":{}},"oauthAccount":{"emailAddress":"a@example.org"}}')
     assert (host.store / ".claude.json").stat().st_size > 70 << 20
-    status, out, err = host.session(
-        "run", 'wc -c < "$CLAUDE_CONFIG_DIR/.claude.json"; grep VmHWM "/proc/$PPID/status"')
-    assert status == 0, err
+    process = host.start("run", 'wc -c < "$CLAUDE_CONFIG_DIR/.claude.json"; grep VmHWM "/proc/$PPID/status"')
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
     size, peak = out.splitlines()
     assert int(size) == (host.store / ".claude.json").stat().st_size
     assert int(peak.split()[1]) < 30 << 10, peak
@@ -149,54 +149,56 @@ def test_a_flood_of_signals_from_beside_us_does_not_keep_us_from_the_end(host):
         flood.wait(60)
 
 
-def test_more_files_than_can_be_wiped_in_time_lose_their_login_and_are_the_next_runs(host):
-    process = run(host, """
+FILES = 12_000
+
+
+def run_with_many_files(host, last, *options):
+    """One that has made many files in its copy, on a file system on which each removal takes its time."""
+    process = run(host, f"""
         import os, signal, time
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         os.chdir(os.environ["CLAUDE_CONFIG_DIR"])
         for d in range(12):
-            os.mkdir(f"d{d}")
-            for i in range(10_000):
-                os.close(os.open(f"d{d}/{i}", os.O_CREAT | os.O_WRONLY))
+            os.mkdir(f"d{{d}}")
+            for i in range({FILES // 12}):
+                os.close(os.open(f"d{{d}}/{{i}}", os.O_CREAT | os.O_WRONLY))
         print("ready", flush=True)
-        time.sleep(600)
-        """, "--grace=1s")
+        {last}
+        """, *options)
+    tracer = subprocess.Popen(
+        ["strace", "-qq", "-o", "/dev/null", "-e", "trace=unlinkat", "-e", "inject=unlinkat:delay_enter=5000:when=10+",
+         "-p", str(process.pid)], stdin=subprocess.DEVNULL)
+    host.started.append(tracer)
+    eventually(lambda: f"TracerPid:\t{tracer.pid}\n" in open(f"/proc/{process.pid}/status").read(), "strace", 60)
+    return process
+
+
+def left_in(copy):
+    return sum(len(files) for _, _, files in os.walk(copy))
+
+
+def test_more_files_than_can_be_wiped_in_time_lose_their_login_and_are_the_next_runs(host):
+    process = run_with_many_files(host, "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)", "--log-level=info")
     copy = host.place / host.copies()[0]
     # Asked to stop twice: there is no time at all.
     os.kill(process.pid, signal.SIGTERM)
-    eventually(lambda: "stopping" in (host.path / "log").read_text() or process.poll() is not None, "the stop", 60)
-    assert end(process) < STOP_TIMEOUT
-    if copy.exists():
-        assert not list(copy.rglob(".credentials.json"))
-        assert "the next run removes the rest" in (host.path / "log").read_text()
+    eventually(lambda: "stopping" in (host.path / "log").read_text(), "the stop", 60)
+    assert end(process) < STOP_TIMEOUT + NOISE
+    assert left_in(copy) > 0
+    assert not list(copy.rglob(".credentials.json"))
+    assert "the next run removes the rest" in (host.path / "log").read_text()
     assert host.session("run", "true")[0] == 0
     assert host.copies() == []
 
 
 def test_term_is_heard_while_a_copy_is_wiped(host):
-    process = run(host, """
-        import os
-        os.chdir(os.environ["CLAUDE_CONFIG_DIR"])
-        for d in range(12):
-            os.mkdir(f"d{d}")
-            for i in range(10_000):
-                os.close(os.open(f"d{d}/{i}", os.O_CREAT | os.O_WRONLY))
-        print("ready", flush=True)
-        input()
-        """)
-    copy = host.place / host.copies()[0] / "claude"
-    # On a file system on which each removal takes its time.
-    tracer = subprocess.Popen(
-        ["strace", "-qq", "-o", "/dev/null", "-e", "trace=unlinkat", "-e", "inject=unlinkat:delay_enter=2000:when=10+",
-         "-p", str(process.pid)], stdin=subprocess.DEVNULL)
-    eventually(lambda: open(f"/proc/{process.pid}/status").read().split("TracerPid:\t")[1][0] != "0", "strace")
+    process = run_with_many_files(host, "input()")
+    copy = host.place / host.copies()[0]
     process.stdin.write("\n")
     process.stdin.flush()
-    eventually(lambda: not (copy / ".credentials.json").exists(), "the wiping", 60)
-    took = [end(process)]
-    tracer.wait(60)
-    assert took[0] < STOP_TIMEOUT
+    eventually(lambda: left_in(copy) < FILES, "the wiping", 60)
+    assert end(process) < STOP_TIMEOUT + NOISE
     assert host.session("run", "true")[0] == 0
+    assert host.copies() == []
 
 
 def test_who_changes_modes_and_times_without_end_does_not_keep_a_run_from_starting(host):
