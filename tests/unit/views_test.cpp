@@ -145,7 +145,7 @@ TEST_CASE("the page says what to type before a login that lives ends by itself",
     (void)record.observe(seen, kNow);
     View view;
     view.now = kNow;
-    view.stores.push_back({&record, {}, nullptr, 0, 0});
+    view.stores.push_back({&record, {}, nullptr, 0});
     return as_page(view);
   };
   CHECK_FALSE(contains(page_with(8 * kDay), "docker compose"));
