@@ -1,5 +1,6 @@
 """What makes the real CLI use something else than the stored login is what `claude-init health` names, and nothing else."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -56,7 +57,7 @@ class Here:
         environment = self.place.environment(self.home, CLAUDE_CONFIG_DIR=self.place.store.path, CLAUDE_CODE_MAX_RETRIES=0,
                                              **variables)
         answered = self.place.endpoint.stats()["msg_ok"]
-        subprocess.run(as_person(["claude", "--print", "hello"]), env=environment, cwd=self.project, timeout=120,
+        subprocess.run(as_person(["claude", "--print", "hello"]), env=environment, cwd=self.project, timeout=600,
                        stdin=subprocess.DEVNULL, capture_output=True, check=False)
         text = subprocess.run(as_person([BINARY, "health", "--store", self.place.store.path]), env=environment, timeout=60,
                               cwd=self.project, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False).stdout
@@ -68,6 +69,8 @@ def here(tmp_path_factory):
     with machine(find_cli()) as place:
         yield Here(place)
         subprocess.run(["umount", "/etc/claude-code"], check=True)
+        with contextlib.suppress(OSError):
+            os.rmdir("/etc/claude-code")
 
 
 def test_alone_the_login_is_used(here):
