@@ -15,7 +15,9 @@ namespace claude_init::fs {
 namespace {
 
 constexpr unsigned kMaxDepth = 64;  // descriptors held at a time by remove_tree
-constexpr unsigned kAskAfter = 32;  // files and names, for the deadline
+// For the deadline: a removal may take milliseconds, a name takes none.
+constexpr unsigned kRemovalsAtOnce = 32;
+constexpr std::size_t kNamesAtOnce = 4096;
 
 Error remove_error(int number, const std::string& name) {
   return system_error(number, "remove " + printable(name));
@@ -62,11 +64,13 @@ class Remover {
     std::vector<std::string> names;
     auto read = each_name(directory, [&](const char* name) {
       names.emplace_back(name);
-      return in_time();
+      return names.size() % kNamesAtOnce == 0 ? in_time() : Result<void>(Done{});
     });
     if (!read) return read;
     for (const std::string& name : names) {
-      if (auto still = in_time(); !still) return still;
+      if (++steps_ % kRemovalsAtOnce == 0) {
+        if (auto still = in_time(); !still) return still;
+      }
       if (auto removed = remove(directory, name, depth); !removed) return removed;
     }
     return Done{};
@@ -94,7 +98,7 @@ class Remover {
   }
 
   Result<void> in_time() {
-    if (++steps_ % kAskAfter != 0 || !deadline_.has_come()) return Done{};
+    if (!deadline_.has_come()) return Done{};
     return make_error(ErrorKind::limit, "there was no time to remove everything");
   }
 
