@@ -36,9 +36,9 @@ struct Shown {
   const Record* record = nullptr;
   std::optional<UnixMs> next_renewal;
   const Publishing* publishing = nullptr;  // nullptr: it is not published
-  std::string cli;                         // what renews it: "2.1.332 (tested)"; "" if it is not known
   std::uint64_t captures = 0;              // that changed its login files, whoever made them
   std::uint64_t working_copies = 0;        // that follow it now
+  std::string cli{};                       // what renews it: "2.1.332 (tested)"; "" if it is not known
 };
 
 struct View {
