@@ -35,8 +35,8 @@ struct Shown {
   const Record* record = nullptr;
   std::optional<UnixMs> next_renewal;
   const Publishing* publishing = nullptr;  // nullptr: it is not published
-  std::string cli;                         // what renews it: "2.1.332 (tested)"; "" if it is not known
   std::uint64_t captures = 0;              // that changed its login files, whoever made them
+  std::string cli{};                       // what renews it: "2.1.332 (tested)"; "" if it is not known
 };
 
 struct View {

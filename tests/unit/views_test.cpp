@@ -53,7 +53,7 @@ struct Two {
     dev_published.propagation.add(0.07);
     dev_published.propagation.add(99);
     (void)odd.published({"No space left on device", "free some", true}, kNow);
-    view.stores = {{&dev, kNow + kHour, &dev_published, {}, 7}, {&odd, std::nullopt, &odd_published, {}, 0}};
+    view.stores = {{&dev, kNow + kHour, &dev_published, 7}, {&odd, std::nullopt, &odd_published, 0}};
   }
 };
 
@@ -174,7 +174,7 @@ TEST_CASE("the page says what to type before a login that lives ends by itself",
     (void)record.observe(seen, kNow);
     View view;
     view.now = kNow;
-    view.stores.push_back({&record, {}, nullptr, {}, 0});
+    view.stores.push_back({&record, {}, nullptr, 0});
     return as_page(view);
   };
   CHECK_FALSE(contains(page_with(8 * kDay), "docker compose"));
@@ -190,7 +190,7 @@ TEST_CASE("why a login is not renewed, and what to do about it, is said wherever
   (void)record.observe(usable(), kNow - kHour);
   View view;
   view.now = kNow;
-  view.stores = {{&record, std::nullopt, nullptr, {}, 0}};
+  view.stores = {{&record, std::nullopt, nullptr, 0}};
   const auto status = [&] { return nlohmann::json::parse(as_status(view))["stores"][0]; };
   const auto ready = [&] { return answer({"GET", "/readyz/dev"}, [&] { return view; }); };
   SECTION("it is tried again") {
@@ -220,7 +220,7 @@ TEST_CASE("the page says what the matter is with a login that has ended, and wit
   Record record("dev", typed("log in"));
   View view;
   view.now = kNow;
-  view.stores = {{&record, std::nullopt, nullptr, {}, 0}};
+  view.stores = {{&record, std::nullopt, nullptr, 0}};
   store::Inspection ended = usable();
   ended.state = State::expired;
   ended.login->scopes = {"user:inference"};
@@ -274,7 +274,7 @@ TEST_CASE("what is hidden in a name is shown on the page and in the status", "[k
   (void)record.observe(seen, kNow);
   View view;
   view.now = kNow;
-  view.stores = {{&record, std::nullopt, nullptr, {}, 0}};
+  view.stores = {{&record, std::nullopt, nullptr, 0}};
   CHECK(contains(as_page(view), "a\\xe2\\x80\\xae@example.org\\xe2\\x80\\x8b"));
   CHECK_FALSE(contains(as_page(view), "\u202e"));
   CHECK_FALSE(contains(as_status(view), "\u202e"));
