@@ -1,6 +1,7 @@
 #include "commands/health_context.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <boost/filesystem/operations.hpp>
 #include <string>
