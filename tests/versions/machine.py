@@ -111,7 +111,7 @@ class Machine:
         """What the server has begun to spend is spent; a request may still be on its way to it."""
         time.sleep(0.5)
         wait_until(lambda: self.endpoint.stats()["refresh_begun"] ==
-                   sum(line["path"] == "/v1/oauth/token" for line in self.lines()), "the server's rest", 120)
+                   sum("refresh_token" in line for line in self.lines()), "the server's rest", 120)
 
     def lines(self):
         return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()] if self.log.exists() else []
