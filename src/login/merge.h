@@ -19,7 +19,8 @@ struct MergeRules {
   UnixMs now = 0;
 };
 
-/// The file `into` with what `from` has of it that is newer, key by key; nothing is taken away. What lies
+/// The file `into` with what `from` has of it that is newer, key by key; nothing is taken away. A result that
+/// says the same as one of the two is that one, byte for byte. What lies
 /// beside Claude's login is a login of its own each (of an object that has only objects, such as mcpOAuth:
 /// each of these):
 /// 1. What only one side has is kept.

@@ -93,7 +93,7 @@ def test_every_failed_call_is_survived_and_told(world):
     wrong = []
     calls = calls_of(*world.arguments)
     failures = [(n, call, error) for n, call in enumerate(calls, 1) for error in FAILURES.get(call, [])]
-    for n, call, error in sample(failures, 17):  # no divisor of how many errors a call has: each has its turn
+    for n, call, error in sample(failures, 43):  # no divisor of how many errors a call has: each has its turn
         world.reset()
         run = failed_at(n, error, *world.arguments)
         try:
@@ -107,7 +107,7 @@ def test_every_failed_call_is_survived_and_told(world):
 
 def test_interrupted_calls_are_repeated(world):
     interrupted = [(n, call) for n, call in enumerate(calls_of(*world.arguments), 1) if call in INTERRUPTED]
-    for n, call in sample(interrupted, 5):
+    for n, call in sample(interrupted, 11):
         world.reset()
         run = failed_at(n, "EINTR", *world.arguments)
         assert run.returncode == 0, f"{call} {n}: {run.stderr}"

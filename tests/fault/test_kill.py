@@ -60,7 +60,7 @@ def test_without_interference_everything_arrives(world):
 def test_killed_before_every_call_and_recovered(world):
     wrecks = Wrecks(world)
     count = len(calls_of(*world.arguments))
-    for n in sample(range(1, count + 1), 7):
+    for n in sample(range(1, count + 1), 17):
         world.reset()
         killed = killed_before(n, *world.arguments)
         assert killed.returncode == -signal.SIGKILL, f"{n} of {count}: {killed.returncode}, {killed.stderr}"
@@ -99,7 +99,7 @@ def test_recovery_killed_before_every_change():
             if not wrecks.is_new() or (len(wrecks.seen) % 6 != 1 and not LONG):
                 continue
             calls = calls_of("recover", world.destination)
-            for n in sample([n for n, name in enumerate(calls, 1) if LONG or name in CHANGES], 8):
+            for n in sample([n for n, name in enumerate(calls, 1) if LONG or name in CHANGES], 23):
                 wreck(first)
                 assert killed_before(n, "recover", world.destination).returncode == -signal.SIGKILL
                 try:

@@ -97,7 +97,7 @@ def test_without_interference_the_login_is_renewed(world):
 def test_killed_before_each_call_the_login_survives(world):
     calls = world.calls()
     assert len(calls) > 50
-    for call, n in sample(calls, 7):
+    for call, n in sample(calls, 17):
         world.reset()
         run = world.run("strace", "-qq", "-o", "/dev/null", f"--inject={call}:signal=KILL:when={n}")
         assert run.returncode == -signal.SIGKILL or call == "exit_group", f"not killed at {call} {n}"
