@@ -124,8 +124,8 @@ int capture_command(const options::Capture& options, const options::Environment&
                          {"bytes", report->bytes},
                          {"took", took_since(start)}});
   const int status = report_login(console, from->path, path, report->login);
-  report_files(console, *report);
-  return status;
+  const int files = report_files(console, *report);
+  return status == kExitOk ? files : status;
 }
 
 }  // namespace claude_init::commands

@@ -56,7 +56,6 @@ int await_login(const supervise::Loop& loop, const LoginWait& wait, const option
        health::explain(seen, health_context(seen, environment)), environment);
   // 4.
   Wait until;
-  until.stop_signals = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
   until.limit = wait.limit;
   until.renewer = wait.renewer;
   until.over = [&] {

@@ -74,7 +74,8 @@ Result<void> fill(const workcopy::WorkingCopy& copy, const store::Store& store,
   const auto restored = store::restore(store, copy.state(), account.identity(), what, std::move(measured));
   if (!restored) return restored.error();
   for (const auto& skipped : restored->skipped) {
-    log::info("not in the working copy", {{"path", skipped.path}, {"reason", skipped.reason}});
+    log::write(skipped.error == 0 ? log::Level::info : log::Level::warn, "not in the working copy",
+               {{"path", skipped.path}, {"reason", skipped.reason}});
   }
   log::info("working copy", {{"path", copy.root()},
                              {"files", restored->files},

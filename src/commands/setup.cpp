@@ -107,6 +107,11 @@ Coherence::Session coherent_session(const options::Setup& options, const SetupSt
   return coherent;
 }
 
+void wipe(Session& session) {
+  if (!session.copy) return;
+  if (const auto wiped = session.copy->wipe(); !wiped) log::failure(log::Level::warn, wiped.error());
+}
+
 /// How a session ended, and what was reported of what it has saved.
 struct Ended {
   supervise::Outcome outcome;
@@ -148,11 +153,11 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
   const auto state = [&] { return store::inspect(found.store.path(), unix_now()); };
   Ended ended;
   if (renewer && state().state == login::State::renewable) {
-    const int stopped = await_renewal(loop, supervision.stop_signals, found.store.path(), *renewer);
+    const int stopped = await_renewal(loop, found.store.path(), *renewer);
     if (stopped != 0) {
       ended.outcome.exit_status = 128 + stopped;
       ended.outcome.stop_signal = stopped;
-      ended.reported = end({});
+      wipe(session);  // nobody has worked in it
       return ended;
     }
     coherence.look();
@@ -183,17 +188,13 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
 /// status of ours.
 int end_session(const options::Setup& options, const SetupStore& found, const workcopy::Account& account,
                 Session& session, const Deadline& deadline, const Console& console, bool plain) {
-  const auto wipe = [&] {
-    if (!session.copy) return;
-    if (const auto wiped = session.copy->wipe(); !wiped) log::failure(log::Level::warn, wiped.error());
-  };
   const auto say_what_stays = [&] {
     if (session.copy)
       console.text(
           fmt::format("The session's state stays in {}: the next setup saves it.", session.copy->root()));
   };
   if (found.read_only) {
-    wipe();
+    wipe(session);
     return kExitOk;
   }
   store::CaptureOptions capture = capture_options(options, session);
@@ -213,8 +214,8 @@ int end_session(const options::Setup& options, const SetupStore& found, const wo
   const bool kept_out = report->login.choice == login::Choice::keep_store &&
                         report->login.store_state == login::State::unreadable &&
                         report->login.source_state != login::State::missing;
-  if (report->left_out.empty() && !kept_out) {
-    wipe();
+  if (report->left_out.empty() && !kept_out && !store::failed_for_now(report->skipped)) {
+    wipe(session);
   } else {
     say_what_stays();
   }
@@ -278,7 +279,11 @@ int setup_command(const options::Setup& options, const options::Environment& env
   // 5.
   if (!ended) {
     log::failure(log::Level::error, ended.error());
-    end({});
+    if (ended.error().kind == ErrorKind::interrupted) {
+      wipe(*session);  // nobody has worked in it
+    } else {
+      end({});
+    }
     return kExitSystem;
   }
   const auto& [outcome, reported] = *ended;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/interrupt.h"
 #include "log/log.h"
 
 namespace claude_init::follow {
@@ -22,6 +23,7 @@ Result<store::CaptureReport> publish(const std::string& path, const store::Store
   capture.reason = "published";
   auto report = store::capture(store::state_in_config_dir(path), store::owner_of(path), into, *lock, capture);
   if (!report) return report.error_with(context);
+  if (const auto failed = failed_for_now(report->skipped)) return Result<void>(*failed).error_with(context);
   if (report->login.choice == login::Choice::take) {
     log::info("published a login", {{"store", path}, {"into", into.path()}});
   }
@@ -33,12 +35,15 @@ Publisher::Publisher(boost::asio::io_context& io, Inotify& inotify, Options opti
       changes_(io, inotify,
                {store::state_in_config_dir(options_.store), store::owner_of(options_.store), options_.filter,
                 Milliseconds(0), false, [this] { return publish_change(store::Extent::login, {}); },
-                [this](SteadyTime deadline) { return publish_change(store::Extent::all, deadline); }}) {}
+                [this](SteadyTime deadline) {
+                  return publish_change(store::Extent::all, interrupt::until(deadline));
+                }}) {}
 
 Result<store::CaptureReport> Publisher::start() {
   Publication all;
   all.filter = options_.filter;
   all.baseline = &baseline_;
+  all.deadline = interrupt::until(SteadyTime::max());
   auto published = publish(options_.store, options_.into, all);
   if (published) changes_.start();
   return published;

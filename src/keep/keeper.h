@@ -57,6 +57,7 @@ class Keeper {
   void watch(fs::Identity owner);
   void renew_where_we_may(const store::Inspection& seen);
   void renewed(const renew::Outcome& outcome);
+  [[nodiscard]] bool is_unknown_for_now(const store::Inspection& seen, UnixMs now);
   void mind_refusal(const std::optional<renew::Outcome>& refusal, UnixMs expires_at);
   void watch_identity(bool wanted);
   void tried(const renew::Outcome& outcome);
@@ -74,7 +75,8 @@ class Keeper {
   Record record_;
   UnixMs started_ = 0;
   follow::WallTimer timer_;
-  fs::Identity owner_;  // whose rights the watches have
+  UnixMs unknown_since_ = 0;  // the store cannot be read for the moment; 0: it can
+  fs::Identity owner_;        // whose rights the watches have
   std::optional<follow::FileWatch> login_;
   std::optional<follow::FileWatch> settings_;  // whose login it is
   std::optional<renew::Renewer> renewer_;

@@ -43,22 +43,26 @@ class Capture {
   /// The login: a transaction of its own, which is durable by each file's own fsync.
   Result<void> login(const Tree& from) {
     if (!options_.filter.captures(kCredentials)) return Done{};
-    judge_login(from);
+    if (const auto judged = judge_login(from); !judged) return judged.error();
     if (report_.login.choice != login::Choice::take) return Done{};
     // A CLI that works in the store itself may just be renewing: what it has when it is done is judged.
     const auto locks = CliLocks::take(to_, CliLocks::What::login, lock_.patience_ends());
     if (!locks) return locks.error();
-    const auto [source, stored] = judge_login(from);
+    const auto files = judge_login(from);
+    if (!files) return files.error();
     if (report_.login.choice != login::Choice::take) return Done{};
     // 5. to 7.
-    return put(kCredentials, source, stored);
+    return put(kCredentials, files->first, files->second);
   }
 
-  /// The source's login and the store's.
-  std::pair<StateFile, StateFile> judge_login(const Tree& from) {
+  /// The source's login and the store's. Error: one of them cannot be read now, and so nothing be judged.
+  Result<std::pair<StateFile, StateFile>> judge_login(const Tree& from) {
     // 2.
     StateFile source = source_login(from);
     StateFile stored = read_state_file(to_, kCredentials);
+    for (const StateFile* file : {&source, &stored}) {
+      if (file->problem && is_for_now(*file->problem)) return *file->problem;
+    }
     // 4.
     login::Verdict& verdict = report_.login;
     verdict = login::compare(view(source), view(stored), unix_now(), options_.rules);
@@ -72,16 +76,18 @@ class Capture {
       verdict.choice = login::Choice::keep_store;
       verdict.reason = "the store's cannot be read (" + stored.problem->message() + ")";
     }
-    return {std::move(source), std::move(stored)};
+    return std::pair(std::move(source), std::move(stored));
   }
 
   /// `.claude.json`: one that does not parse never replaces one that does.
   Result<void> settings(const Tree& from, std::string_view name) {
     if (!options_.filter.captures(kClaudeJson)) return Done{};
     const StateFile source = read_state_file(from, name);
-    if (source.problem) report_.skipped.push_back({std::string(kClaudeJson), source.problem->message()});
+    if (source.problem) return skip_settings(*source.problem);
     if (!source.text) return Done{};
     const StateFile stored = read_state_file(to_, kClaudeJson);
+    // What cannot be read now might be the later one.
+    if (stored.problem && !is_verdict(*stored.problem)) return skip_settings(*stored.problem);
     if (stored.text && *stored.text == *source.text) {
       if (options_.baseline != nullptr) noted_.note(kClaudeJson, *source.st);
       report_.unchanged += 1;
@@ -98,7 +104,8 @@ class Capture {
     }
     const auto locks = CliLocks::take(to_, CliLocks::What::settings, lock_.patience_ends());
     if (!locks && locks.error().kind == ErrorKind::busy) {
-      report_.skipped.push_back({std::string(kClaudeJson), "a claude that works in the store is writing it"});
+      report_.skipped.push_back(
+          {std::string(kClaudeJson), "a claude that works in the store is writing it", EAGAIN});
       return Done{};
     }
     if (!locks) return locks.error();
@@ -166,6 +173,12 @@ class Capture {
   template <class T>
   static void append(std::vector<T>& to, std::vector<T>&& from) {
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+  }
+
+  Result<void> skip_settings(const Error& problem) {
+    report_.skipped.push_back(
+        {std::string(kClaudeJson), problem.message(), is_verdict(problem) ? 0 : problem.number});
+    return Done{};
   }
 
   static bool changes_settings(const Plan& plan) {

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <charconv>
 #include <limits>
+#include <optional>
 
 #include "base/secret.h"
 #include "base/text.h"
@@ -31,9 +32,13 @@ constexpr const char* kFound = "found";
 /// The login files of a directory.
 using Contents = std::array<StateFile, kLoginFiles.size()>;
 
-Contents read_contents(const Tree& tree) {
+/// Error: one of them cannot be read now. What is no file, far too large or closed to us is none.
+Result<Contents> read_contents(const Tree& tree) {
   Contents contents;
-  for (std::size_t i = 0; i < kLoginFiles.size(); ++i) contents[i] = read_state_file(tree, kLoginFiles[i]);
+  for (std::size_t i = 0; i < kLoginFiles.size(); ++i) {
+    contents[i] = read_state_file(tree, kLoginFiles[i]);
+    if (contents[i].problem && is_for_now(*contents[i].problem)) return *contents[i].problem;
+  }
   return contents;
 }
 
@@ -89,8 +94,7 @@ Result<std::vector<unsigned>> numbers(const Store& store) {
 void read_about(const Store& generation, Generation& about) {
   const fs::ActAs as(generation.owner());
   const auto file = fs::open_regular(generation.fd(), fs::join(kPrivateDir, kAbout), fs::Links::refuse);
-  const auto text =
-      file ? fs::read_all(*file, kMaxAbout, kAbout) : Result<std::string>(file.error());
+  const auto text = file ? fs::read_all(*file, kMaxAbout, kAbout) : Result<std::string>(file.error());
   if (!text) return;
   const std::size_t end = std::min(text->find('\n'), text->size());
   about.reason = text->substr(0, end);
@@ -101,10 +105,15 @@ Generation describe(const Store& store, unsigned number, UnixMs now) {
   Generation generation;
   generation.number = number;
   const auto opened = open_generation(store, number);
-  if (!opened) return generation;
+  if (!opened) {
+    generation.state = state_of_problem(opened.error());
+    return generation;
+  }
   read_about(*opened, generation);
-  if (const StateFile file = read_state_file(opened->tree(), kCredentials); file.text) {
-    login::Judged judged = login::judge_file(file.text->reveal(), now);
+  const StateFile credentials = read_state_file(opened->tree(), kCredentials);
+  if (credentials.problem) generation.state = state_of_problem(*credentials.problem);
+  if (credentials.text) {
+    login::Judged judged = login::judge_file(credentials.text->reveal(), now);
     generation.state = judged.state;
     generation.login = std::move(judged.login);
   }
@@ -161,17 +170,19 @@ Result<void> write_generation(const Store& store, unsigned number, const Content
 
 /// Makes sure that the newest generation is what the store has now.
 Result<void> keep_current(const Store& store, std::string_view reason) {
-  const Contents current = read_contents(store.tree());
-  if (is_empty(current)) return Done{};
+  const auto current = read_contents(store.tree());
+  if (!current) return current.error();
+  if (is_empty(*current)) return Done{};
   const auto existing = numbers(store);
   if (!existing) return existing.error();
   if (!existing->empty()) {
     const auto newest = open_generation(store, existing->back());
-    if (newest && same(read_contents(newest->tree()), current)) return Done{};
+    const auto kept = newest ? read_contents(newest->tree()) : Result<Contents>(newest.error());
+    if (kept && same(*kept, *current)) return Done{};
   }
   const unsigned next = existing->empty() ? 1 : existing->back() + 1;
-  const UnixMs at = reason == kFound ? written_at(current) : unix_now();
-  return write_generation(store, next, current, fmt::format("{}\n{}\n", reason, at));
+  const UnixMs at = reason == kFound ? written_at(*current) : unix_now();
+  return write_generation(store, next, *current, fmt::format("{}\n{}\n", reason, at));
 }
 
 Result<void> prune(const Store& store, unsigned keep) {
@@ -181,6 +192,8 @@ Result<void> prune(const Store& store, unsigned keep) {
   for (const unsigned number : *kept) {
     const auto opened = open_generation(store, number);
     logins.push_back(opened ? read_state_file(opened->tree(), kCredentials) : StateFile{});
+    const std::optional<Error> problem = opened ? logins.back().problem : opened.error();
+    if (problem && is_for_now(*problem)) return *problem;  // what it is the same as is not known
   }
   const fs::ActAs as(store.owner());
   const auto all = fs::open_beneath(store.fd(), fs::join(kPrivateDir, kGenerations), O_RDONLY | O_DIRECTORY,

@@ -14,6 +14,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "fs/file.h"
 #include "fs/identity.h"
@@ -141,6 +142,7 @@ Result<Taken> contend(const Store& store, Milliseconds wait, const Pauses& pause
                 ", which is in use: " + who_holds().describe(unix_now()));
       told = true;
     }
+    if (auto go_on = interrupt::check(); !go_on) return go_on.error_with("lock " + printable(store.path()));
     std::this_thread::sleep_for(pauses.after(waited));
   }
 }

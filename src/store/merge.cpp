@@ -9,12 +9,14 @@
 #include <array>
 #include <cerrno>
 
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "fs/copy.h"
 #include "fs/file.h"
 #include "fs/open.h"
 #include "log/log.h"
 #include "store/lines.h"
+#include "store/source.h"
 #include "store/stage.h"
 #include "store/state_file.h"
 #include "store/transaction.h"
@@ -33,7 +35,7 @@ Result<std::string> read_from(int fd, off_t offset, const std::string& path) {
 
 bool ends_a_line(int fd, off_t size) {
   char last = '\n';
-  return size == 0 || ::pread(fd, &last, 1, size - 1) != 1 || last == '\n';
+  return size == 0 || (::pread(fd, &last, 1, size - 1) == 1 && last == '\n');
 }
 
 /// The name under which a version is kept that another one has taken the place of: the same for the same
@@ -113,6 +115,7 @@ class Merger {
   Result<void> judge(PlannedDirectory& directory, Transaction& into) {
     std::vector<PlannedEntry> to_copy;
     for (PlannedEntry& entry : directory.entries) {
+      if (auto go_on = interrupt::check(); !go_on) return go_on;
       const std::string path = fs::join(directory.path, entry.name);
       const auto verdict = judge_entry(path, entry, into);
       if (!verdict) return verdict.error();
@@ -125,12 +128,12 @@ class Merger {
   Result<Verdict> judge_entry(const std::string& path, const PlannedEntry& entry, Transaction& into) {
     if (!entry.link_target.empty() || entry.through_link) return skip(path, "is a link");
     const auto theirs = open(from_, path);
-    if (!theirs) return skip(path, theirs.error().message());
+    if (!theirs) return skip(path, theirs.error());
     if (!entry.replaces) return Verdict::copy;
     const auto ours = open(to_, path);
-    if (!ours) return skip(path, ours.error().message());
+    if (!ours) return skip(path, ours.error());
     const auto compared = compare_contents(ours->fd.get(), theirs->fd.get());
-    if (!compared) return skip(path, compared.error().message());
+    if (!compared) return skip(path, compared.error());
     if (compared->relation == Relation::same) return Verdict::done;
     if (path.ends_with(".jsonl")) return bring_lines_together(path, *compared, *ours, *theirs, into);
     if (given_.has(path, ours->st)) return Verdict::copy;  // nobody else has changed it
@@ -162,7 +165,7 @@ class Merger {
     const bool theirs_is_later = is_newer(theirs.st, ours.st);
     const fs::RegularFile& other = theirs_is_later ? ours : theirs;
     const auto name = conflict_name(other.fd.get(), path);
-    if (!name) return skip(path, name.error().message());
+    if (!name) return skip(path, name.error());
     if (!open(to_, *name)) {
       if (auto staged = stage_version(*name, other.fd.get(), other.st, "", into); !staged) {
         return staged.error();
@@ -190,7 +193,7 @@ class Merger {
       return Done{};
     }
     if (copied->end == fs::Copied::End::unreadable) {
-      report_.skipped.push_back({path, system_error(copied->read_error, "cannot be read").message()});
+      report_.skipped.push_back(unreadable(path, copied->read_error));
       return Done{};
     }
     if (::lseek(out.get(), st.st_size, SEEK_SET) < 0) return system_error(errno, "write " + printable(path));
@@ -225,6 +228,12 @@ class Merger {
   [[nodiscard]] static Result<fs::RegularFile> open(const Tree& tree, const std::string& path) {
     const fs::ActAs as(tree.who);
     return fs::open_regular(tree.root, path, fs::Links::refuse);
+  }
+
+  Result<Verdict> skip(const std::string& path, const Error& error) {
+    const bool is_another = error.number == ENOENT || is_verdict(error);
+    report_.skipped.push_back({path, error.message(), is_another ? 0 : error.number});
+    return Verdict::done;
   }
 
   Result<Verdict> skip(const std::string& path, std::string reason) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,15 @@ namespace claude_init::store {
 struct Skipped {
   std::string path;    // relative, raw bytes: show it through printable()
   std::string reason;  // "points outside", "is a FIFO", "cannot be read: Permission denied"
+  // errno, where it is to be copied and an error has prevented that; 0: what it is, is not copied at all.
+  int error = 0;
 };
+
+/// The first that an error has prevented; null if there is none.
+[[nodiscard]] const Skipped* first_failed(const std::vector<Skipped>& skipped);
+
+/// What may be copied at the next try, as an error: "PATH: why". Nothing where there is no such.
+[[nodiscard]] std::optional<Error> failed_for_now(const std::vector<Skipped>& skipped);
 
 struct Limits {
   std::uint64_t max_bytes = std::uint64_t{16} << 30;
@@ -84,7 +93,7 @@ struct Plan {
 /// name begins with ".." (a Kubernetes volume's
 /// `..data`) are followed, all others are skipped and named, like everything else that is neither file nor
 /// directory, is a hard link to another user's file, or cannot be read. Error limit: more, larger or deeper
-/// than allowed.
+/// than allowed; interrupted.
 [[nodiscard]] Result<Plan> make_plan(const Tree& from, const Tree* to, const ScanOptions& options);
 
 }  // namespace claude_init::store

@@ -22,7 +22,6 @@ namespace claude_init::store {
 namespace {
 
 constexpr const char* kMark = "published";
-constexpr Milliseconds kLockWait{5000};
 
 /// Made for whoever the store belongs to.
 Result<void> make_directory_like(const std::string& path, const Store& store) {
@@ -52,9 +51,16 @@ bool is_beneath(int inner, int outer) {
   return false;
 }
 
+/// Error: it is not known now.
+Result<bool> look_for_mark(const Store& store) {
+  const fs::ActAs as(store.owner());
+  const auto mark = fs::open_beneath(store.fd(), fs::join(kPrivateDir, kMark), O_PATH, fs::Links::refuse);
+  if (!mark && is_for_now(mark.error())) return mark.error();
+  return mark.ok();
+}
+
 /// Another login than `from`'s, with the means to renew it, that works: to be lost only with a person's will.
-bool has_login_of_its_own(const Store& store, const Secret& renews, const Store& from) {
-  const StateFile file = read_state_file(store.tree(), kCredentials);
+bool has_login_of_its_own(const StateFile& file, const Secret& renews, const Store& from) {
   if (!file.text || renews.empty()) return false;
   const login::State state = login::judge_file(file.text->reveal(), unix_now()).state;
   if (state != login::State::usable && state != login::State::renewable) return false;
@@ -80,8 +86,9 @@ Result<void> remove_other_refresh_tokens(const Store& store) {
 
 Result<void> strip_login(const Store& store) {
   const StateFile file = read_state_file(store.tree(), kCredentials);
-  if (!file.text) return Done{};
-  const auto stripped = login::without_refresh_token(file.text->reveal());
+  if (!file.text && !file.problem) return Done{};
+  if (file.problem && !is_verdict(*file.problem)) return *file.problem;
+  const auto stripped = file.text ? login::without_refresh_token(file.text->reveal()) : *file.problem;
   // What cannot be parsed may be a cut off one.
   return fs::replace_file(store.fd(), std::string(kCredentials), stripped ? stripped->reveal() : "",
                           store.modes().file, fs::Sync::yes);
@@ -89,9 +96,10 @@ Result<void> strip_login(const Store& store) {
 
 }  // namespace
 
+// Not known now: then nothing of one's own is put there.
 bool is_published(const Store& store) {
-  const fs::ActAs as(store.owner());
-  return fs::open_beneath(store.fd(), fs::join(kPrivateDir, kMark), O_PATH, fs::Links::refuse).ok();
+  const auto marked = look_for_mark(store);
+  return !marked || *marked;
 }
 
 bool is_kubernetes_volume(const Store& store) {
@@ -104,7 +112,7 @@ bool is_kubernetes_volume(const Store& store) {
 /// 2. Not one that somebody keeps a login of their own in.
 /// 3. Refresh tokens out of it, the login's last: a directory whose login has none was cleared completely.
 /// 4. The mark.
-Result<Store> open_published(const std::string& directory, const Store& from) {
+Result<Store> open_published(const std::string& directory, const Store& from, Milliseconds wait) {
   // 1.
   if (auto made = make_directory_like(directory, from); !made) return made.error_with("publish");
   auto store = Store::open(directory);
@@ -116,14 +124,17 @@ Result<Store> open_published(const std::string& directory, const Store& from) {
                       "name a directory of its own");
   }
   if (auto fit = store->prepare(0); !fit) return fit.error_with("publish");
-  const auto lock = Lock::acquire(*store, "store", "publish", kLockWait);
+  const auto lock = Lock::acquire(*store, "store", "publish", wait);
   if (!lock) return lock.error_with("publish");
   const fs::ActAs as(store->owner());
   // 2.
   const StateFile there = read_state_file(store->tree(), kCredentials);
+  if (there.problem && is_for_now(*there.problem)) return there.problem.value();
   const Secret renews = there.text ? login::refresh_token(there.text->reveal()) : Secret();
-  const bool marked = is_published(*store);
-  if (!marked && has_login_of_its_own(*store, renews, from)) {
+  const auto is_marked = look_for_mark(*store);
+  if (!is_marked) return is_marked.error_with("publish");
+  const bool marked = *is_marked;
+  if (!marked && has_login_of_its_own(there, renews, from)) {
     return make_error(ErrorKind::invalid,
                       printable(directory) + " holds a login of its own, which publishing would end",
                       "name another directory, or remove .credentials.json from it if nobody needs it");

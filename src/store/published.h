@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "store/store.h"
 
 /// A published store: what a store has, but for the refresh token, so that whoever can read it can use the
@@ -21,6 +22,7 @@ namespace claude_init::store {
 /// is not marked and whose own login can still be used is left as it is, unless it is a copy of the store's:
 /// somebody may have no other. Errors: usage (it is the store, or beneath or around it), invalid (a login of
 /// its own), busy, and those of prepare().
-[[nodiscard]] Result<Store> open_published(const std::string& directory, const Store& from);
+[[nodiscard]] Result<Store> open_published(const std::string& directory, const Store& from,
+                                           Milliseconds wait = Milliseconds(5000));
 
 }  // namespace claude_init::store

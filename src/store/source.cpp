@@ -32,11 +32,16 @@ Source::Source(const Tree& from, const ScanOptions& options, const struct stat* 
     : from_(from), options_(options), not_entered_(not_entered) {
   if (from_.pending == nullptr) return;
   const fs::ActAs as(from_.who);
-  auto stage = fs::open_beneath(from_.root, fs::join(kPrivateDir, kStage), fs::kDirectory, fs::Links::refuse);
-  if (stage) stage_ = std::move(*stage);  // else everything has been moved
+  auto stage = open_stage_of(from_.root);
+  if (stage) {
+    stage_ = std::move(*stage);
+  } else {
+    stage_problem_ = stage.error();
+  }
 }
 
 Result<std::vector<fs::Entry>> Source::list(const Place& here, Pending::Moves& staged) {
+  if (stage_problem_) return *stage_problem_;
   const std::uint64_t limit = options_.limits.max_files;
   const fs::ActAs as(from_.who);
   auto entries = fs::list_directory(here.fd, limit - std::min(limit, seen_.load()));
@@ -62,10 +67,13 @@ Pending::Moves Source::look_through(const Place& here, std::vector<fs::Entry>& e
   for (const auto& [name, source] : *moves) {
     fs::Entry entry;
     entry.name = name;
-    if (::fstatat(stage_.get(), source.c_str(), &entry.st, AT_SYMLINK_NOFOLLOW) == 0) {
+    if (stage_.valid() && ::fstatat(stage_.get(), source.c_str(), &entry.st, AT_SYMLINK_NOFOLLOW) == 0) {
       staged.emplace(name, source);
+    } else if (stage_.valid() && errno != ENOENT) {
+      entry.error = errno;
     } else if (::fstatat(here.fd, name.c_str(), &entry.st, AT_SYMLINK_NOFOLLOW) != 0) {
-      continue;
+      if (errno == ENOENT) continue;
+      entry.error = errno;
     }
     entries.push_back(std::move(entry));
   }
@@ -128,6 +136,10 @@ bool Source::judge_link(Judging& judging, const std::string& full, Candidate& ca
   std::string target;
   if (!candidate.entry.staged.empty()) target = read_link(stage_.get(), candidate.entry.staged);
   if (target.empty()) target = read_link(judging.here.fd, candidate.entry.name);
+  if (target.empty()) {
+    judging.skipped.push_back(unreadable(full, errno));
+    return false;
+  }
   std::string kept = kept_target(target, judging.here.depth, from_.path);
   if (kept.empty()) {
     judging.skip(full, "points outside");
@@ -152,6 +164,7 @@ Result<UniqueFd> Source::open(const Place& above, const std::string& path, const
     return fs::open_beneath(from_.root, path, fs::kDirectory & ~O_NOFOLLOW, fs::Links::beneath);
   UniqueFd fd;
   if (!entry.staged.empty()) fd.reset(::openat(stage_.get(), entry.staged.c_str(), fs::kDirectory));
+  if (!fd.valid() && !entry.staged.empty() && errno != ENOENT) return system_error(errno, "open");
   if (!fd.valid()) fd.reset(::openat(above.fd, entry.name.c_str(), fs::kDirectory));
   if (!fd.valid()) return system_error(errno, "open");
   return fd;
@@ -167,12 +180,34 @@ bool Source::is_wanted_at_top(const std::string& name) const {
   return options_.extent == Extent::all || is_sessions_directory(name);
 }
 
+Result<UniqueFd> open_stage_of(int store) {
+  auto stage = fs::open_beneath(store, fs::join(kPrivateDir, kStage), fs::kDirectory, fs::Links::refuse);
+  if (!stage && (stage.error().number == ENOENT || is_verdict(stage.error()))) return UniqueFd();
+  return stage;
+}
+
 bool is_same_file(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 Skipped unreadable(std::string path, int error) {
-  return {std::move(path), system_error(error, "cannot be read").message()};
+  const Error why = system_error(error, "cannot be read");
+  const bool is_another = error == ENOENT || is_verdict(why);
+  return {std::move(path), why.message(), is_another ? 0 : error};
+}
+
+const Skipped* first_failed(const std::vector<Skipped>& skipped) {
+  const auto found =
+      std::find_if(skipped.begin(), skipped.end(), [](const Skipped& each) { return each.error != 0; });
+  return found == skipped.end() ? nullptr : &*found;
+}
+
+std::optional<Error> failed_for_now(const std::vector<Skipped>& skipped) {
+  const auto found = std::find_if(skipped.begin(), skipped.end(), [](const Skipped& each) {
+    return is_for_now({ErrorKind::system, each.error, {}, {}});
+  });
+  if (found == skipped.end()) return std::nullopt;
+  return system_error(found->error, printable(found->path));
 }
 
 std::string how_to_allow(const std::string& option) {

@@ -66,13 +66,19 @@ class Source {
   const Tree& from_;
   const ScanOptions& options_;
   const struct stat* not_entered_;
-  UniqueFd stage_;  // of a source with a journal that has not been applied
+  UniqueFd stage_;                      // of a source with a journal that has not been applied
+  std::optional<Error> stage_problem_;  // it is there, and cannot be opened now
   std::atomic<std::uint64_t> seen_ = 0;
 };
 
+/// The stage of a store with a journal that has not been applied; invalid where it is gone, since everything
+/// has been moved by now. With the rights of its owner.
+[[nodiscard]] Result<UniqueFd> open_stage_of(int store);
+
 [[nodiscard]] bool is_same_file(const struct stat& a, const struct stat& b);
 
-/// What is skipped since it cannot be read. `error` is an errno.
+/// What is skipped since it cannot be read; what has gone, or become something else, meanwhile has not
+/// failed. `error` is an errno.
 [[nodiscard]] Skipped unreadable(std::string path, int error);
 
 /// What to do about a limit that was reached: `option` sets it.

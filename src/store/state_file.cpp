@@ -50,8 +50,7 @@ StateFile read_state_file(const Tree& tree, std::string_view name) {
 }
 
 login::State state_of_problem(const Error& problem) {
-  return problem.kind == ErrorKind::invalid || problem.kind == ErrorKind::limit ? login::State::malformed
-                                                                                : login::State::unreadable;
+  return is_verdict(problem) ? login::State::malformed : login::State::unreadable;
 }
 
 bool is_newer(const struct stat& a, const struct stat& b) {

@@ -116,6 +116,7 @@ void judge_login(const Tree& tree, UnixMs now, Inspection& found) {
   if (file.problem) {
     found.state = state_of_problem(*file.problem);
     found.problem = file.problem->message();
+    found.is_for_now = is_for_now(*file.problem);
     found.denied = file.problem->kind == ErrorKind::permission;
     found.in_the_way = found.state == login::State::malformed;
     return;
@@ -192,7 +193,9 @@ Inspection inspect(const std::string& path, UnixMs now) {
   if (::statvfs(path.c_str(), &vfs) == 0) found.read_only = (vfs.f_flag & ST_RDONLY) != 0;
   const auto store = Store::open(path);
   if (!store) {
-    const bool unreadable = store.error().kind == ErrorKind::permission;
+    found.is_for_now = is_for_now(store.error());
+    if (found.is_for_now) found.denied = false;
+    const bool unreadable = found.is_for_now || store.error().kind == ErrorKind::permission;
     found.state = unreadable ? login::State::unreadable : login::State::no_store;
     found.problem = store.error().message();
     return found;

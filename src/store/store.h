@@ -25,6 +25,7 @@ struct Inspection {
   // The server has rejected its refresh token: it works until the access token expires, and is dead then.
   bool renewal_rejected = false;
   bool denied = true;       // unreadable: permission was denied, not something else
+  bool is_for_now = false;  // unreadable: by an error of this moment (no descriptors, no memory, a device's)
   std::string barred_by;    // where `mode` is 0: the directory above that may not be entered, if it is known
   std::string problem;      // what is wrong, for a person; "" if usable
   fs::Identity owner;       // of the store's root, where `mode` is not 0
