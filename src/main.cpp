@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <boost/system/system_error.hpp>
 #include <exception>
 #include <string>
 #include <variant>
@@ -93,6 +94,11 @@ int main_status(int argc, char** argv, char** envp) {
 int main(int argc, char** argv, char** envp) {
   try {
     return claude_init::main_status(argc, argv, envp);
+  } catch (const boost::system::system_error& e) {
+    claude_init::log::failure(
+        claude_init::log::Level::error,
+        claude_init::system_error(e.code().value(), "have the system tell us of events"));
+    return claude_init::kExitSystem;
   } catch (const std::exception& e) {
     claude_init::log::error("internal fault", {{"what", e.what()}});
     return claude_init::kExitInternal;

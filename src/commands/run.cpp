@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/system/system_error.hpp>
 #include <chrono>
+#include <exception>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -87,6 +88,21 @@ Result<void> fill(const workcopy::WorkingCopy& copy, const store::Store& store,
 void wipe(workcopy::WorkingCopy& copy) {
   if (const auto wiped = copy.wipe(); !wiped) log::failure(log::Level::warn, wiped.error());
 }
+
+/// An exception (of a loop that cannot be had) leaves no copy behind either.
+class WipedOnException {
+ public:
+  explicit WipedOnException(workcopy::WorkingCopy& copy) : copy_(copy) {}
+  ~WipedOnException() {
+    if (std::uncaught_exceptions() > before_) wipe(copy_);
+  }
+  WipedOnException(const WipedOnException&) = delete;
+  WipedOnException& operator=(const WipedOnException&) = delete;
+
+ private:
+  workcopy::WorkingCopy& copy_;
+  const int before_ = std::uncaught_exceptions();
+};
 
 /// A working copy, or the status to refuse with.
 using Prepared = std::variant<workcopy::WorkingCopy, int>;
@@ -302,6 +318,7 @@ int run_command(const options::Run& options, const options::Environment& environ
   Prepared prepared = prepare_copy(options, environment, *account, inspection, sessions);
   if (const int* status = std::get_if<int>(&prepared)) return *status;
   auto& copy = std::get<workcopy::WorkingCopy>(prepared);
+  const WipedOnException wiped(copy);
   // On a host the home directory is a person's own, who may start a CLI of theirs in it.
   if (fs::in_container()) copy.link_home(account->home);
 

@@ -22,6 +22,7 @@ int in_child(const std::function<int()>& work) {
   const pid_t pid = ::fork();
   if (pid == 0) {
     block_all();
+    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) ::signal(number, SIG_DFL);  // not Catch2's
     ::_exit(work());
   }
   int status = 0;
