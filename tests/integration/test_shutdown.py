@@ -165,7 +165,8 @@ def test_a_process_that_cannot_be_killed_holds_us_up_for_a_second_at_most(option
 
 
 def test_a_proc_of_another_namespace_is_not_believed():
-    # Its numbers are of the outside, where nobody is to be signalled. What is left is killed all the same.
+    # Its numbers are of the outside, where nobody is to be signalled: all of our own namespace are asked to end, and
+    # killed, at once.
     init = Init(["sh", "-c", " ".join(helper("survivor.py")) + " & read x; exit 4"], "--grace", "300ms",
                 "--log-level", "info", mount_proc=False, stdin=subprocess.PIPE)
     try:
@@ -173,7 +174,7 @@ def test_a_proc_of_another_namespace_is_not_believed():
         init.process.stdin.close()
         assert took(lambda: init.wait()) < 4
         assert init.wait() == 4
-        assert "asking" not in init.errors()
+        assert "asking what the command left behind to end\n" in init.errors()
     finally:
         init.destroy()
 
