@@ -119,6 +119,8 @@ def test_wherever_it_is_it_ends(host, begin, tmp_path, words, call):
     fill(host.store)
     fill(tmp_path / "source", "other")
     (tmp_path / "to").mkdir(mode=0o700)
+    if words[0] == "history":  # without generations there is no directory that it reads
+        (host.store / ".claude-init/generations/1").mkdir(parents=True)
     places = {"SOURCE": tmp_path / "source", "TO": tmp_path / "to"}
     words = [str(places.get(word, word)) for word in words]
     line = [words[0], f"--store={host.store}", *words[1:]]

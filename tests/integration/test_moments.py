@@ -1,6 +1,7 @@
 """An error of the moment (no descriptors, no memory, a device) is no verdict: nothing is given up for it, and success
 is not told. Each test lets a call fail by strace(1), or has few descriptors."""
 
+import json
 import os
 import shutil
 import signal
@@ -35,7 +36,10 @@ def capture(source, store, *more, wrapper=(), shell=""):
 
 
 def has_all(store):
-    return all((store / name).exists() and (store / name).read_text() == text for name, text in FILES.items())
+    def same(a, b):  # what a capture has written of a login is not the text that it was given
+        return a == b or a.startswith("{") and json.loads(a) == json.loads(b)
+
+    return all((store / name).exists() and same((store / name).read_text(), text) for name, text in FILES.items())
 
 
 @pytest.fixture
