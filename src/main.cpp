@@ -1,12 +1,16 @@
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <boost/system/system_error.hpp>
 #include <exception>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "base/interrupt.h"
 #include "base/output.h"
 #include "commands/commands.h"
 #include "commands/console.h"
@@ -49,8 +53,23 @@ int dispatch(const options::Subcommand& subcommand, const options::Environment& 
   return commands::health_command(std::get<options::Health>(subcommand), environment, inherited);
 }
 
+/// What is opened later must not become a standard stream, to which something may be written.
+void fill_standard_streams() {
+  std::array<pollfd, 3> streams{{{STDIN_FILENO, 0, 0}, {STDOUT_FILENO, 0, 0}, {STDERR_FILENO, 0, 0}}};
+  if (::poll(streams.data(), streams.size(), 0) < 0)
+    streams.fill({-1, 0, POLLNVAL});  // not known: all are tried
+  for (int fd = 0; fd < static_cast<int>(streams.size()); ++fd) {
+    if ((streams[static_cast<std::size_t>(fd)].revents & POLLNVAL) == 0 || ::fcntl(fd, F_GETFD) >= 0)
+      continue;
+    // The lowest number that is free, which is this one. Where there is no /dev/null something that cannot be
+    // written.
+    if (::open("/dev/null", O_RDWR) < 0) static_cast<void>(::open("/", O_RDONLY | O_DIRECTORY));
+  }
+}
+
 int main_status(int argc, char** argv, char** envp) {
-  // First of all: from here on no signal is lost.
+  fill_standard_streams();
+  // From here on no signal is lost.
   const supervise::Inherited inherited = supervise::take_over_signals();
   // Tokens pass through our memory: no core dump, no ptrace by the workload's user.
   ::prctl(PR_SET_DUMPABLE, 0);
@@ -66,7 +85,13 @@ int main_status(int argc, char** argv, char** envp) {
   log::configure(line.logging.level, line.logging.format);
   for (const std::string& warning : line.warnings) log::warn(warning);
   fs::be_started_by(commands::engine_of(environment));
-  return dispatch(line.subcommand, environment, inherited);
+  if (std::holds_alternative<options::Init>(line.subcommand))
+    return dispatch(line.subcommand, environment, inherited);
+  // Until supervision begins: what is copied and waited for on the way there ends with a signal.
+  interrupt::listen();
+  const int status = dispatch(line.subcommand, environment, inherited);
+  interrupt::stop_listening();
+  return interrupt::number() != 0 ? 128 + interrupt::number() : status;
 }
 
 }  // namespace
@@ -75,6 +100,11 @@ int main_status(int argc, char** argv, char** envp) {
 int main(int argc, char** argv, char** envp) {
   try {
     return claude_init::main_status(argc, argv, envp);
+  } catch (const boost::system::system_error& e) {
+    claude_init::log::failure(
+        claude_init::log::Level::error,
+        claude_init::system_error(e.code().value(), "have the system tell us of events"));
+    return claude_init::kExitSystem;
   } catch (const std::exception& e) {
     claude_init::log::error("internal fault", {{"what", e.what()}});
     return claude_init::kExitInternal;

@@ -4,6 +4,24 @@
 #include <cstring>
 
 namespace claude_init {
+namespace {
+
+/// Of an entry, or of what a path leads through: a link, a socket, a file in a directory's place.
+bool is_about_type(int error_number) {
+  switch (error_number) {
+    case ELOOP:
+    case ENXIO:
+    case ENOTDIR:
+    case EISDIR:
+    case EXDEV:
+    case ENAMETOOLONG:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
 
 ErrorKind kind_of_errno(int error_number) {
   switch (error_number) {
@@ -53,6 +71,28 @@ std::string Error::message() const {
 
 Error system_error(int error_number, std::string what) {
   return Error{kind_of_errno(error_number), error_number, std::move(what), {}};
+}
+
+bool is_lasting(int error_number) {
+  switch (error_number) {
+    case EACCES:
+    case EPERM:
+    case EBUSY:
+    case EEXIST:
+    case ENOTEMPTY:
+    case EINVAL:
+    case EILSEQ:
+    case EMLINK:
+    case ETXTBSY:
+      return true;
+    default:
+      return error_number == ENOENT || is_about_type(error_number);
+  }
+}
+
+bool is_verdict(const Error& error) {
+  if (error.number != 0) return is_about_type(error.number);
+  return error.kind == ErrorKind::invalid || error.kind == ErrorKind::limit;
 }
 
 Error make_error(ErrorKind kind, std::string what, std::string remedy) {

@@ -9,16 +9,17 @@ namespace claude_init {
 
 /// What went wrong, in classes that callers decide by. `errno` is kept beside it for the text.
 enum class ErrorKind {
-  usage,       // the command line or a setting is wrong
-  not_found,   // it is not there
-  permission,  // EACCES, EPERM
-  read_only,   // EROFS
-  no_space,    // ENOSPC, EDQUOT
-  busy,        // somebody else holds it
-  invalid,     // content that cannot be understood
-  limit,       // a limit of ours or of the system was reached (EMFILE, ENFILE, EFBIG, ...)
-  io,          // EIO and everything else a device can say
-  system,      // any other failure of the system
+  usage,        // the command line or a setting is wrong
+  not_found,    // it is not there
+  permission,   // EACCES, EPERM
+  read_only,    // EROFS
+  no_space,     // ENOSPC, EDQUOT
+  busy,         // somebody else holds it
+  invalid,      // content that cannot be understood
+  limit,        // a limit of ours or of the system was reached (EMFILE, ENFILE, EFBIG, ...)
+  io,           // EIO and everything else a device can say
+  interrupted,  // by a signal that ends us (base/interrupt.h)
+  system,       // any other failure of the system
 };
 
 /// The class of an errno value.
@@ -38,6 +39,20 @@ struct Error {
 
 /// Error of a failed system call; reads nothing global: pass errno. `what` says what was being done to what.
 [[nodiscard]] Error system_error(int error_number, std::string what);
+
+/// Whether an errno is about what was looked at (missing, of another type, closed to us, in the way), and
+/// will be the same at the next try. Every other one (no descriptors, no memory, a device that fails, an
+/// interruption) is about this moment: nothing is concluded from it.
+[[nodiscard]] bool is_lasting(int error_number);
+
+/// Whether the error says that content, which was read, or the type of a file is not what it should be. After
+/// any other error it is not known what is there.
+[[nodiscard]] bool is_verdict(const Error& error);
+
+/// Whether the error is about this moment: an errno that is not lasting.
+[[nodiscard]] inline bool is_for_now(const Error& error) {
+  return error.number != 0 && !is_lasting(error.number);
+}
 
 /// Error without errno.
 [[nodiscard]] Error make_error(ErrorKind kind, std::string what, std::string remedy = {});

@@ -125,16 +125,17 @@ int capture_command(const options::Capture& options, const options::Environment&
                          {"bytes", report->bytes},
                          {"took", took_since(start)}});
   const int status = report_login(console, from->path, path, report->login);
-  report_files(console, *report);
+  const int files = report_files(console, *report);
   const auto unbound =
       std::find_if(report->skipped.begin(), report->skipped.end(),
                    [](const store::Skipped& each) { return store::is_binding_file(each.path); });
-  if (unbound == report->skipped.end()) return status;
+  if (unbound == report->skipped.end()) return status == kExitOk ? files : status;
   console.warning(fmt::format("{} was not saved ({}), and jobs would run without it.", unbound->path,
                               printable(unbound->reason)));
   console.text(
       fmt::format("Save what a link leads to: --include {0}; or leave it out: --exclude {0}", unbound->path));
-  return status != kExitOk ? status : kExitIo;
+  if (status != kExitOk) return status;
+  return files != kExitOk ? files : kExitIo;
 }
 
 }  // namespace claude_init::commands

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/interrupt.h"
 #include "log/log.h"
 #include "login/login.h"
 #include "store/published.h"
@@ -97,7 +98,7 @@ Coherence::Saved Coherence::save_rest(SteadyTime deadline) {
   Save save;
   save.extent = store::Extent::all;
   save.given_access_token = follower_.given_access_token().reveal();
-  save.deadline = deadline;
+  save.deadline = interrupt::until(deadline);
   const auto report = session_.save(save);
   if (!report) return failed(report.error());
   saved(*report, made_here);

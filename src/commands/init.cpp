@@ -1,5 +1,3 @@
-#include <boost/asio/io_context.hpp>
-
 #include "commands/commands.h"
 #include "log/log.h"
 #include "options/exit_status.h"
@@ -8,12 +6,10 @@ namespace claude_init::commands {
 
 int init_command(const options::Init& options, const options::Environment& environment,
                  const supervise::Inherited& inherited) {
-  boost::asio::io_context io(1);
-  supervise::Reaper reaper;
   supervise::Command command;
   command.argv = options.command;
   command.env = environment.variables();
-  const auto outcome = supervise::supervise({io, reaper, inherited}, options.supervision, command);
+  const auto outcome = supervise::supervise_alone(inherited, options.supervision, command);
   if (!outcome) {
     log::failure(log::Level::error, outcome.error());
     return kExitSystem;

@@ -74,7 +74,6 @@ int await_login(const supervise::Loop& loop, const LoginWait& wait, const option
   say();
   // 4.
   Wait until;
-  until.stop_signals = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
   until.limit = wait.limit;
   until.renewer = wait.renewer;
   until.over = [&] {

@@ -121,7 +121,6 @@ int renew_command(const options::Renew& options, const options::Environment& env
   how.on_outcome = [](const renew::Outcome&) {};  // told below
   renew::Renewer renewer(loop, std::move(how));
   Wait wait;
-  wait.stop_signals = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
   wait.limit = kPatience;
   wait.renewer = [&renewer] { return &renewer; };
   wait.over = [&renewer] {

@@ -38,11 +38,9 @@ renew::Renewer::Options renewer_options(const options::Renewal& options, const s
   return renewer;
 }
 
-int await_renewal(const supervise::Loop& loop, const std::vector<int>& stop_signals, const std::string& store,
-                  renew::Renewer& renewer) {
+int await_renewal(const supervise::Loop& loop, const std::string& store, renew::Renewer& renewer) {
   log::info("the access token has expired: waiting for a new one", {{"store", store}});
   Wait wait;
-  wait.stop_signals = stop_signals;
   wait.limit = kOthersRenewal;
   wait.renewer = [&renewer] { return &renewer; };
   wait.over = [&] {

@@ -21,7 +21,7 @@ namespace claude_init::commands {
 /// For a login whose access token has expired, before anything is started with it: runs the loop until it has
 /// been renewed, by `renewer` or by somebody else, or could not be. A stop signal ends the wait, but not a
 /// renewal that has begun: returns that signal, else 0.
-[[nodiscard]] int await_renewal(const supervise::Loop& loop, const std::vector<int>& stop_signals,
-                                const std::string& store, renew::Renewer& renewer);
+[[nodiscard]] int await_renewal(const supervise::Loop& loop, const std::string& store,
+                                renew::Renewer& renewer);
 
 }  // namespace claude_init::commands

@@ -105,6 +105,8 @@ int restore_command(const options::Restore& options, const options::Environment&
     auto earlier = store::open_generation(*store, options.generation);
     if (!earlier) {
       Error error = earlier.error();
+      if (error.kind != ErrorKind::not_found)
+        return refuse(console, with_how_to_read(error, path, environment));
       error.remedy = "claude-init history --store " + shell_quote(path) + " lists those there are";
       return refuse(console, error, kExitUsage);
     }
@@ -134,7 +136,10 @@ int restore_command(const options::Restore& options, const options::Environment&
                          {"bytes", restored->bytes},
                          {"took", took_since(start)}});
   report(console, *restored, options, to->path);
-  return report_login(console, path, *restored, options, environment);
+  const int status = report_login(console, path, *restored, options, environment);
+  const store::Skipped* failed = store::first_failed(restored->skipped);
+  if (status != kExitOk || failed == nullptr) return status;
+  return exit_status_of(system_error(failed->error, failed->path));
 }
 
 }  // namespace claude_init::commands

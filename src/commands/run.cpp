@@ -9,10 +9,12 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/system/system_error.hpp>
 #include <chrono>
+#include <exception>
 #include <optional>
 #include <utility>
 #include <variant>
 
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "commands/coherence.h"
 #include "commands/commands.h"
@@ -126,6 +128,21 @@ void wipe(workcopy::WorkingCopy& copy, const Deadline& deadline = {}) {
   log::failure(log::Level::warn, error);
 }
 
+/// An exception (of a loop that cannot be had) leaves no copy behind either.
+class WipedOnException {
+ public:
+  explicit WipedOnException(workcopy::WorkingCopy& copy) : copy_(copy) {}
+  ~WipedOnException() {
+    if (std::uncaught_exceptions() > before_) wipe(copy_);
+  }
+  WipedOnException(const WipedOnException&) = delete;
+  WipedOnException& operator=(const WipedOnException&) = delete;
+
+ private:
+  workcopy::WorkingCopy& copy_;
+  const int before_ = std::uncaught_exceptions();
+};
+
 /// A working copy, or the status to refuse with.
 struct Filled {
   workcopy::WorkingCopy copy;
@@ -151,8 +168,7 @@ store::RestoreOptions wanted_of(const options::Run& options) {
 void clear_away(const workcopy::Account& account, const workcopy::Places& places,
                 const std::optional<KeptSessions>& sessions) {
   if (sessions) sessions->save_leftovers(account, places);
-  const std::size_t dead =
-      workcopy::remove_dead_copies(account, places, Deadline([] { return supervise::stop_is_pending(); }));
+  const std::size_t dead = workcopy::remove_dead_copies(account, places, interrupt::until(SteadyTime::max()));
   if (dead > 0) log::info("removed the working copies of dead runs", {{"count", dead}});
 }
 
@@ -359,6 +375,7 @@ int run_command(const options::Run& options, const options::Environment& environ
   if (const int* status = std::get_if<int>(&prepared)) return *status;
   auto& filled = std::get<Filled>(prepared);
   workcopy::WorkingCopy& copy = filled.copy;
+  const WipedOnException wiped(copy);
   // On a host the home directory is a person's own, who may start a CLI of theirs in it.
   const std::string home = choose_home(copy, *account, fs::in_container() ? LinkHome::yes : LinkHome::no);
   check_what_settings_name(copy, *account, home, filled.has_programs);

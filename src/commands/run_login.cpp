@@ -63,7 +63,7 @@ int obtain_login(const supervise::Loop& loop, const options::Run& options,
   seen = inspect();
   renew_where_we_may(seen);
   if (renewer && seen.state == login::State::renewable) {
-    const int stopped = await_renewal(loop, options.supervision.stop_signals, path, *renewer);
+    const int stopped = await_renewal(loop, path, *renewer);
     if (stopped != 0) return 128 + stopped;
     seen = inspect();
   }

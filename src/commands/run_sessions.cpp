@@ -176,6 +176,9 @@ Result<void> KeptSessions::merge(const workcopy::WorkingCopy& copy, const workco
                                {"changed", report->changed},
                                {"bytes", report->bytes},
                                {"took", took_since(start)}});
+  if (const store::Skipped* failed = store::first_failed(report->skipped))
+    return system_error(failed->error,
+                        "not all of the sessions' files are saved, " + printable(failed->path));
   if (report->left_out.empty()) return Done{};
   return make_error(
       ErrorKind::limit,

@@ -23,7 +23,6 @@
 #include "fs/advice.h"
 #include "log/log.h"
 #include "options/exit_status.h"
-#include "store/copies.h"
 #include "supervise/terminal.h"
 #include "workcopy/account.h"
 #include "workcopy/privileges.h"
@@ -156,11 +155,11 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
   const auto state = [&] { return store::inspect(found.store.path(), unix_now()); };
   Ended ended;
   if (renewer && state().state == login::State::renewable) {
-    const int stopped = await_renewal(loop, supervision.stop_signals, found.store.path(), *renewer);
+    const int stopped = await_renewal(loop, found.store.path(), *renewer);
     if (stopped != 0) {
       ended.outcome.exit_status = 128 + stopped;
       ended.outcome.stop_signal = stopped;
-      ended.reported = end({});
+      wipe_copy(found, session);  // nobody has worked in it
       return ended;
     }
     coherence.look();
@@ -191,19 +190,13 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
 /// status of ours.
 int end_session(const options::Setup& options, const SetupStore& found, const workcopy::Account& account,
                 Session& session, const Deadline& deadline, const Console& console, bool plain) {
-  const auto wipe = [&] {
-    if (!session.copy) return;
-    if (const auto wiped = session.copy->wipe(deadline); !wiped)
-      log::failure(log::Level::warn, wiped.error());
-    if (!found.read_only) store::forget_copy(found.store, session.copy->name());
-  };
   const auto say_what_stays = [&] {
     if (session.copy)
       console.text(
           fmt::format("The session's state stays in {}: the next setup saves it.", session.copy->root()));
   };
   if (found.read_only) {
-    wipe();
+    wipe_copy(found, session, deadline);
     return kExitOk;
   }
   store::CaptureOptions capture = capture_options(options, session);
@@ -223,8 +216,8 @@ int end_session(const options::Setup& options, const SetupStore& found, const wo
   const bool kept_out = report->login.choice == login::Choice::keep_store &&
                         report->login.store_state == login::State::unreadable &&
                         report->login.source_state != login::State::missing;
-  if (report->left_out.empty() && !kept_out) {
-    wipe();
+  if (report->left_out.empty() && !kept_out && !store::failed_for_now(report->skipped)) {
+    wipe_copy(found, session, deadline);
   } else {
     say_what_stays();
   }
@@ -291,7 +284,11 @@ int setup_command(const options::Setup& options, const options::Environment& env
   // 5.
   if (!ended) {
     log::failure(log::Level::error, ended.error());
-    end({});
+    if (ended.error().kind == ErrorKind::interrupted) {
+      wipe_copy(*found, *session);  // nobody has worked in it
+    } else {
+      end({});
+    }
     return kExitSystem;
   }
   const auto& [outcome, reported] = *ended;

@@ -165,7 +165,8 @@ int report_capture(const Console& console, const SetupStore& store, const store:
   }
   const bool has_login = verdict.choice == login::Choice::take || verdict.choice == login::Choice::same;
   if (has_login && after.login) tell_deadlines(console, *after.login);
-  report_files(console, report);
+  const int files = report_files(console, report);
+  if (status == kExitOk) status = files;
   if (report.settings_kept) {
     console.warning("The CLI's .claude.json is damaged; the store's was kept.");
   }
@@ -173,7 +174,7 @@ int report_capture(const Console& console, const SetupStore& store, const store:
   return status;
 }
 
-void report_files(const Console& console, const store::CaptureReport& report) {
+int report_files(const Console& console, const store::CaptureReport& report) {
   if (report.added + report.changed + report.deleted + report.unchanged > 0)
     console.detail("files", fmt::format("{} new, {} changed,{} {} as they were ({} written)", report.added,
                                         report.changed,
@@ -183,6 +184,8 @@ void report_files(const Console& console, const store::CaptureReport& report) {
             [](const store::Skipped& s) { return fmt::format("{}: {}", printable(s.path), s.reason); });
   tell_list(console, "files were left out because the time before the engine's kill was over",
             report.left_out, [](const std::string& path) { return printable(path); });
+  const store::Skipped* failed = store::first_failed(report.skipped);
+  return failed == nullptr ? kExitOk : exit_status_of(system_error(failed->error, failed->path));
 }
 
 int report_failure(const Console& console, const SetupStore& store, const Error& error) {

@@ -22,8 +22,9 @@ void greet(const Console& console, const SetupStore& store, const workcopy::Acco
 int report_capture(const Console& console, const SetupStore& store, const store::CaptureReport& report,
                    bool login_is_new);
 
-/// What became of everything but the login.
-void report_files(const Console& console, const store::CaptureReport& report);
+/// What became of everything but the login. The status for what an error has prevented from being saved;
+/// kExitOk where there is no such.
+int report_files(const Console& console, const store::CaptureReport& report);
 
 /// The capture failed: what that means for what is in the store, and what to do.
 int report_failure(const Console& console, const SetupStore& store, const Error& error);

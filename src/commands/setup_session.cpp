@@ -197,19 +197,24 @@ Result<Session> open_session(const options::Setup& options, const options::Envir
   // 1.
   if (auto chosen = choose_place(options, environment, found, account, session); !chosen)
     return chosen.error();
+  Result<void> done;
   if (!found.read_only) {
     // 2.
-    auto saved = save_leftovers(options, environment, found, account, session, console);
-    if (!saved) return saved.error();
+    done = save_leftovers(options, environment, found, account, session, console);
     // 3.
-    if (auto taken = announce(found, session, console); !taken) return taken.error();
+    if (done) done = announce(found, session, console);
   }
   // 4.
-  if (auto filled = fill(options, found, account, session, is_plain(environment)); !filled) {
-    if (session.copy) static_cast<void>(session.copy->wipe());
-    return filled.error();
-  }
-  return session;
+  if (done) done = fill(options, found, account, session, is_plain(environment));
+  if (done) return session;
+  wipe_copy(found, session);
+  return done.error();
+}
+
+void wipe_copy(const SetupStore& found, Session& session, const Deadline& deadline) {
+  if (!session.copy) return;
+  if (const auto wiped = session.copy->wipe(deadline); !wiped) log::failure(log::Level::warn, wiped.error());
+  if (!found.read_only) store::forget_copy(found.store, session.copy->name());
 }
 
 Result<store::CaptureReport> save_session(const SetupStore& found, const workcopy::Account& account,

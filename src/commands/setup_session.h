@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "base/deadline.h"
 #include "base/result.h"
 #include "base/secret.h"
 #include "commands/console.h"
@@ -33,6 +34,9 @@ struct Session {
 [[nodiscard]] Result<Session> open_session(const options::Setup& options,
                                            const options::Environment& environment, const SetupStore& found,
                                            const workcopy::Account& account, const Console& console);
+
+/// Wipes the session's copy, if it has one: nothing in it is needed any more.
+void wipe_copy(const SetupStore& found, Session& session, const Deadline& deadline = {});
 
 /// Captures the session's state, or its login only, waiting `wait` at most, and not beyond the deadline, for
 /// another capture to end.

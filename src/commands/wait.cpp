@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/interrupt.h"
 #include "log/log.h"
 #include "options/options.h"
 
@@ -69,6 +70,8 @@ sigset_t set_of(const std::vector<int>& signals) {
 }  // namespace
 
 int wait_until_over(const supervise::Loop& loop, const Wait& wait) {
+  const interrupt::Pause pause;
+  if (interrupt::number() != 0) return interrupt::number();
   int stopped = 0;
   const auto late = std::make_shared<bool>(false);  // outlives this for a handler that is due already
   asio::steady_timer limit(loop.io);
@@ -78,8 +81,8 @@ int wait_until_over(const supervise::Loop& loop, const Wait& wait) {
   };
   if (wait.limit != options::kForever) end_within(wait.limit);
   const SignalWatch children(loop.io, set_of({SIGCHLD}), [&](int) { static_cast<void>(loop.reaper.reap()); });
-  const SignalWatch stop(loop.io, set_of(wait.stop_signals), [&](int number) {
-    if (std::exchange(stopped, number) != 0) return;
+  const SignalWatch stop(loop.io, set_of({SIGTERM, SIGINT, SIGHUP, SIGQUIT}), [&](int number) {
+    if (supervise::is_ignored(number) || std::exchange(stopped, number) != 0) return;
     if (renew::Renewer* renewer = wait.renewer()) renewer->stop();
     end_within(kGraceOnStop);
   });

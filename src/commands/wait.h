@@ -11,14 +11,13 @@ namespace claude_init::commands {
 
 /// A wait before there is a command to supervise.
 struct Wait {
-  std::vector<int> stop_signals;
   Milliseconds limit{};                      // options::kForever: none
   std::function<bool()> over;                // asked first, and after everything that happens on the loop
   std::function<renew::Renewer*()> renewer;  // which may be renewing when a stop signal comes; or nullptr
 };
 
-/// Runs the loop, reaping, until `over`, or until `limit` is. A stop signal ends the wait, but not a renewal
-/// that has begun: returns that signal, else 0.
+/// Runs the loop, reaping, until `over`, or until `limit` is. TERM, INT, HUP and QUIT end the wait, but not a
+/// renewal that has begun: returns that signal, else 0.
 [[nodiscard]] int wait_until_over(const supervise::Loop& loop, const Wait& wait);
 
 }  // namespace claude_init::commands

@@ -67,6 +67,7 @@ void Checkpoint::save_rest() {
 }
 
 Checkpoint::Saved Checkpoint::saved(const store::CaptureReport& report) {
+  if (store::failed_for_now(report.skipped)) return Saved::failed;
   if (report.left_out.empty()) return Saved::done;
   return report.added + report.changed > 0 ? Saved::not_all : Saved::nothing;
 }

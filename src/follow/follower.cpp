@@ -74,7 +74,8 @@ Result<Move> Follower::compare_and_give() {
   if (!store) return store.error_with("follow the login");
   auto stores = read_login(store->tree());
   if (!stores) return stores.error_with("follow the login");
-  // A copy that is not a file, or far too large, is a broken one.
+  if (!copys && is_for_now(copys.error())) return copys.error_with("follow the login");
+  // A copy that is not a file, far too large or closed to its user is a broken one.
   const std::optional<std::string_view> copy = copys ? view(*copys) : std::optional<std::string_view>("");
   // 2.
   Sides sides{view(*stores), copy, false, given_access_token_.reveal(), options_.refresh_token};

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "log/log.h"
 #include "store/layout.h"
@@ -45,6 +46,7 @@ Result<store::CaptureReport> publish(const store::Store& from, const store::Stor
   capture.reason = "published";
   auto report = store::capture(store::state_in_config_dir(from.path()), from.owner(), into, *lock, capture);
   if (!report) return report.error_with(context);
+  if (const auto failed = failed_for_now(report->skipped)) return Result<void>(*failed).error_with(context);
   if (report->login.choice == login::Choice::take) {
     log::info("published a login", {{"store", from.path()}, {"into", into.path()}});
   }
@@ -57,7 +59,9 @@ Publisher::Publisher(boost::asio::io_context& io, Inotify& inotify, Options opti
       changes_(io, inotify,
                {store::state_in_config_dir(options_.store), store::owner_of(options_.store), options_.filter,
                 Milliseconds(0), false, [this] { return publish_change(store::Extent::login, {}); },
-                [this](SteadyTime deadline) { return publish_change(store::Extent::all, deadline); }}) {}
+                [this](SteadyTime deadline) {
+                  return publish_change(store::Extent::all, interrupt::until(deadline));
+                }}) {}
 
 /// A store that has gone has nothing to publish.
 Result<store::CaptureReport> Publisher::publish_all(const Publication& publication) const {
@@ -72,6 +76,7 @@ Result<store::CaptureReport> Publisher::start() {
   all.filter = options_.filter;
   all.wait = options_.wait;
   all.baseline = &baseline_;
+  all.deadline = interrupt::until(SteadyTime::max());
   auto published = publish_all(all);
   if (!published) return published;
   name_withheld(published);

@@ -8,11 +8,13 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/interrupt.h"
+
 namespace claude_init::fs {
 namespace {
 
 constexpr std::int64_t kBuffer = 128 << 10;
-constexpr std::int64_t kStep = 8 << 20;  // between two looks at the deadline
+constexpr std::int64_t kStep = 4 << 20;  // between two looks at the deadline
 
 Copied ended(Copied::End end, std::uint64_t bytes, int read_error = 0) {
   return Copied{end, read_error, bytes};
@@ -57,6 +59,7 @@ Result<Copied> Copier::copy_range(int from, int to, std::int64_t begin, std::int
   const auto bytes = [&] { return static_cast<std::uint64_t>(at - begin); };
   // For what fits the buffer, a read and a write are cheaper than the kernel's own way.
   while (at < end && can_copy_range_ && end - begin > kBuffer) {
+    if (auto go_on = interrupt::check(); !go_on) return go_on.error();
     if (deadline.has_come()) return ended(Copied::End::out_of_time, bytes());
     loff_t in = at;
     loff_t out = at;
@@ -71,6 +74,7 @@ Result<Copied> Copier::copy_range(int from, int to, std::int64_t begin, std::int
   }
   if (buffer_.empty()) buffer_.resize(kBuffer);
   while (at < end) {
+    if (auto go_on = interrupt::check(); !go_on) return go_on.error();
     if (deadline.has_come()) return ended(Copied::End::out_of_time, bytes());
     const ssize_t n = ::pread(from, buffer_.data(),
                               static_cast<std::size_t>(std::min<std::int64_t>(end - at, kBuffer)), at);

@@ -27,7 +27,8 @@ struct Copied {
 class Copier {
  public:
   /// `to` is empty and open for writing. No more than `st.st_size` bytes are copied, so a file that grows
-  /// while it is copied ends. The deadline is asked every few MiB. An Error is one of writing.
+  /// while it is copied ends. The deadline is asked every few MiB. An Error is one of writing,
+  /// or interrupted.
   [[nodiscard]] Result<Copied> copy(int from, int to, const struct stat& st, const Deadline& deadline);
 
  private:

@@ -80,14 +80,15 @@ Result<std::string> read_all(const RegularFile& file, std::size_t limit, std::st
   return read_sized(file.fd.get(), file.st.st_size, limit, what);
 }
 
-std::function<std::string_view()> read_pieces(int fd) {
+std::function<std::string_view()> read_pieces(int fd, int* error) {
   constexpr std::size_t kPiece = std::size_t{64} << 10;
   const auto piece = std::make_shared<std::string>(kPiece, '\0');
-  return [fd, piece, offset = off_t{0}]() mutable -> std::string_view {
+  return [fd, error, piece, offset = off_t{0}]() mutable -> std::string_view {
     ssize_t n = 0;
     do {
       n = ::pread(fd, piece->data(), piece->size(), offset);
     } while (n < 0 && errno == EINTR);
+    if (n < 0 && error != nullptr) *error = errno;
     if (n <= 0) return {};
     offset += n;
     return std::string_view(*piece).substr(0, static_cast<std::size_t>(n));

@@ -23,9 +23,9 @@ enum class Sync { no, yes };
 [[nodiscard]] Result<std::string> read_all(const RegularFile& file, std::size_t limit, std::string_view what);
 
 /// The content of a file from its beginning: each call gives the next 64 KiB, valid until the one after it;
-/// "" at the end, and where it cannot be read. The descriptor has to live as long, and its position is not
-/// used.
-[[nodiscard]] std::function<std::string_view()> read_pieces(int fd);
+/// "" at the end, and where it cannot be read, with the errno in `error`. Both have to live as long; the
+/// descriptor's position is not used.
+[[nodiscard]] std::function<std::string_view()> read_pieces(int fd, int* error = nullptr);
 
 /// Writes all of `text` at the descriptor's position.
 [[nodiscard]] Result<void> write_all(int fd, std::string_view text, std::string_view what);

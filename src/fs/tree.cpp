@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "base/unique_fd.h"
 #include "fs/open.h"
@@ -116,6 +117,7 @@ Result<std::vector<Entry>> list_directory(int directory, std::size_t limit) {
   std::vector<Entry> entries;
   entries.reserve(kUsual);
   auto read = each_name(directory, [&](const char* name) -> Result<void> {
+    if (interrupt::number() != 0) return interrupt::check();
     if (entries.size() >= limit) return make_error(ErrorKind::limit, "too many files");
     Entry& entry = entries.emplace_back();
     entry.name = name;

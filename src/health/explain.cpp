@@ -289,6 +289,10 @@ Explanation unreadable(const store::Inspection& inspection, const Context& conte
   if (!inspection.problem.empty() && !inspection.denied) {
     out.headline = "unreadable: " + credentials_of(inspection);
     out.meaning = printable(inspection.problem) + ".";
+    if (inspection.is_for_now) {
+      out.remedies = {"that is about this moment, not about the login: try again"};
+      return out;
+    }
     out.remedies = {"it should be a plain file that the CLI wrote: look at it with ls -la " +
                     shell_quote(inspection.path)};
     return out;

@@ -23,9 +23,13 @@ namespace {
 
 constexpr Milliseconds kInterval{2000};        // between two looks where inotify cannot know
 constexpr Milliseconds kPublishAgain{10'000};  // after it failed
+constexpr Milliseconds kPublishWait{100};      // for a lock; signals wait meanwhile
 constexpr std::int64_t kFarAway = 365 * kDay;  // nothing is due, but the clock may be set
 // A store that may not be written becomes another by what nobody tells: a remount, its mode, its server.
 constexpr std::int64_t kRefusedAgain = 10 * kMinute;
+// A store that cannot be read for the moment (no descriptors, no memory, its disk).
+constexpr std::int64_t kUnknownAgain = 2000;
+constexpr std::int64_t kUnknownAtMost = kMinute;
 
 /// Renewals are told to the record, which knows what of them is news.
 renew::Renewer::Options with_record(renew::Renewer::Options renewal, const std::string& store,
@@ -132,6 +136,7 @@ void Keeper::look() {
   // 1.
   const UnixMs now = unix_now();
   store::Inspection seen = inspect(now);
+  if (is_unknown_for_now(seen, now)) return;
   const bool exists = seen.state != login::State::no_store;
   if (exists && seen.mode != 0 && seen.owner != owner_) {
     boost::asio::post(loop_.io, [this, owner = seen.owner] {  // we are in a watch's call
@@ -153,6 +158,23 @@ void Keeper::look() {
   const bool refused = !refused_.empty() && may_be_renewed(seen);
   const auto armed = timer_.at(refused ? std::min(next, now + kRefusedAgain) : next, [this] { look(); });
   if (!armed) log::failure(log::Level::warn, armed.error());
+}
+
+/// An error of this moment is no news, unless it lasts: then it is looked again.
+bool Keeper::is_unknown_for_now(const store::Inspection& seen, UnixMs now) {
+  if (!seen.is_for_now) {
+    unknown_since_ = 0;
+    return false;
+  }
+  if (unknown_since_ == 0 || unknown_since_ > now) {
+    log::info("the store cannot be read for the moment",
+              {{"store", options_.name}, {"reason", seen.problem}});
+    unknown_since_ = now;
+  }
+  if (stopped_ || now - unknown_since_ >= kUnknownAtMost) return false;
+  const auto armed = timer_.at(now + kUnknownAgain, [this] { look(); });
+  if (!armed) log::failure(log::Level::warn, armed.error());
+  return true;
 }
 
 void Keeper::watch(fs::Identity owner) {

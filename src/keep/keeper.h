@@ -63,6 +63,7 @@ class Keeper {
   void count_generations();
   void renew_where_we_may(const store::Inspection& seen);
   void renewed(const renew::Outcome& outcome);
+  [[nodiscard]] bool is_unknown_for_now(const store::Inspection& seen, UnixMs now);
   void mind_refusal(const std::optional<renew::Outcome>& refusal, UnixMs expires_at);
   void watch_identity(bool wanted);
   void tried(const renew::Outcome& outcome);
@@ -80,6 +81,7 @@ class Keeper {
   Record record_;
   UnixMs started_ = 0;
   follow::WallTimer timer_;
+  UnixMs unknown_since_ = 0;  // the store cannot be read for the moment; 0: it can
   // Of the store, and of what is published: from the first look on they stay their first owner's. Each path
   // leads through directories of other people's.
   store::StoreOptions how_;

@@ -23,6 +23,7 @@ int exit_status_of(const Error& error) {
     case ErrorKind::io:
       return kExitIo;
     case ErrorKind::limit:
+    case ErrorKind::interrupted:
     case ErrorKind::system:
       return kExitSystem;
   }

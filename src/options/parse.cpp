@@ -210,6 +210,17 @@ struct Given {
   const Environment& environment;
 };
 
+/// No word is an option, and no variable (CLI11 asks for each with getenv) one of ours: all is as it is by
+/// default, and nothing has to be defined.
+bool has_no_options(const std::vector<std::string>& words) {
+  const std::string_view first = words.empty() ? "" : std::string_view(words.front());
+  if (first.starts_with('-') && first != "--" && first != "-") return false;
+  for (char** variable = ::environ; *variable != nullptr; ++variable) {
+    if (std::string_view(*variable).starts_with(kOurs)) return false;
+  }
+  return true;
+}
+
 constexpr std::string_view kMayCommand = "[COMMAND...]";
 
 struct Rules {
@@ -351,12 +362,23 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
   if (name == "--help" || name == "-h" || name == "help") return Reply{std::string(kUsage), kExitOk};
   if (name == "--version" || name == "-V") return Reply{std::string(kVersion), kExitOk};
   if (name == "init") {
+    const auto set_command = [](Init& init, std::vector<std::string> command) -> std::string {
+      init.command = complete_command(std::move(command), {});
+      return init.command.empty() ? "which command? write it behind '--'" : "";
+    };
+    // In front of each command of a container: as quick as it can be.
+    if (has_no_options(words) && !words.empty()) {
+      const bool dashes = words.front() == "--";
+      CommandLine line;
+      Init init;
+      if (set_command(init, {words.begin() + (dashes ? 1 : 0), words.end()}).empty()) {
+        line.subcommand = std::move(init);
+        return line;
+      }
+    }
     return parse_as<Init>(
         {"init", "Supervises COMMAND as PID 1 (or as a subreaper), and nothing else.", "COMMAND..."}, given,
-        [](Init& init, std::vector<std::string> command) -> std::string {
-          init.command = complete_command(std::move(command), {});
-          return init.command.empty() ? "which command? write it behind '--'" : "";
-        });
+        set_command);
   }
   if (name == "setup") {
     return parse_as<Setup>(

@@ -239,8 +239,9 @@ Result<Renewal::Made> Renewal::made() const {
 }
 
 /// Whether the store has the login that the command was given.
-bool Renewal::still_has_given() const {
+Result<bool> Renewal::still_has_given() const {
   const store::StateFile login = store::read_state_file(store_.tree(), store::kCredentials);
+  if (login.problem) return *login.problem;
   return login.text && login::access_token(login.text->reveal()) == login::access_token(given_.reveal());
 }
 
@@ -261,7 +262,9 @@ Outcome Renewal::publish() const {
   const auto report = store::capture(from, store_.owner(), store_, *lock, capture);
   if (!report) return failed(report.error());
   if (report->login.choice == login::Choice::take) return {Kind::renewed, {}, {}};
-  if (!still_has_given()) return {Kind::not_due, {}, {}};
+  const auto still = still_has_given();
+  if (!still) return failed(still.error());
+  if (!*still) return {Kind::not_due, {}, {}};
   return {Kind::rejected, "what the renewal made is not saved: " + report->login.reason, {}, "not-saved"};
 }
 
@@ -305,7 +308,11 @@ Outcome Renewal::finish(const Tool& tool, const Ended& ended) {
       outcome = publish();
       break;
     case Made::blank:  // 2
-      outcome = still_has_given() ? blanked() : Outcome{Kind::not_due, {}, {}};
+      if (const auto still = still_has_given(); !still) {
+        outcome = failed(still.error());
+      } else {
+        outcome = *still ? blanked() : Outcome{Kind::not_due, {}, {}};
+      }
       break;
     case Made::useless:
       outcome = {Kind::failed, "the renewing command left no login that can be used", {}, "useless"};

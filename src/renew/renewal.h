@@ -79,7 +79,7 @@ class Renewal {
   [[nodiscard]] Result<void> remove_directory();
   /// Error: it cannot be read, and may be new tokens.
   [[nodiscard]] Result<Made> made() const;
-  [[nodiscard]] bool still_has_given() const;
+  [[nodiscard]] Result<bool> still_has_given() const;
   [[nodiscard]] Outcome publish() const;
   /// Whether the command took the CLI's lock for a renewal, which lies beside its configuration directory.
   [[nodiscard]] bool has_asked() const;

@@ -17,23 +17,6 @@ namespace {
 
 constexpr std::size_t kFewDirectories = 16;  // more are synced by one syncfs
 
-/// Errors that say nothing about what is in the way.
-bool may_pass(int error) {
-  switch (error) {
-    case EIO:
-    case ENOSPC:
-    case EDQUOT:
-    case EROFS:
-    case ENOMEM:
-    case EMFILE:
-    case ENFILE:
-    case ESTALE:
-      return true;
-    default:
-      return false;
-  }
-}
-
 class Application {
  public:
   Application(const Tree& to, int stage, const ApplyOptions& options)
@@ -59,7 +42,7 @@ class Application {
   Result<void> remove_directory(const std::string& path) {
     return in_parent(path, [&](int parent, const char* name) {
       if (::unlinkat(parent, name, AT_REMOVEDIR) == 0) return 0;
-      return may_pass(errno) ? errno : 0;  // not empty, gone, replaced: then it stays as it is
+      return is_lasting(errno) ? 0 : errno;  // not empty, gone, replaced: then it stays as it is
     });
   }
 
@@ -94,7 +77,8 @@ class Application {
   }
 
   Result<void> failed(const std::string& path, int error) {
-    if (may_pass(error)) return system_error(error, "put into place " + printable(fs::join(to_.path, path)));
+    if (!is_lasting(error))
+      return system_error(error, "put into place " + printable(fs::join(to_.path, path)));
     conflicts_.push_back({path, error});
     return Done{};
   }

@@ -48,15 +48,17 @@ class Capture {
   /// The login: a transaction of its own, which is durable by each file's own fsync.
   Result<void> login(const Tree& from) {
     if (!options_.filter.captures(kCredentials)) return Done{};
-    if (!judge_login(from).text) return Done{};
+    if (const auto judged = judge_login(from); !judged || !judged->text)
+      return judged ? Result<void>() : judged.error();
     // A CLI that works in the store itself may just be renewing: what it has when it is done is judged.
     const auto locks = take_cli_locks(CliLocks::What::login);
     if (!locks) return locks.error();
-    const NewLogin login = judge_login(from);
-    if (!login.text) return Done{};
+    const auto login = judge_login(from);
+    if (!login) return login.error();
+    if (!login->text) return Done{};
     // 5. to 7.
     if (report_.login.proven) generations_.prove();
-    return put(kCredentials, login.text->reveal(), login.source, login.replaces);
+    return put(kCredentials, login->text->reveal(), login->source, login->replaces);
   }
 
   /// What the store's file is to be, if it is to be another one.
@@ -65,10 +67,14 @@ class Capture {
     struct stat source {};
     bool replaces = false;
   };
-  NewLogin judge_login(const Tree& from) {
+  /// Error: one of the two cannot be read now, and so nothing be judged.
+  Result<NewLogin> judge_login(const Tree& from) {
     // 2.
     StateFile source = source_login(from);
     StateFile stored = read_state_file(to_, kCredentials);
+    for (const StateFile* file : {&source, &stored}) {
+      if (file->problem && is_for_now(*file->problem)) return *file->problem;
+    }
     // 4.
     login::Verdict& verdict = report_.login;
     login::Rules rules = options_.rules;
@@ -86,8 +92,8 @@ class Capture {
       verdict.choice = login::Choice::keep_store;
       verdict.reason = "the store's cannot be read (" + stored.problem->message() + ")";
     }
-    if (!source.text || stored.problem) return {};
-    return {merged(source.text->reveal(), view(stored)), *source.st, stored.st.has_value()};
+    if (!source.text || stored.problem) return NewLogin{};
+    return NewLogin{merged(source.text->reveal(), view(stored)), *source.st, stored.st.has_value()};
   }
 
   /// `.claude.json`: one that does not parse never replaces one that does.
@@ -97,11 +103,16 @@ class Capture {
     constexpr std::size_t kMost = std::size_t{1} << 30;
     StateFile source = read_state_file(from, name, kMost);
     if (source.text && withholds()) source.text = Secret(login::with_secrets_blanked(source.text->reveal()));
-    if (source.problem) report_.skipped.push_back({std::string(kClaudeJson), source.problem->message()});
+    if (source.problem) return skip_settings(*source.problem);
     if (!source.text) return Done{};
     const StateFile stored = open_state_file(to_, kClaudeJson);
+    // What cannot be read now might be the later one.
+    if (stored.problem && !is_verdict(*stored.problem) && !is_published())
+      return skip_settings(*stored.problem);
     const bool there = stored.fd.valid();
-    if (there && is_content(stored, source.text->reveal())) {
+    const auto same = there ? is_content(stored, source.text->reveal()) : Result<bool>(false);
+    if (!same) return skip_settings(same.error());
+    if (*same) {
       if (options_.baseline != nullptr) noted_.note(kClaudeJson, *source.st);
       report_.unchanged += 1;
       return Done{};
@@ -117,7 +128,8 @@ class Capture {
     }
     const auto locks = take_cli_locks(CliLocks::What::settings);
     if (!locks && locks.error().kind == ErrorKind::busy) {
-      report_.skipped.push_back({std::string(kClaudeJson), "a claude that works in the store is writing it"});
+      report_.skipped.push_back(
+          {std::string(kClaudeJson), "a claude that works in the store is writing it", EAGAIN});
       return Done{};
     }
     if (!locks) return locks.error();
@@ -226,14 +238,22 @@ class Capture {
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
   }
 
-  static bool is_content(const StateFile& file, std::string_view text) {
+  static Result<bool> is_content(const StateFile& file, std::string_view text) {
     if (static_cast<std::size_t>(file.st->st_size) != text.size()) return false;
-    const auto pieces = fs::read_pieces(file.fd.get());
+    int error = 0;
+    const auto pieces = fs::read_pieces(file.fd.get(), &error);
     for (std::string_view piece = pieces(); !piece.empty(); piece = pieces()) {
       if (!text.starts_with(piece)) return false;
       text.remove_prefix(piece.size());
     }
+    if (error != 0) return system_error(error, std::string("read ").append(kClaudeJson));
     return text.empty();
+  }
+
+  Result<void> skip_settings(const Error& problem) {
+    report_.skipped.push_back(
+        {std::string(kClaudeJson), problem.message(), is_verdict(problem) ? 0 : problem.number});
+    return Done{};
   }
 
   static bool changes_settings(const Plan& plan) {

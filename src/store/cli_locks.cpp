@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <thread>
 
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "fs/identity.h"
 #include "fs/open.h"
@@ -77,6 +78,7 @@ Result<void> CliLocks::take_one(int directory, const std::string& name, const Tr
                         "a claude that works in " + printable(tree.path) + " holds " + printable(name),
                         "end it, or try again when it is done");
     }
+    if (auto go_on = interrupt::check(); !go_on) return go_on;
     std::this_thread::sleep_for(kPause);
   }
   struct stat st {};

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/interrupt.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "base/unique_fd.h"
@@ -50,6 +51,7 @@ class CliLocks {
   UniqueFd root_;
   UniqueFd beside_;
   std::vector<Held> held_;
+  interrupt::Untidy untidy_;
 };
 
 }  // namespace claude_init::store

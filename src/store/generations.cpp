@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <charconv>
 #include <limits>
+#include <optional>
 
 #include "base/secret.h"
 #include "base/text.h"
@@ -33,9 +34,13 @@ constexpr std::string_view kProven = "\nproven\n";
 /// The login files of a directory.
 using Contents = std::array<StateFile, kLoginFiles.size()>;
 
-Contents read_contents(const Tree& tree) {
+/// Error: one of them cannot be read now. What is no file, far too large or closed to us is none.
+Result<Contents> read_contents(const Tree& tree) {
   Contents contents;
-  for (std::size_t i = 0; i < kLoginFiles.size(); ++i) contents[i] = read_state_file(tree, kLoginFiles[i]);
+  for (std::size_t i = 0; i < kLoginFiles.size(); ++i) {
+    contents[i] = read_state_file(tree, kLoginFiles[i]);
+    if (contents[i].problem && is_for_now(*contents[i].problem)) return *contents[i].problem;
+  }
   return contents;
 }
 
@@ -114,10 +119,15 @@ Generation describe(const Store& store, std::uint64_t number, UnixMs now) {
   Generation generation;
   generation.number = number;
   const auto opened = open_generation(store, number);
-  if (!opened) return generation;
+  if (!opened) {
+    generation.state = state_of_problem(opened.error());
+    return generation;
+  }
   read_about(*opened, generation);
-  if (const StateFile file = read_state_file(opened->tree(), kCredentials); file.text) {
-    login::Judged judged = login::judge_file(file.text->reveal(), now);
+  const StateFile credentials = read_state_file(opened->tree(), kCredentials);
+  if (credentials.problem) generation.state = state_of_problem(*credentials.problem);
+  if (credentials.text) {
+    login::Judged judged = login::judge_file(credentials.text->reveal(), now);
     generation.state = judged.state;
     generation.login = std::move(judged.login);
   }
@@ -179,19 +189,21 @@ bool is_proven_generation(const Store& generation) {
 
 /// Makes sure that the newest generation is what the store has now.
 Result<void> keep_current(const Store& store, std::string_view reason, bool proves) {
-  const Contents current = read_contents(store.tree());
-  if (is_empty(current)) return Done{};
+  const auto current = read_contents(store.tree());
+  if (!current) return current.error();
+  if (is_empty(*current)) return Done{};
   const auto existing = numbers(store);
   if (!existing) return existing.error();
   if (!existing->empty()) {
     const auto newest = open_generation(store, existing->back());
-    if (newest && same(read_contents(newest->tree()), current)) return Done{};
+    const auto kept = newest ? read_contents(newest->tree()) : Result<Contents>(newest.error());
+    if (kept && same(*kept, *current)) return Done{};
   }
   const std::uint64_t next = existing->empty() ? 1 : existing->back() + 1;
-  const UnixMs at = reason == kFound ? written_at(current) : unix_now();
-  const StateFile& login = current.front();
+  const UnixMs at = reason == kFound ? written_at(*current) : unix_now();
+  const StateFile& login = current->front();
   const bool proven = proves || (login.text && is_proven(store, login.text->reveal()));
-  return write_generation(store, next, current,
+  return write_generation(store, next, *current,
                           fmt::format("{}\n{}{}", reason, at, proven ? kProven : std::string_view("\n")));
 }
 
@@ -202,6 +214,7 @@ struct Kept {
   Secret access_token;
   Secret refresh_token;
   bool proven = false;
+  std::optional<Error> unknown;  // it cannot be read now
 
   /// Whether Claude's login is the same, whatever has changed beside it.
   [[nodiscard]] bool has_same_login(const Kept& other) const {
@@ -218,14 +231,15 @@ Result<std::vector<Kept>> look_at_all(const Store& store, std::uint64_t* absurd)
     const auto opened = open_generation(store, number);
     Kept& kept = all.emplace_back();
     kept.number = number;
-    if (!opened) continue;
-    const StateFile login = read_state_file(opened->tree(), kCredentials);
+    const StateFile login = opened ? read_state_file(opened->tree(), kCredentials) : StateFile{};
+    const std::optional<Error> problem = opened ? login.problem : opened.error();
+    if (problem && is_for_now(*problem)) kept.unknown = problem;
     kept.has_login = login.text.has_value();
     if (login.text) {
       kept.access_token = login::access_token(login.text->reveal());
       kept.refresh_token = login::refresh_token(login.text->reveal());
     }
-    kept.proven = is_proven_generation(*opened);
+    if (opened) kept.proven = is_proven_generation(*opened);
   }
   return all;
 }
@@ -254,6 +268,9 @@ Result<void> prune(const Store& store, unsigned keep) {
               {{"path", fs::join(store.path(), place_of(absurd))}});
   }
   if (kept->size() <= keep) return Done{};
+  for (const Kept& each : *kept) {
+    if (each.unknown) return *each.unknown;  // what it is the same as is not known
+  }
   const fs::ActAs as(store.owner());
   const auto all = fs::open_beneath(store.fd(), fs::join(kPrivateDir, kGenerations), O_RDONLY | O_DIRECTORY,
                                     fs::Links::refuse);

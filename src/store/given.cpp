@@ -40,6 +40,7 @@ Result<void> Given::look_into(int directory, const std::string& path, const Limi
   for (const fs::Entry& entry : *entries) {
     if (path.empty() && !is_sessions_directory(entry.name)) continue;
     const std::string full = fs::join(path, entry.name);
+    if (entry.error != 0) return system_error(entry.error, "look at " + full);
     if (S_ISREG(entry.st.st_mode)) files_.emplace(full, stamp_of(entry.st));
     if (!S_ISDIR(entry.st.st_mode)) continue;
     const UniqueFd below(::openat(directory, entry.name.c_str(), fs::kDirectory));

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/interrupt.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "base/unique_fd.h"
@@ -73,6 +74,7 @@ class Lease {
   friend class LeaseContest;
   explicit Lease(std::shared_ptr<Beating> beating) : beating_(std::move(beating)) {}
   std::shared_ptr<Beating> beating_;
+  interrupt::Untidy untidy_;
 };
 
 /// One process's tries to get one lease. Everything with the rights of `tree.who`.

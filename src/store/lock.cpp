@@ -12,6 +12,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "fs/file.h"
 #include "fs/identity.h"
@@ -123,6 +124,7 @@ Result<Taken> contend(const Store& store, const Patience& patience, const Pauses
       log::warn("waiting for " + printable(store.path()) + ", which is in use: " + who_holds());
       told = true;
     }
+    if (auto go_on = interrupt::check(); !go_on) return go_on.error_with("lock " + printable(store.path()));
     std::this_thread::sleep_for(pauses.after(waited));
   }
 }

@@ -10,12 +10,14 @@
 #include <array>
 #include <cerrno>
 
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "fs/copy.h"
 #include "fs/file.h"
 #include "fs/open.h"
 #include "log/log.h"
 #include "store/lines.h"
+#include "store/source.h"
 #include "store/stage.h"
 #include "store/state_file.h"
 #include "store/transaction.h"
@@ -37,7 +39,7 @@ Result<std::string> read_from(int fd, off_t offset, const std::string& path) {
 
 bool ends_a_line(int fd, off_t size) {
   char last = '\n';
-  return size == 0 || ::pread(fd, &last, 1, size - 1) != 1 || last == '\n';
+  return size == 0 || (::pread(fd, &last, 1, size - 1) == 1 && last == '\n');
 }
 
 /// The name under which a version is kept that another one has taken the place of: the same for the same
@@ -177,6 +179,7 @@ class Merger {
   Result<void> judge(PlannedDirectory& directory, Transaction& into) {
     std::vector<PlannedEntry> to_copy;
     for (PlannedEntry& entry : directory.entries) {
+      if (auto go_on = interrupt::check(); !go_on) return go_on;
       const std::string path = fs::join(directory.path, entry.name);
       if (options_.deadline.has_come()) {
         report_.left_out.push_back(path);
@@ -193,10 +196,10 @@ class Merger {
   Result<Verdict> judge_entry(const std::string& path, const PlannedEntry& entry, Transaction& into) {
     if (!entry.link_target.empty() || entry.through_link || entry.outside) return skip(path, "is a link");
     const auto theirs = open(from_, path);
-    if (!theirs) return skip(path, theirs.error().message());
+    if (!theirs) return skip(path, theirs.error());
     if (!entry.replaces) return Verdict::copy;
     const auto ours = open(to_, path);
-    if (!ours) return skip(path, ours.error().message());
+    if (!ours) return skip(path, ours.error());
     const auto compared = compare_contents(ours->fd.get(), theirs->fd.get(), options_.deadline);
     if (!compared) return skip(path, compared.error());
     if (compared->relation == Relation::same) return Verdict::done;
@@ -257,7 +260,7 @@ class Merger {
       return Done{};
     }
     if (copied->end == fs::Copied::End::unreadable) {
-      report_.skipped.push_back({path, system_error(copied->read_error, "cannot be read").message()});
+      report_.skipped.push_back(unreadable(path, copied->read_error));
       return Done{};
     }
     if (::lseek(out.get(), st.st_size, SEEK_SET) < 0) return system_error(errno, "write " + printable(path));
@@ -296,8 +299,12 @@ class Merger {
 
   /// What there is no time for is left out, and can still be saved.
   Result<Verdict> skip(const std::string& path, const Error& error) {
-    if (error.kind != ErrorKind::limit) return skip(path, error.message());
-    report_.left_out.push_back(path);
+    if (error.kind == ErrorKind::limit && error.number == 0) {
+      report_.left_out.push_back(path);
+      return Verdict::done;
+    }
+    const bool is_another = error.number == ENOENT || is_verdict(error);
+    report_.skipped.push_back({path, error.message(), is_another ? 0 : error.number});
     return Verdict::done;
   }
 

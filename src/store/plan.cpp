@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "fs/open.h"
 #include "fs/tree.h"
@@ -45,8 +46,8 @@ struct Part {
   void note(const std::string& full, const struct stat& st) {
     if (noted) noted->note(full, st);
   }
-  void skip(const std::string& path, std::string reason) {
-    plan.skipped.push_back({path, std::move(reason)});
+  void skip(const std::string& path, std::string reason, int error) {
+    plan.skipped.push_back({path, std::move(reason), error});
   }
   void take(Part&& later) {
     append(plan.directories, std::move(later.plan.directories));
@@ -110,6 +111,7 @@ class Scanner {
   // 2. Of the others, sort out what is not to be copied, and look at what the other side has in its place.
   // 3. Note what differs; then the subdirectories.
   Result<void> scan(const Place& here, int to, bool is_new, Part& part) {
+    if (auto go_on = interrupt::check(); !go_on) return go_on;
     if (is_late())
       return make_error(ErrorKind::limit, "there was no time to look through " + printable(from_.path));
     if (here.depth > options_.limits.max_depth)
@@ -118,12 +120,13 @@ class Scanner {
     Pending::Moves staged;
     auto entries = source_.list(here, staged);
     if (!entries && !here.path.empty() && entries.error().number != 0) {
-      part.plan.skipped.push_back(unreadable(here.path, entries.error().number));
+      part.plan.skipped.push_back(unreadable(here.path, entries.error()));
       return Done{};
     }
     if (!entries) return entries.error();
     seen_ += entries->size();
     if (to >= 0) drop_unchanged(to, here, *entries, part);
+    if (auto go_on = interrupt::check(); !go_on) return go_on;
     // 2.
     std::vector<Candidate> candidates = source_.judge(here, staged, *entries, part.plan.skipped);
     for (const Candidate& candidate : candidates) {
@@ -132,6 +135,7 @@ class Scanner {
         part.note(fs::join(here.path, candidate.entry.name), candidate.st);
     }
     if (to >= 0) look_at_other_side(to, here.path, candidates, part);
+    if (auto go_on = interrupt::check(); !go_on) return go_on;
     // 3.
     PlannedDirectory planned{here.path, here.staged, here.outside, is_new, {}};
     std::vector<Candidate> subdirectories;
@@ -186,7 +190,7 @@ class Scanner {
     if (!above.staged.empty()) below.staged = fs::join(above.staged, entry.name);
     const auto from = source_.open(above, below.path, entry);
     if (!from) {
-      part.plan.skipped.push_back(unreadable(below.path, from.error().number));
+      part.plan.skipped.push_back(unreadable(below.path, from.error()));
       return Done{};
     }
     below.fd = from->get();
@@ -195,7 +199,9 @@ class Scanner {
       const fs::ActAs as(to_->who);
       to_fd.reset(::openat(to, entry.name.c_str(), fs::kDirectory));
       if (!to_fd.valid()) {
-        part.skip(below.path, system_error(errno, "the directory in its place cannot be read").message());
+        const int error = errno;
+        part.skip(below.path, system_error(error, "the directory in its place cannot be read").message(),
+                  error);
         return Done{};
       }
     }
@@ -213,6 +219,7 @@ class Scanner {
   void drop_unchanged(int to, const Place& here, std::vector<fs::Entry>& entries, Part& part) const {
     const fs::ActAs as(to_->who);
     const auto differs = [&, filter = DirectoryFilter(options_.filter, here.path)](const fs::Entry& entry) {
+      if (interrupt::number() != 0) return true;  // the caller ends
       if (options_.distrust_times || !source_.is_plain_file(here, filter, entry)) return true;
       struct stat st {};
       if (::fstatat(to, entry.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !same_content(entry.st, st))
@@ -233,12 +240,14 @@ class Scanner {
                           Part& part) const {
     const fs::ActAs as(to_->who);
     std::erase_if(candidates, [&](Candidate& candidate) {
+      if (interrupt::number() != 0) return false;  // the caller ends
       const std::string& name = candidate.entry.name;
       struct stat st {};
       const std::string full = fs::join(path, name);
       if (::fstatat(to, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno == ENOENT) return false;
-        part.skip(full, system_error(errno, "what is in its place cannot be looked at").message());
+        const int error = errno;
+        part.skip(full, system_error(error, "what is in its place cannot be looked at").message(), error);
         return true;
       }
       candidate.entry.replaces = true;
@@ -254,8 +263,10 @@ class Scanner {
       if (candidate.directory && !options_.source_is_store) part.note(full, st);
       const bool mount = is_mount_root(to, name);
       if (mount || candidate.directory != S_ISDIR(st.st_mode)) {
-        part.skip(full, std::string("what is in its place ") +
-                            (mount ? "is a mount of its own" : fs::describe_type(st.st_mode)));
+        part.skip(full,
+                  std::string("what is in its place ") +
+                      (mount ? "is a mount of its own" : fs::describe_type(st.st_mode)),
+                  mount ? EBUSY : EEXIST);
         return true;
       }
       return false;

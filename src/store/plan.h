@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,10 +18,18 @@ namespace claude_init::store {
 
 /// What was not copied, and why.
 struct Skipped {
-  std::string path;       // relative, raw bytes: show it through printable()
-  std::string reason;     // "points outside", "is a FIFO", "cannot be read: Permission denied"
+  std::string path;    // relative, raw bytes: show it through printable()
+  std::string reason;  // "points outside", "is a FIFO", "cannot be read: Permission denied"
+  // errno, where it is to be copied and an error has prevented that; 0: what it is, is not copied at all.
+  int error = 0;
   bool withheld = false;  // since it may hold a login: a person may not expect that
 };
+
+/// The first that an error has prevented; null if there is none.
+[[nodiscard]] const Skipped* first_failed(const std::vector<Skipped>& skipped);
+
+/// What may be copied at the next try, as an error: "PATH: why". Nothing where there is no such.
+[[nodiscard]] std::optional<Error> failed_for_now(const std::vector<Skipped>& skipped);
 
 struct Limits {
   std::uint64_t max_bytes = std::uint64_t{16} << 30;
@@ -51,8 +60,8 @@ struct ScanOptions {
   // Notes the copies of the store's that are the same on both sides. May be null.
   Baseline* noted = nullptr;
   bool source_is_store = false;  // a restore; else a capture
-  // Error limit where it has come. Asked for each directory, once there are so many files that looking through
-  // them takes its time: of fewer, what there is no time for is left out by name.
+  // Error limit where it has come. Asked for each directory, once there are so many files that looking
+  // through them takes its time: of fewer, what there is no time for is left out by name.
   Deadline deadline{};
   // Files whose names are those of copies of a login are skipped, wherever they lie.
   bool withhold_secrets = false;
@@ -97,7 +106,7 @@ struct Plan {
 /// where `include` names it, or with `follow_links_out`: to a file or a directory of the tree's owner that
 /// the tree does not lie in. That reads what a process in the place of the tree's owner could read, so it is
 /// for trees that were written in this mount namespace, or where a person asks. Behind such a link no other
-/// one is followed. Error limit: more, larger or deeper than allowed.
+/// one is followed. Error limit: more, larger or deeper than allowed; interrupted.
 [[nodiscard]] Result<Plan> make_plan(const Tree& from, const Tree* to, const ScanOptions& options);
 
 }  // namespace claude_init::store

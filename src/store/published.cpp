@@ -53,9 +53,16 @@ bool is_beneath(int inner, int outer) {
   return false;
 }
 
+/// Error: it is not known now.
+Result<bool> look_for_mark(const Store& store) {
+  const fs::ActAs as(store.owner());
+  const auto mark = fs::open_beneath(store.fd(), fs::join(kPrivateDir, kMark), O_PATH, fs::Links::refuse);
+  if (!mark && is_for_now(mark.error())) return mark.error();
+  return mark.ok();
+}
+
 /// Another login than `from`'s, with the means to renew it, that works: to be lost only with a person's will.
-bool has_login_of_its_own(const Store& store, const Secret& renews, const Store& from) {
-  const StateFile file = read_state_file(store.tree(), kCredentials);
+bool has_login_of_its_own(const StateFile& file, const Secret& renews, const Store& from) {
   if (!file.text || renews.empty()) return false;
   const login::State state = login::judge_file(file.text->reveal(), unix_now()).state;
   if (state != login::State::usable && state != login::State::renewable) return false;
@@ -81,8 +88,9 @@ Result<void> remove_other_refresh_tokens(const Store& store) {
 
 Result<void> strip_login(const Store& store) {
   const StateFile file = read_state_file(store.tree(), kCredentials);
-  if (!file.text) return Done{};
-  const auto stripped = login::without_refresh_token(file.text->reveal());
+  if (!file.text && !file.problem) return Done{};
+  if (file.problem && !is_verdict(*file.problem)) return *file.problem;
+  const auto stripped = file.text ? login::without_refresh_token(file.text->reveal()) : *file.problem;
   // What cannot be parsed may be a cut off one.
   return fs::replace_file(store.fd(), std::string(kCredentials), stripped ? stripped->reveal() : "",
                           store.modes().file, fs::Sync::yes);
@@ -97,9 +105,10 @@ bool is_marked_as_searched(const Store& store) {
 
 }  // namespace
 
+// Not known now: then nothing of one's own is put there.
 bool is_published(const Store& store) {
-  const fs::ActAs as(store.owner());
-  return fs::open_beneath(store.fd(), fs::join(kPrivateDir, kMark), O_PATH, fs::Links::refuse).ok();
+  const auto marked = look_for_mark(store);
+  return !marked || *marked;
 }
 
 void leave_word(const std::string& directory, const std::string& why) {
@@ -159,14 +168,20 @@ Result<Store> open_published(const std::string& directory, const Store& from, co
   // 2.
   const StateFile there = read_state_file(store->tree(), kCredentials);
   const Secret renews = there.text ? login::refresh_token(there.text->reveal()) : Secret();
-  const bool marked = is_published(*store);
-  if (!marked && has_login_of_its_own(*store, renews, from)) {
+  const auto is_marked = look_for_mark(*store);
+  if (!is_marked) return is_marked.error_with("publish");
+  const bool marked = *is_marked;
+  const bool searched = is_marked_as_searched(*store);
+  // A reader can keep us from reading it (fcntl(2), leases). There is none of ours in it where all was
+  // searched.
+  if (!searched && there.problem && is_for_now(*there.problem))
+    return Result<void>(*there.problem).error_with("publish");
+  if (!marked && has_login_of_its_own(there, renews, from)) {
     return make_error(ErrorKind::invalid,
                       printable(directory) + " holds a login of its own, which publishing would end",
                       "name another directory, or remove .credentials.json from it if nobody needs it");
   }
   // 3.
-  const bool searched = is_marked_as_searched(*store);
   if (!searched || !renews.empty()) {
     if (auto removed = remove_other_refresh_tokens(*store); !removed) return removed.error_with("publish");
     if (auto removed = remove_secrets(*store); !removed) return removed.error_with("publish");

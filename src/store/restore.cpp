@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "fs/file.h"
 #include "fs/open.h"
@@ -93,6 +94,7 @@ class Restore {
     const auto start = std::chrono::steady_clock::now();
     auto plan = take_plan(to);
     if (!plan) return plan.error();
+    if (auto failed = failed_for_now(plan->skipped)) return *failed;
     report_.skipped = std::move(plan->skipped);
     if (plan->directories.empty() && plan->deletions.empty()) return Done{};
     {
@@ -102,6 +104,7 @@ class Restore {
                              &restored_,        options_.progress,         withholds_elsewhere(options_)};
       auto staged = stage(*plan, snapshot_->tree(), *transaction, how);
       if (!staged) return staged.error();
+      if (auto failed = failed_for_now(staged->skipped)) return *failed;
       transaction->remove(std::move(plan->deletions), std::move(plan->empty_directories));
       if (auto committed = transaction->commit(); !committed) return committed;
       for (Skipped& skipped : staged->skipped) report_.skipped.push_back(std::move(skipped));
@@ -117,9 +120,13 @@ class Restore {
 
   Result<void> settings(const Tree& to, const std::string& name) {
     StateFile file = wanted(kClaudeJson, open_state_file);
+    if (file.problem && is_for_now(*file.problem)) return *file.problem;
     if (!file.fd.valid()) return Done{};
     const fs::RegularFile source{std::move(file.fd), *file.st};
-    if (!login::is_json_object(fs::read_pieces(source.fd.get()))) {
+    int error = 0;
+    const bool is_complete = login::is_json_object(fs::read_pieces(source.fd.get(), &error));
+    if (error != 0) return system_error(error, "read " + name);
+    if (!is_complete) {
       report_.skipped.push_back({std::string(kClaudeJson), "is not complete JSON"});
       return Done{};
     }
@@ -144,6 +151,7 @@ class Restore {
     if (!options_.filter.captures(kCredentials)) return Done{};
     const StateFile file = wanted(
         kCredentials, [](const Tree& tree, std::string_view name) { return read_state_file(tree, name); });
+    if (file.problem && is_for_now(*file.problem)) return *file.problem;
     report_.login = state_of(file);
     if (!file.text) return Done{};
     const Secret& stored = *file.text;
@@ -157,6 +165,8 @@ class Restore {
     }
     report_.login = login::judge(*parsed, unix_now());
     const StateFile there = read_state_file(to, kCredentials);
+    // What cannot be read now might be the better one.
+    if (options_.keep_better_login && there.problem && is_for_now(*there.problem)) return *there.problem;
     if (options_.keep_better_login && there.text &&
         login::compare(there.text->reveal(), stored.reveal(), unix_now(), {}).choice == login::Choice::take) {
       say("a better login is in its place and is kept");
@@ -201,7 +211,10 @@ class Restore {
   StateFile wanted(std::string_view name, Get get) {
     if (!options_.filter.captures(name)) return {};
     StateFile file = get(snapshot_->tree(), name);
-    if (file.problem) report_.skipped.push_back({std::string(name), file.problem->message()});
+    if (file.problem) {
+      report_.skipped.push_back(
+          {std::string(name), file.problem->message(), is_verdict(*file.problem) ? 0 : file.problem->number});
+    }
     return file;
   }
 
@@ -289,6 +302,7 @@ Result<RestoreReport> restore(const Store& from, const StatePaths& to, fs::Ident
   if (const auto recovered = Transaction::recover(tree); !recovered) return recovered.error_with("restore");
   std::optional<Lock> lock;
   for (int pass = 1; pass <= kPasses; ++pass) {
+    if (auto go_on = interrupt::check(); !go_on) return go_on.error_with("restore");
     // 3.
     if (pass == kLockFree + 1) lock = hold_still(from);
     // 2.

@@ -58,13 +58,10 @@ Result<Snapshot> Snapshot::take(const Tree& store) {
     const fs::ActAs as(store.who);
     const auto file = fs::open_regular(store.root, in_private_dir(kJournal), fs::Links::refuse);
     if (!file && file.error().number == ENOENT) break;
-    if (!file && file.error().kind != ErrorKind::invalid && file.error().number != ELOOP &&
-        file.error().number != ENOTDIR) {
-      return file.error_with(printable(store.path));
-    }
+    if (!file && !is_verdict(file.error())) return file.error_with(printable(store.path));
     if (!file) break;
     const auto text = fs::read_all(*file, kMaxJournalBytes, kJournal);
-    if (!text && text.error().kind != ErrorKind::limit) return text.error_with(printable(store.path));
+    if (!text && !is_verdict(text.error())) return text.error_with(printable(store.path));
     auto journal = text ? parse_journal(*text) : Result<Journal>(text.error());
     if (pass < kPasses && !snapshot.holds()) continue;
     if (journal) snapshot.pending_.emplace_back(std::move(*journal));

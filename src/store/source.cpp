@@ -54,11 +54,16 @@ Source::Source(const Tree& from, const ScanOptions& options, const struct stat* 
     : from_(from), options_(options), not_entered_(not_entered) {
   if (from_.pending == nullptr) return;
   const fs::ActAs as(from_.who);
-  auto stage = fs::open_beneath(from_.root, fs::join(kPrivateDir, kStage), fs::kDirectory, fs::Links::refuse);
-  if (stage) stage_ = std::move(*stage);  // else everything has been moved
+  auto stage = open_stage_of(from_.root);
+  if (stage) {
+    stage_ = std::move(*stage);
+  } else {
+    stage_problem_ = stage.error();
+  }
 }
 
 Result<std::vector<fs::Entry>> Source::list(const Place& here, Pending::Moves& staged) {
+  if (stage_problem_) return *stage_problem_;
   const std::uint64_t limit = options_.limits.max_files;
   const fs::ActAs as(from_.who);
   auto entries = fs::list_directory(here.fd, limit - std::min(limit, seen_.load()));
@@ -84,10 +89,13 @@ Pending::Moves Source::look_through(const Place& here, std::vector<fs::Entry>& e
   for (const auto& [name, source] : *moves) {
     fs::Entry entry;
     entry.name = name;
-    if (::fstatat(stage_.get(), source.c_str(), &entry.st, AT_SYMLINK_NOFOLLOW) == 0) {
+    if (stage_.valid() && ::fstatat(stage_.get(), source.c_str(), &entry.st, AT_SYMLINK_NOFOLLOW) == 0) {
       staged.emplace(name, source);
+    } else if (stage_.valid() && errno != ENOENT) {
+      entry.error = errno;
     } else if (::fstatat(here.fd, name.c_str(), &entry.st, AT_SYMLINK_NOFOLLOW) != 0) {
-      continue;
+      if (errno == ENOENT) continue;
+      entry.error = errno;
     }
     entries.push_back(std::move(entry));
   }
@@ -133,7 +141,7 @@ std::optional<Candidate> Source::judge_entry(Judging& judging, fs::Entry& entry)
   const struct stat& st = candidate.st;
   candidate.directory = S_ISDIR(st.st_mode);
   if (!candidate.directory && is_withheld(candidate.entry.name)) {
-    judging.skipped.push_back({full, "may be a copy of the login, with its refresh token", true});
+    judging.skipped.push_back({full, "may be a copy of the login, with its refresh token", 0, true});
     return std::nullopt;
   }
   if (is_foreign_hard_link(st)) {
@@ -155,10 +163,14 @@ bool Source::judge_link(Judging& judging, const std::string& full, Candidate& ca
   std::string target;
   if (!candidate.entry.staged.empty()) target = read_link(stage_.get(), candidate.entry.staged);
   if (target.empty()) target = read_link(judging.here.fd, candidate.entry.name);
+  if (target.empty()) {
+    judging.skipped.push_back(unreadable(full, errno));
+    return false;
+  }
   std::string kept = kept_target(target, judging.here.depth, from_.path);
   if (kept.empty()) {
     const auto why_not = follow_out(judging.here, full, candidate);
-    if (why_not) judging.skip(full, "points outside" + *why_not);
+    if (why_not) judging.skipped.push_back(*why_not);
     return !why_not;
   }
   if (!leads_through_atomic_writer(kept)) {
@@ -176,21 +188,24 @@ bool Source::judge_link(Judging& judging, const std::string& full, Candidate& ca
 
 /// Makes `candidate` what a link that leads outside leads to, where that may be copied. Returns what is to be
 /// said of it where it may not.
-std::optional<std::string> Source::follow_out(const Place& here, const std::string& full,
-                                              Candidate& candidate) const {
+std::optional<Skipped> Source::follow_out(const Place& here, const std::string& full,
+                                          Candidate& candidate) const {
+  const auto points_outside = [&](const std::string& why, const Error& error = {}) {
+    return Skipped{full, "points outside" + why, is_for_now(error) ? error.number : 0};
+  };
   const auto& include = options_.filter.include;
   if (!options_.follow_links_out && (include.empty() || !Filter{{}, {}, true, include}.captures(full)))
-    return "";
-  if (!here.outside.empty() || !candidate.entry.staged.empty()) return ", from outside";
+    return points_outside("");
+  if (!here.outside.empty() || !candidate.entry.staged.empty()) return points_outside(", from outside");
   const auto opened = open_outside(here.fd, candidate.entry.name, from_.who.uid);
-  if (!opened) return ": " + opened.error().message();
+  if (!opened) return points_outside(": " + opened.error().message(), opened.error());
   struct stat root {};
   if (::fstat(opened->get(), &candidate.st) != 0 || ::fstat(from_.root, &root) != 0)
-    return ": " + system_error(errno, "cannot be looked at").message();
+    return points_outside(": " + system_error(errno, "cannot be looked at").message());
   if (S_ISDIR(candidate.st.st_mode) && lies_in(from_.root, candidate.st))
-    return ": it has this directory in it";
+    return points_outside(": it has this directory in it");
   if (not_entered_ != nullptr && may_lie_in(opened->get(), candidate.st, *not_entered_))
-    return ", into the store";
+    return points_outside(", into the store");
   candidate.entry.outside = true;
   return std::nullopt;
 }
@@ -202,6 +217,7 @@ Result<UniqueFd> Source::open(const Place& above, const std::string& path, const
   if (entry.outside) return open_outside(above.fd, entry.name, from_.who.uid);
   UniqueFd fd;
   if (!entry.staged.empty()) fd.reset(::openat(stage_.get(), entry.staged.c_str(), fs::kDirectory));
+  if (!fd.valid() && !entry.staged.empty() && errno != ENOENT) return system_error(errno, "open");
   if (!fd.valid()) fd.reset(::openat(above.fd, entry.name.c_str(), fs::kDirectory));
   if (!fd.valid()) return system_error(errno, "open");
   return fd;
@@ -232,12 +248,39 @@ Result<UniqueFd> open_outside(int directory, const std::string& name, uid_t owne
   return fd;
 }
 
+Result<UniqueFd> open_stage_of(int store) {
+  auto stage = fs::open_beneath(store, fs::join(kPrivateDir, kStage), fs::kDirectory, fs::Links::refuse);
+  if (!stage && (stage.error().number == ENOENT || is_verdict(stage.error()))) return UniqueFd();
+  return stage;
+}
+
 bool is_same_file(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 Skipped unreadable(std::string path, int error) {
-  return {std::move(path), system_error(error, "cannot be read").message()};
+  const Error why = system_error(error, "cannot be read");
+  const bool is_another = error == ENOENT || is_verdict(why);
+  return {std::move(path), why.message(), is_another ? 0 : error};
+}
+
+Skipped unreadable(std::string path, const Error& error) {
+  return error.number == 0 ? Skipped{std::move(path), error.message()}
+                           : unreadable(std::move(path), error.number);
+}
+
+const Skipped* first_failed(const std::vector<Skipped>& skipped) {
+  const auto found =
+      std::find_if(skipped.begin(), skipped.end(), [](const Skipped& each) { return each.error != 0; });
+  return found == skipped.end() ? nullptr : &*found;
+}
+
+std::optional<Error> failed_for_now(const std::vector<Skipped>& skipped) {
+  const auto found = std::find_if(skipped.begin(), skipped.end(), [](const Skipped& each) {
+    return is_for_now({ErrorKind::system, each.error, {}, {}});
+  });
+  if (found == skipped.end()) return std::nullopt;
+  return system_error(found->error, printable(found->path));
 }
 
 std::string how_to_allow(const std::string& option) {

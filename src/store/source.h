@@ -61,8 +61,8 @@ class Source {
   Pending::Moves look_through(const Place& here, std::vector<fs::Entry>& entries) const;
   [[nodiscard]] std::optional<Candidate> judge_entry(Judging& judging, fs::Entry& entry) const;
   [[nodiscard]] bool judge_link(Judging& judging, const std::string& full, Candidate& candidate) const;
-  [[nodiscard]] std::optional<std::string> follow_out(const Place& here, const std::string& full,
-                                                      Candidate& candidate) const;
+  [[nodiscard]] std::optional<Skipped> follow_out(const Place& here, const std::string& full,
+                                                  Candidate& candidate) const;
   [[nodiscard]] bool is_withheld(const std::string& name) const;
   [[nodiscard]] bool is_foreign_hard_link(const struct stat& st) const;
   [[nodiscard]] bool is_wanted_at_top(const std::string& name) const;
@@ -70,7 +70,8 @@ class Source {
   const Tree& from_;
   const ScanOptions& options_;
   const struct stat* not_entered_;
-  UniqueFd stage_;  // of a source with a journal that has not been applied
+  UniqueFd stage_;                      // of a source with a journal that has not been applied
+  std::optional<Error> stage_problem_;  // it is there, and cannot be opened now
   std::atomic<std::uint64_t> seen_ = 0;
 };
 
@@ -78,10 +79,16 @@ class Source {
 /// directory of `owner`'s. Error invalid, without errno: it is neither, or another user's.
 [[nodiscard]] Result<UniqueFd> open_outside(int directory, const std::string& name, uid_t owner);
 
+/// The stage of a store with a journal that has not been applied; invalid where it is gone, since everything
+/// has been moved by now. With the rights of its owner.
+[[nodiscard]] Result<UniqueFd> open_stage_of(int store);
+
 [[nodiscard]] bool is_same_file(const struct stat& a, const struct stat& b);
 
-/// What is skipped since it cannot be read. `error` is an errno.
+/// What is skipped since it cannot be read; what has gone, or become something else, meanwhile has not
+/// failed. `error` is an errno.
 [[nodiscard]] Skipped unreadable(std::string path, int error);
+[[nodiscard]] Skipped unreadable(std::string path, const Error& error);
 
 /// What to do about a limit that was reached: `option` sets it.
 [[nodiscard]] std::string how_to_allow(const std::string& option);

@@ -9,8 +9,10 @@
 #include <atomic>
 #include <cerrno>
 #include <memory>
+#include <optional>
 #include <thread>
 
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "fs/copy.h"
 #include "fs/file.h"
@@ -48,9 +50,12 @@ class Stager {
     if (options_.progress) options_.progress(progress_);
     if (from_.pending == nullptr) return;
     const fs::ActAs as(from_.who);
-    auto stage = fs::open_beneath(from_.root, fs::join(kPrivateDir, kStage), O_RDONLY | O_DIRECTORY,
-                                  fs::Links::refuse);
-    if (stage) from_stage_ = std::move(*stage);
+    auto stage = open_stage_of(from_.root);
+    if (stage) {
+      from_stage_ = std::move(*stage);
+    } else {
+      stage_problem_ = stage.error();
+    }
   }
 
   // 1. Open the source directory, with its owner's rights. (Those of the destination's are held throughout.)
@@ -59,6 +64,8 @@ class Stager {
   //    name; what goes into a directory that is there already gets a name of its own.
   // 3. Copy entry by entry, several at a time.
   Result<void> directory(const PlannedDirectory& planned) {
+    if (auto go_on = interrupt::check(); !go_on) return go_on;
+    if (stage_problem_) return *stage_problem_;
     if (!lost_.empty() && lies_beneath(planned.path, lost_)) return Done{};
     if (out_of_time()) {
       for (const PlannedEntry& entry : planned.entries) leave_out(planned, entry);
@@ -68,7 +75,7 @@ class Stager {
     auto source = open_source(planned);
     if (!source) {
       if (source.error().number != ENOENT)
-        result_.skipped.push_back({planned.path, source.error().message()});
+        result_.skipped.push_back(unreadable(planned.path, source.error()));
       lost_ = planned.path;
       return Done{};
     }
@@ -118,7 +125,7 @@ class Stager {
     std::string path;
     std::string staged;
     Result<End> end = End::gone;
-    std::string reason{};  // why it was skipped
+    Skipped skipped{};  // how, where it was
     std::uint64_t bytes = 0;
     struct stat source {};
     struct stat copy {};
@@ -189,6 +196,7 @@ class Stager {
 
   Result<void> place(const std::shared_ptr<const Folder>& folder, const PlannedEntry& entry) {
     const PlannedDirectory& planned = folder->planned;
+    if (auto go_on = interrupt::check(); !go_on) return go_on;
     if (out_of_time()) {
       leave_out(planned, entry);
       return Done{};
@@ -213,7 +221,7 @@ class Stager {
     const PlannedDirectory& planned = file.folder->planned;
     tell_progress(file.bytes);
     if (*file.end == End::out_of_time) leave_out(planned, file.entry);
-    if (*file.end == End::skipped) result_.skipped.push_back({file.path, file.reason});
+    if (*file.end == End::skipped) result_.skipped.push_back(std::move(file.skipped));
     if (*file.end != End::staged) return Done{};
     if (result_.bytes > options_.max_bytes) {
       return make_error(ErrorKind::limit, printable(from_.path) + " has grown to more than " +
@@ -246,9 +254,8 @@ class Stager {
     const auto opened = open_file(file);
     if (!opened) {
       if (opened.error().number == ENOENT) return End::gone;
-      file.reason = opened.error().number == 0 || opened.error().number == ELOOP
-                        ? "was replaced while it was copied"
-                        : system_error(opened.error().number, "cannot be read").message();
+      file.skipped = is_verdict(opened.error()) ? Skipped{file.path, "was replaced while it was copied"}
+                                                : unreadable(file.path, opened.error().number);
       return End::skipped;
     }
     const int directory = directory_of(file);
@@ -294,7 +301,7 @@ class Stager {
     if (!copied) return copied.error_with(printable(file.path));
     if (copied->end == fs::Copied::End::out_of_time) return End::out_of_time;
     if (copied->end == fs::Copied::End::unreadable) {
-      file.reason = system_error(copied->read_error, "cannot be read").message();
+      file.skipped = unreadable(file.path, copied->read_error);
       return End::skipped;
     }
     file.bytes = copied->bytes;
@@ -319,6 +326,7 @@ class Stager {
   Transaction& into_;
   const StageOptions& options_;
   UniqueFd from_stage_;  // of a source with a journal that has not been applied
+  std::optional<Error> stage_problem_;
   Staged result_;
   Progress progress_;
   std::string lost_;               // a source directory that could not be opened

@@ -60,8 +60,7 @@ std::string read_account_email(const Tree& tree) {
 }
 
 login::State state_of_problem(const Error& problem) {
-  return problem.kind == ErrorKind::invalid || problem.kind == ErrorKind::limit ? login::State::malformed
-                                                                                : login::State::unreadable;
+  return is_verdict(problem) ? login::State::malformed : login::State::unreadable;
 }
 
 bool is_newer(const struct stat& a, const struct stat& b) {

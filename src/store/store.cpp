@@ -122,6 +122,7 @@ void judge_login(const Store& store, UnixMs now, Inspection& found) {
   if (file.problem) {
     found.state = state_of_problem(*file.problem);
     found.problem = file.problem->message();
+    found.is_for_now = is_for_now(*file.problem);
     found.denied = file.problem->kind == ErrorKind::permission;
     found.in_the_way = found.state == login::State::malformed;
     return;
@@ -200,7 +201,9 @@ Inspection inspect_itself(const std::string& path, UnixMs now, const StoreOption
   if (::statvfs(path.c_str(), &vfs) == 0) found.read_only = (vfs.f_flag & ST_RDONLY) != 0;
   const auto store = Store::open(path, options);
   if (!store) {
-    const bool unreadable = store.error().kind == ErrorKind::permission;
+    found.is_for_now = is_for_now(store.error());
+    if (found.is_for_now) found.denied = false;
+    const bool unreadable = found.is_for_now || store.error().kind == ErrorKind::permission;
     // Refused by us: what there is to see is not this store's.
     if (unreadable && store.error().number == 0) {
       found.mode = 0;

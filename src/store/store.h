@@ -30,6 +30,7 @@ struct Inspection {
   bool renewal_rejected = false;
   bool renewal_burnt = false;  // that, since a renewal spent the refresh token and did not save the new one
   bool denied = true;       // unreadable: permission was denied, not something else
+  bool is_for_now = false;  // unreadable: by an error of this moment (no descriptors, no memory, a device's)
   std::string barred_by;    // where `mode` is 0: the directory above that may not be entered, if it is known
   std::string problem;      // what is wrong, for a person; "" if usable
   std::string remedy;       // unreadable: what to do about it, where it is not the modes

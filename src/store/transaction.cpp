@@ -7,7 +7,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
+#include <utility>
 
+#include "base/interrupt.h"
 #include "base/secret.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -72,37 +75,6 @@ void tell_conflicts(const Tree& tree, const std::vector<Conflict>& conflicts) {
   }
 }
 
-// 1. Read it. It was written by whoever can write to the store.
-// 2. One that cannot be believed is set aside: it would stop every capture from now on.
-// 3. The last run may have ended before its commit point had reached the disk.
-// 4. Do what it says, as far as that is not done.
-// 5. It goes.
-Result<void> roll_forward(const Tree& tree, int own, const fs::RegularFile& file) {
-  // 1.
-  const auto text = fs::read_all(file, kMaxJournalBytes, kJournal);
-  if (!text && text.error().kind != ErrorKind::limit) return text.error();
-  const auto journal = text ? parse_journal(*text) : Result<Journal>(text.error());
-  // 2.
-  if (!journal) return journal.error();
-  // 3.
-  if (auto synced = fs::sync_to_disk(file.fd.get(), kJournal); !synced) return synced;
-  if (auto synced = fs::sync_to_disk(own, kPrivateDir); !synced) return synced;
-  // 4.
-  const UniqueFd stage(::openat(own, kStage, fs::kDirectory));
-  const auto conflicts = apply(tree, stage.get(), *journal, {.durable = true, .again = true});
-  if (!conflicts) return conflicts.error();
-  tell_conflicts(tree, *conflicts);
-  log::info("finished what an earlier capture had begun",
-            {{"path", tree.path}, {"entries", journal->moves.size() + journal->deletions.size()}});
-  // 5.
-  return finish(own, stage.get());
-}
-
-/// Whether this error says that the journal is not one of ours.
-bool is_damage(const Error& error) {
-  return error.kind == ErrorKind::invalid || error.kind == ErrorKind::limit || error.number == ELOOP;
-}
-
 Result<void> set_aside(const Tree& tree, int own, const Error& why) {
   log::warn(
       "a damaged journal is set aside; what it was about is left as it is",
@@ -111,13 +83,62 @@ Result<void> set_aside(const Tree& tree, int own, const Error& why) {
   return rename_in(own, kJournal, kDamagedJournal);
 }
 
+/// The stage of a committed journal. None where it is gone, or is no directory: then there is nothing to
+/// move.
+Result<UniqueFd> open_stage(int own) {
+  UniqueFd stage(::openat(own, kStage, fs::kDirectory));
+  const int error = stage.valid() ? 0 : errno;
+  if (error == 0 || error == ENOENT || error == ENOTDIR || error == ELOOP) return stage;
+  return system_error(error, std::string("open ") + kStage);
+}
+
+struct CommittedJournal {
+  UniqueFd fd;
+  Journal journal;
+};
+
+/// Nothing where there is none. Error with is_verdict(): it was read, and is not one of ours.
+Result<std::optional<CommittedJournal>> read_journal(int own) {
+  auto file = fs::open_regular(own, kJournal, fs::Links::refuse);
+  if (!file && file.error().number == ENOENT) return std::optional<CommittedJournal>();
+  if (!file) return file.error();
+  const auto text = fs::read_all(*file, kMaxJournalBytes, kJournal);
+  if (!text) return text.error();
+  auto journal = parse_journal(*text);
+  if (!journal) return journal.error();
+  return std::optional(CommittedJournal{std::move(file->fd), std::move(*journal)});
+}
+
+// a. The last run may have ended before its commit point had reached the disk.
+// b. Do what it says, as far as that is not done.
+// c. It goes.
+Result<void> roll_forward(const Tree& tree, int own, const CommittedJournal& committed) {
+  const Journal& journal = committed.journal;
+  // a.
+  if (auto synced = fs::sync_to_disk(committed.fd.get(), kJournal); !synced) return synced;
+  if (auto synced = fs::sync_to_disk(own, kPrivateDir); !synced) return synced;
+  // b.
+  const auto stage = open_stage(own);
+  if (!stage) return stage.error();
+  const auto conflicts = apply(tree, stage->get(), journal, {.durable = true, .again = true});
+  if (!conflicts) return conflicts.error();
+  tell_conflicts(tree, *conflicts);
+  log::info("finished what an earlier capture had begun",
+            {{"path", tree.path}, {"entries", journal.moves.size() + journal.deletions.size()}});
+  // c.
+  return finish(own, stage->get());
+}
+
 }  // namespace
 
 Durability durability_for(std::uint64_t entries) {
   return entries > kFew ? Durability::bulk : Durability::each;
 }
 
-// 1. A committed journal is rolled forward.
+// 1. A committed journal is rolled forward. It was written by whoever can write to the store: one that was
+// read
+//    and cannot be believed is set aside, as it would stop every capture from now on. After any other error
+//    all is left as it is, to be done later.
 // 2. What is left in the stage is of a transaction that never was.
 Result<void> Transaction::recover(const Tree& tree) {
   const fs::ActAs as(tree.who);
@@ -125,12 +146,12 @@ Result<void> Transaction::recover(const Tree& tree) {
   if (!own) return own.error().number == ENOENT ? Result<void>(Done{}) : own.error_with(printable(tree.path));
   // 1.
   Result<void> done;
-  if (const auto file = fs::open_regular(own->get(), kJournal, fs::Links::refuse); file) {
-    done = roll_forward(tree, own->get(), *file);
-  } else if (file.error().number != ENOENT) {
-    done = file.error();
+  const auto committed = read_journal(own->get());
+  if (!committed) {
+    done = is_verdict(committed.error()) ? set_aside(tree, own->get(), committed.error()) : committed.error();
+  } else if (*committed) {
+    done = roll_forward(tree, own->get(), **committed);
   }
-  if (!done && is_damage(done.error())) done = set_aside(tree, own->get(), done.error());
   if (!done) return done.error_with(printable(tree.path));
   // 2.
   for (const char* leftover : {kUnfinishedJournal, kStage}) {
@@ -209,6 +230,8 @@ void Transaction::give(int fd) const {
 // 6. The journal is written and reaches the disk under its committed name: the commit point.
 // 7. What it says is done; it goes, and then the stage.
 Result<void> Transaction::commit() {
+  // From here on it is done.
+  if (auto go_on = interrupt::check(); !go_on) return go_on;
   const auto start = std::chrono::steady_clock::now();
   const fs::ActAs as(to_.who);
   // 6.

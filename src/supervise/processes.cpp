@@ -77,6 +77,11 @@ std::vector<Process> take_descendants(pid_t ancestor, std::vector<Process>& rest
 
 }  // namespace
 
+bool are_processes_visible() {
+  const UniqueFd proc(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return proc.valid() && is_our_proc(proc.get());
+}
+
 std::vector<Process> all_processes() {
   std::vector<Process> found;
   const std::unique_ptr<DIR, CloseDirectory> proc(::opendir("/proc"));

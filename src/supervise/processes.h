@@ -18,6 +18,9 @@ struct Process {
 /// All that /proc shows, in no order.
 [[nodiscard]] std::vector<Process> all_processes();
 
+/// Whether /proc tells anything.
+[[nodiscard]] bool are_processes_visible();
+
 /// Those that descend from us and still run, whatever session or group they are in. With us as subreaper (or
 /// PID 1) every orphan among them has us as parent, so the chain of parents never breaks. Without `except`
 /// and what descends from those.

@@ -5,6 +5,8 @@
 #include <functional>
 #include <vector>
 
+#include "base/result.h"
+
 namespace claude_init::supervise {
 
 /// What became of a child.
@@ -31,8 +33,8 @@ class Reaper {
   void watch(pid_t pid, Handler handler);
 
   /// Reaps all that has ended. Call it after each SIGCHLD: several children's become one. False: no child is
-  /// left.
-  [[nodiscard]] bool reap();
+  /// left. Error: the system does not tell, by any call that there is for it.
+  [[nodiscard]] Result<bool> reap();
 
   /// Those that are watched: none of them has been reaped.
   [[nodiscard]] std::vector<pid_t> watched() const;

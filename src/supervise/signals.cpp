@@ -4,8 +4,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
+#include <cstdint>
 #include <cstring>
 
 #include "supervise/processes.h"
@@ -81,12 +84,6 @@ bool is_ignored(int number) {
   return ::sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-bool stop_is_pending() {
-  sigset_t pending{};
-  return ::sigpending(&pending) == 0 &&
-         (::sigismember(&pending, SIGTERM) == 1 || ::sigismember(&pending, SIGINT) == 1);
-}
-
 Result<UniqueFd> open_signal_fd() {
   const sigset_t all = every_signal();
   UniqueFd fd(::signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -96,12 +93,34 @@ Result<UniqueFd> open_signal_fd() {
 
 std::optional<signalfd_siginfo> next_signal(int signal_fd) {
   signalfd_siginfo info{};
+  return read_signals(signal_fd, {&info, 1}) == 1 ? std::optional(info) : std::nullopt;
+}
+
+std::size_t read_signals(int signal_fd, std::span<signalfd_siginfo> room) {
   ssize_t n = 0;
   do {
-    n = ::read(signal_fd, &info, sizeof info);
+    n = ::read(signal_fd, room.data(), room.size_bytes());
   } while (n < 0 && errno == EINTR);
-  if (n != static_cast<ssize_t>(sizeof info)) return std::nullopt;
-  return info;
+  return n > 0 ? static_cast<std::size_t>(n) / sizeof(signalfd_siginfo) : 0;
+}
+
+int await_signal(signalfd_siginfo& info, SteadyTime until) {
+  const sigset_t all = every_signal();
+  siginfo_t found{};
+  timespec left{};
+  if (until != SteadyTime::max()) {
+    const auto wait = std::max(until - std::chrono::steady_clock::now(), SteadyTime::duration::zero());
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(wait);
+    left.tv_sec = seconds.count();
+    left.tv_nsec = std::chrono::nanoseconds(wait - seconds).count();
+  }
+  const auto* limit = until == SteadyTime::max() ? nullptr : &left;
+  if (::syscall(SYS_rt_sigtimedwait, &all, &found, limit, kKernelSetSize) < 0) return errno;
+  info.ssi_signo = static_cast<std::uint32_t>(found.si_signo);
+  info.ssi_code = found.si_code;
+  info.ssi_pid = static_cast<std::uint32_t>(found.si_pid);
+  info.ssi_ptr = reinterpret_cast<std::uintptr_t>(found.si_value.sival_ptr);
+  return 0;
 }
 
 // With sigqueue(3): what we send ourselves with kill(2) is not meant for us.

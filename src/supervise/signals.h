@@ -4,15 +4,19 @@
 #include <sys/signalfd.h>
 #include <sys/types.h>
 
+#include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "base/unique_fd.h"
 
-/// Signals in and out. We never install a handler: everything is blocked and read from a signalfd, so that
-/// every disposition but SIGCHLD's stays what we were given and is inherited by the child as it is.
+/// Signals in and out. Supervision has no handlers: everything is blocked and read, so that every disposition
+/// but SIGCHLD's stays what we were given and is inherited by the child as it is. (What goes before it has
+/// some: base/interrupt.h.)
 namespace claude_init::supervise {
 
 /// What we were started with and every child must be started with again.
@@ -33,14 +37,16 @@ void give_back_signals(const Inherited& inherited);
 /// Whether `number` was SIG_IGN when we began (nohup): what is blocked comes to a signalfd even so.
 [[nodiscard]] bool is_ignored(int number);
 
-/// Whether a TERM or an INT waits to be taken: for long work before a supervise() that will find it.
-[[nodiscard]] bool stop_is_pending();
-
 /// A signalfd for everything that take_over_signals() blocked. Non-blocking.
 [[nodiscard]] Result<UniqueFd> open_signal_fd();
 
 /// The next pending signal, none if there is no more.
 [[nodiscard]] std::optional<signalfd_siginfo> next_signal(int signal_fd);
+/// Those that are pending, at most as many as there is room for. Returns how many.
+[[nodiscard]] std::size_t read_signals(int signal_fd, std::span<signalfd_siginfo> room);
+
+/// Waits for any signal until `until`, without a descriptor. 0 or errno; EAGAIN: none has come.
+[[nodiscard]] int await_signal(signalfd_siginfo& info, SteadyTime until);
 
 /// Sends `number` to the process (> 0) or group (< 0) `target`, with the value of `origin` if that was sent
 /// by sigqueue(3). To a group no value can be sent in one call: its processes are looked up and sent it one

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <string_view>
 
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "supervise/interpreter.h"
 
@@ -190,6 +191,7 @@ class Launcher : public boost::process::v2::posix::default_launcher {
 }  // namespace
 
 Result<Spawned> spawn(const Inherited& inherited, const Command& command, int terminal_fd) {
+  const interrupt::Pause pause;  // the child has our handlers' memory until it executes
   Launcher launcher(inherited, command);
   if (const int failure = launcher.start(terminal_fd); failure != 0) {
     return system_error(failure, "start a process for " + printable(command.argv.front()));
@@ -202,6 +204,8 @@ Result<Spawned> spawn(const Inherited& inherited, const Command& command, int te
 }
 
 std::pair<int, Error> exec_instead(const Inherited& inherited, const Command& command) {
+  const interrupt::Pause pause;
+  if (const auto go_on = interrupt::check(); !go_on) return {128 + interrupt::number(), go_on.error()};
   Launcher launcher(inherited, command);
   launcher.execute();
   return {launcher.exit_status(), launcher.error()};

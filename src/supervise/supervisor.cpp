@@ -1,63 +1,67 @@
 #include "supervise/supervisor.h"
 
+#include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <array>
+#include <cerrno>
 #include <map>
 #include <memory>
 #include <utility>
 
+#include "base/interrupt.h"
+#include "base/pages.h"
 #include "log/log.h"
 #include "supervise/processes.h"
 #include "supervise/reaper.h"
 #include "supervise/shutdown.h"
 #include "supervise/terminal.h"
+#include "supervise/waiting.h"
 
 namespace claude_init::supervise {
 namespace {
 
-namespace asio = boost::asio;
-using boost::system::error_code;
 using std::chrono::steady_clock;
 
 constexpr Milliseconds kAfterKill{1000};      // then we are done, whoever is left
 constexpr Milliseconds kKillAgain{20};        // for what forked while we killed
 constexpr Milliseconds kShellPatience{3000};  // for a shell's foreground job, before the shell is told
 constexpr Milliseconds kShellLook{50};        // that job is the shell's child: its end is no event for us
-// Signals are taken until one of the two is reached; then the timers and everything else have their turn.
-// Whoever sends them as fast as they are read cannot keep us from our deadlines.
-constexpr int kSignalsAtOnce = 64;
-constexpr Milliseconds kSignalsFor{20};
 
-/// Kept alive by what it waits for: others run the same io_context after us, and a handler of ours may be due
-/// by then. It finds `over` and does nothing.
-class Supervisor : public std::enable_shared_from_this<Supervisor> {
- public:
-  Supervisor(const Loop& loop, const Options& options, const Hooks& hooks, UniqueFd signal_fd)
-      : options_(options),
-        hooks_(hooks),
-        io_(loop.io),
-        reaper_(loop.reaper),
-        signals_(io_, signal_fd.get()),
-        end_timer_(io_),
-        time_timer_(io_),
-        again_timer_(io_) {
-    static_cast<void>(signal_fd.release());
+/// What is due at a time, once.
+struct Timer {
+  SteadyTime at = SteadyTime::max();
+  std::function<void()> due;
+
+  void set(SteadyTime when, std::function<void()> what) {
+    at = when;
+    due = std::move(what);
   }
+  void fire_if_due(SteadyTime now) {
+    if (now < at) return;
+    at = SteadyTime::max();
+    const auto what = std::move(due);
+    what();
+  }
+};
 
-  Result<Outcome> run(const Inherited& inherited, const Command& command);
+class Supervisor {
+ public:
+  Supervisor(Reaper& reaper, const Options& options, const Hooks& hooks, std::unique_ptr<Waiting> waiting)
+      : options_(options), hooks_(hooks), reaper_(reaper), waiting_(std::move(waiting)) {}
+
+  Result<Outcome> run(const Inherited& inherited, const Command& command, bool leaves_directory);
 
  private:
   Result<void> start(const Inherited& inherited, const Command& command);
-  void await_signals();
+  Result<void> supervise_until_over();
   void take_signals();
   void on_signal(const signalfd_siginfo& info);
   void forward(int number, const signalfd_siginfo& info);
   void reap();
+  void fail(const Error& error);
   void on_child(const ChildChange& change);
   void on_child_stopped(int number);
   void on_continued();
@@ -67,6 +71,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
   void tell_helpers();
   void tell_shells();
   void tell_leftovers();
+  void tell_unseen();
   void start_grace();
   void start_timeout();
   void collect();
@@ -78,12 +83,11 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
 
   const Options options_;
   const Hooks hooks_;
-  asio::io_context& io_;
   Reaper& reaper_;
-  asio::posix::stream_descriptor signals_;
-  asio::steady_timer end_timer_;    // the grace, then the second after KILL
-  asio::steady_timer time_timer_;   // the stop timeout
-  asio::steady_timer again_timer_;  // what has to be looked at repeatedly while we stop
+  std::unique_ptr<Waiting> waiting_;
+  Timer end_timer_;    // the grace, then the second after KILL
+  Timer time_timer_;   // the stop timeout
+  Timer again_timer_;  // what has to be looked at repeatedly while we stop
   Terminal terminal_;
   State state_ = State::running;
   pid_t child_ = 0;  // the main child and its group; 0 when it has gone
@@ -99,6 +103,7 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
   bool helpers_told_ = false;
   bool stop_requested_ = false;  // by a stop signal that is no HUP, nor the terminal's end
   bool hurry_ = false;
+  std::optional<Error> failure_;  // why we cannot supervise any longer
   Outcome outcome_;
 };
 
@@ -108,9 +113,12 @@ class Supervisor : public std::enable_shared_from_this<Supervisor> {
 // 4. Signals until nothing is left. Those sent since take_over_signals() are pending and come first.
 // 5. The terminal as it was.
 // 6. What is to be saved.
-Result<Outcome> Supervisor::run(const Inherited& inherited, const Command& command) {
-  if (::getpid() != 1) ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // 1
-  if (options_.pdeathsig != 0) ::prctl(PR_SET_PDEATHSIG, options_.pdeathsig);
+Result<Outcome> Supervisor::run(const Inherited& inherited, const Command& command, bool leaves_directory) {
+  if (::getpid() != 1 && ::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)  // 1
+    log::failure(log::Level::warn,
+                 system_error(errno, "become the parent of orphans: they are not waited for"));
+  if (options_.pdeathsig != 0 && ::prctl(PR_SET_PDEATHSIG, options_.pdeathsig) != 0)
+    log::failure(log::Level::warn, system_error(errno, "be told of our parent's death"));
   has_command_ = !command.argv.empty();
   if (has_command_) {
     terminal_ = Terminal::open();                                    // 2
@@ -120,16 +128,43 @@ Result<Outcome> Supervisor::run(const Inherited& inherited, const Command& comma
       return started.error();
     }
   }
-  await_signals();
-  while (state_ < State::collecting) {      // 4
-    if (io_.run_one() == 0) io_.restart();  // stopped by somebody, or out of work the last time it ran
-  }
-  io_.restart();
-  for (asio::steady_timer* timer : {&end_timer_, &time_timer_, &again_timer_}) timer->cancel();
-  terminal_.restore(child_killed_);  // 5
-  collect();                         // 6
-  signals_.close();
+  // Its file system can be unmounted. The command is in its own by now.
+  if (leaves_directory && ::chdir("/") != 0) log::debug("stays in the directory that it was started in");
+  forget_code();
+  const auto supervised = supervise_until_over();  // 4
+  terminal_.restore(child_killed_);                // 5
+  collect();                                       // 6
+  if (!supervised) return supervised.error();
+  if (failure_) return *failure_;
   return outcome_;
+}
+
+/// When it cannot even wait for signals any more nothing is left to be done well: all is killed.
+Result<void> Supervisor::supervise_until_over() {
+  bool simple = false;
+  while (state_ < State::collecting) {
+    const SteadyTime next = std::min({end_timer_.at, time_timer_.at, again_timer_.at});
+    const auto signal = waiting_->next(next);
+    if (!signal && std::exchange(simple, true)) {
+      log::failure(log::Level::error, signal.error_with("end everything"));
+      if (state_ == State::running && hooks_.ending) hooks_.ending();
+      kill_descendants();
+      return signal.error();
+    }
+    if (!signal) {
+      log::failure(log::Level::error,
+                   signal.error_with("from here on signals are passed on, and nothing else is done"));
+      waiting_ = wait_for_signals_only();
+      continue;
+    }
+    if (*signal) on_signal(**signal);
+    if (next == SteadyTime::max()) continue;  // none of them runs, as nearly always
+    const SteadyTime now = steady_clock::now();
+    for (Timer* timer : {&end_timer_, &time_timer_, &again_timer_}) {
+      if (state_ < State::collecting) timer->fire_if_due(now);
+    }
+  }
+  return Done{};
 }
 
 Result<void> Supervisor::start(const Inherited& inherited, const Command& command) {
@@ -143,24 +178,14 @@ Result<void> Supervisor::start(const Inherited& inherited, const Command& comman
   return Done{};
 }
 
-void Supervisor::await_signals() {
-  signals_.async_wait(asio::posix::stream_descriptor::wait_read,
-                      [this, self = shared_from_this()](const error_code& failure) {
-                        if (failure || state_ >= State::collecting) return;
-                        take_signals();
-                        if (state_ < State::collecting) await_signals();
-                      });
-}
-
-/// What is left makes the descriptor readable again.
+/// A batch: what is left is taken the next time.
 void Supervisor::take_signals() {
-  const bool collects = state_ >= State::collecting;
-  const SteadyTime end = steady_clock::now() + kSignalsFor;
-  for (int taken = 0; taken < kSignalsAtOnce && steady_clock::now() < end; ++taken) {
-    const auto info = next_signal(signals_.native_handle());
+  Batch batch;
+  while (!batch.is_full()) {
+    const auto info = waiting_->pending();
     if (!info) return;
+    batch.count();
     on_signal(*info);
-    if (!collects && state_ >= State::collecting) return;
   }
 }
 
@@ -214,13 +239,25 @@ void Supervisor::forward(int number, const signalfd_siginfo& info) {
 
 void Supervisor::reap() {
   const pid_t child_before = child_;
-  const bool any_left = reaper_.reap();
+  const auto any_left = reaper_.reap();
+  if (!any_left) return fail(any_left.error());
   if (!has_command_ && state_ == State::running) return;
-  if (!any_left) {
+  if (!*any_left) {
     apply(Event::all_ended);
   } else if (child_ != child_before || !has_command_) {
     apply(Event::child_ended);  // only with something left: looking for it means reading all of /proc
   }
+}
+
+/// We learn of no end any more, so nothing can be supervised: it is stopped, within the grace, and killed.
+void Supervisor::fail(const Error& error) {
+  if (failure_) return;
+  failure_ = error;
+  log::failure(log::Level::error, error);
+  stop_info_.ssi_signo = SIGTERM;
+  stop_info_.ssi_code = SI_USER;
+  stop_requested_ = true;
+  apply(Event::stop);
 }
 
 void Supervisor::on_child(const ChildChange& change) {
@@ -297,9 +334,8 @@ void Supervisor::look_at_shells() {
   if (!terminal_.present() || options_.hup == Options::Hup::never) return;
   if (foreground_at_stop_ == 0) foreground_at_stop_ = terminal_.foreground_group();
   shells_wait_until_ = std::min(shells_wait_until_, steady_clock::now() + kShellPatience);
-  again_timer_.expires_after(kShellLook);
-  again_timer_.async_wait([this, self = shared_from_this()](const error_code& failure) {
-    if (failure || state_ >= State::killing) return;
+  again_timer_.set(steady_clock::now() + kShellLook, [this] {
+    if (state_ >= State::killing) return;
     // A shell at its prompt has the foreground itself: then there is nobody to wait for.
     const pid_t job = foreground_at_stop_;
     const bool job_runs = job > 0 && !is_interactive_shell(job) && ::kill(-job, 0) == 0;
@@ -319,7 +355,7 @@ void Supervisor::tell_shells() {
 
 void Supervisor::tell_leftovers() {
   const std::vector<Process> left = descendants(helpers());
-  if (left.empty()) return;
+  if (left.empty()) return tell_unseen();
   log::info("asking what the command left behind to end", {{"processes", left.size()}});
   for (const Process& process : left) {
     ::kill(process.pid, SIGTERM);
@@ -328,24 +364,26 @@ void Supervisor::tell_leftovers() {
   look_at_shells();
 }
 
+/// Without a /proc that tells of them: whoever is in the PID namespace that is ours, and ends with us anyway.
+void Supervisor::tell_unseen() {
+  if (::getpid() != 1 || are_processes_visible()) return;
+  log::info("asking what the command left behind to end");
+  ::kill(-1, SIGTERM);
+  ::kill(-1, SIGCONT);
+}
+
 void Supervisor::start_grace() {
   const Milliseconds grace =
       stop_requested_ ? grace_within(options_.grace, options_.stop_timeout) : options_.grace;
   const SteadyTime end = steady_clock::now() + grace;
   if (end >= grace_end_) return;
   grace_end_ = end;
-  end_timer_.expires_at(end);
-  end_timer_.async_wait([this, self = shared_from_this()](const error_code& failure) {
-    if (!failure) apply(Event::grace_over);
-  });
+  end_timer_.set(end, [this] { apply(Event::grace_over); });
 }
 
 void Supervisor::start_timeout() {
   nearly_over_ = steady_clock::now() + nearly_over(options_.stop_timeout);
-  time_timer_.expires_at(nearly_over_);
-  time_timer_.async_wait([this, self = shared_from_this()](const error_code& failure) {
-    if (!failure && state_ < State::collecting) apply(Event::time_nearly_over);
-  });
+  time_timer_.set(nearly_over_, [this] { apply(Event::time_nearly_over); });
 }
 
 void Supervisor::collect() {
@@ -363,9 +401,7 @@ void Supervisor::kill_all() {
   log::info("killing what is left", {{"processes", descendants().size()}});
   outcome_.killed_leftovers = true;
   if (child_ != 0) outcome_.exit_status = 128 + SIGKILL;  // should it not even end now
-  end_timer_.expires_after(kAfterKill);
-  end_timer_.async_wait([this, self = shared_from_this()](const error_code& failure) {
-    if (failure || state_ >= State::collecting) return;
+  end_timer_.set(steady_clock::now() + kAfterKill, [this] {
     log::warn("some processes could not be killed", {{"processes", descendants().size()}});
     apply(Event::kill_over);
   });
@@ -379,9 +415,8 @@ void Supervisor::kill_again() {
     ::kill(-child_, SIGKILL);
     ::kill(child_, SIGKILL);
   }
-  again_timer_.expires_after(kKillAgain);
-  again_timer_.async_wait([this, self = shared_from_this()](const error_code& failure) {
-    if (!failure && state_ == State::killing) kill_again();
+  again_timer_.set(steady_clock::now() + kKillAgain, [this] {
+    if (state_ == State::killing) kill_again();
   });
 }
 
@@ -389,14 +424,21 @@ void Supervisor::kill_again() {
 
 Result<Outcome> supervise(const Loop& loop, const Options& options, const Command& command,
                           const Hooks& hooks) {
-  auto signal_fd = open_signal_fd();
-  if (!signal_fd) return signal_fd.error();
-  try {
-    return std::make_shared<Supervisor>(loop, options, hooks, std::move(*signal_fd))
-        ->run(loop.inherited, command);
-  } catch (const boost::system::system_error& e) {
-    return system_error(e.code().value(), "supervise the command");
+  interrupt::stop_listening();
+  if (auto go_on = interrupt::check(); !go_on) return go_on.error();
+  auto waiting = wait_on_loop(loop.io);
+  if (!waiting) {
+    log::failure(
+        log::Level::error,
+        waiting.error_with("signals are passed on, and nothing else is done while the command runs"));
+    waiting = wait_for_signals_only();
   }
+  return Supervisor(loop.reaper, options, hooks, std::move(*waiting)).run(loop.inherited, command, false);
+}
+
+Result<Outcome> supervise_alone(const Inherited& inherited, const Options& options, const Command& command) {
+  Reaper reaper;
+  return Supervisor(reaper, options, {}, wait_for_signals_only()).run(inherited, command, true);
 }
 
 }  // namespace claude_init::supervise

@@ -74,9 +74,16 @@ struct Hooks {
 ///
 /// Without a command (no argv) nothing is started, and only a stop signal ends it.
 ///
-/// Error: the child could not be started for a reason of ours (fork); a command that is not there is an
-/// Outcome with 127.
+/// Where the loop fails this goes on with signals only, and says so. Error: the child could not be started
+/// for a reason of ours (fork), we were interrupted before (base/interrupt.h, which does not listen from here
+/// on), or the system does not tell of signals or of children's ends, and everything was ended; a command
+/// that is not there is an Outcome with 127.
 [[nodiscard]] Result<Outcome> supervise(const Loop& loop, const Options& options, const Command& command,
                                         const Hooks& hooks = {});
+
+/// The same for a caller that has nothing else to do meanwhile: without a loop, which costs fewer calls and
+/// less memory. Leaves our working directory.
+[[nodiscard]] Result<Outcome> supervise_alone(const Inherited& inherited, const Options& options,
+                                              const Command& command);
 
 }  // namespace claude_init::supervise

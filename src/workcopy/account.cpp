@@ -69,6 +69,15 @@ std::optional<Account> find_passwd(const AccountFiles& files,
   return std::nullopt;
 }
 
+/// Why one of the files, which is there, cannot be read now: then nothing is known of anybody.
+std::optional<Error> why_unknown(const AccountFiles& files) {
+  for (const std::string& path : {files.passwd, files.group}) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOCTTY | O_CLOEXEC));
+    if (!fd.valid() && !is_lasting(errno)) return system_error(errno, "read " + path);
+  }
+  return std::nullopt;
+}
+
 std::optional<gid_t> find_group(const AccountFiles& files, std::string_view name) {
   const Database file(files.group);
   if (file.get() == nullptr) return std::nullopt;
@@ -206,6 +215,7 @@ void keep_given_groups(Account& account, gid_t store_group, const AccountFiles& 
 
 Result<Account> choose_account(std::string_view spec, std::string_view home_variable,
                                const AccountFiles& files) {
+  if (auto unknown = why_unknown(files)) return *unknown;
   const Account ourselves = current_account(home_variable, files);
   const bool root = ourselves.uid == 0;
   if (spec.empty()) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/deadline.h"
+#include "base/interrupt.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "store/layout.h"
@@ -67,6 +68,7 @@ class WorkingCopy {
   UniqueFd lock_;  // of the outer directory
   Account target_;
   std::string linked_home_;
+  interrupt::Untidy untidy_;
 };
 
 /// The target's copies of that kind in those places whose owners are dead: locked, so they are ours now, to

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from harness import KILLER, calls_of, failed_at, needs_driver, sample
+from harness import KILLER, OWN, calls_of, failed_at, killed_before, needs_driver, sample
 from worlds import LOGIN, World, difference
 
 pytestmark = [needs_driver, pytest.mark.skipif(not KILLER, reason="STORE_KILLER is not set")]
@@ -112,3 +112,40 @@ def test_interrupted_calls_are_repeated(world):
         run = failed_at(n, "EINTR", *world.arguments)
         assert run.returncode == 0, f"{call} {n}: {run.stderr}"
         assert world.found() == world.new, f"{call} {n}: {run.stdout}"
+
+
+# Errors of the moment: they say nothing about what is there.
+OF_THE_MOMENT = ["EMFILE", "ENFILE", "ENOMEM", "EFBIG", "EIO", "EINTR"]
+LOOKED_AT_WITH = ["openat", "openat2", "read", "newfstatat", "getdents64", "renameat", "lseek"]
+
+
+@pytest.fixture
+def committed():
+    """A capture that was killed behind its commit point, before anything was in place."""
+    made = World("capture")
+    for n, call in enumerate(calls_of(*made.arguments), 1):
+        if call != "renameat":
+            continue
+        made.killed_at = n + 1
+        made.reset()
+        killed_before(made.killed_at, *made.arguments)
+        if os.path.exists(os.path.join(made.destination, OWN, "journal")):
+            break
+    yield made
+    made.remove()
+
+
+def test_a_recovery_that_fails_leaves_all_to_be_done(committed):
+    wrong = []
+    recovery = ("recover", committed.destination)
+    calls = calls_of(*recovery)
+    for n, call in enumerate(calls, 1):
+        for error in OF_THE_MOMENT if call in LOOKED_AT_WITH else []:
+            committed.reset()
+            killed_before(committed.killed_at, *committed.arguments)  # what is deleted is known by its inode: no copy
+            run = failed_at(n, error, *recovery)
+            committed.recover()
+            if committed.found() != committed.new:
+                wrong.append(f"call {n} of {len(calls)}, {call}, fails with {error}: {run.stderr}"
+                             f"{difference(committed.new, committed.found())}")
+    assert not wrong, "\n".join(wrong)

@@ -168,14 +168,15 @@ def held_up(options, at_least):
 
 
 def test_a_proc_of_another_namespace_is_not_believed():
-    # Its numbers are of the outside, where nobody is to be signalled. What is left is killed all the same.
+    # Its numbers are of the outside, where nobody is to be signalled: all of our own namespace are asked to end, and
+    # killed, at once.
     init = Init(["sh", "-c", " ".join(helper("survivor.py")) + " & read x; exit 4"], "--grace", "300ms",
                 "--stop-timeout", "600s", "--log-level", "info", mount_proc=False, stdin=subprocess.PIPE)
     try:
         descendant_ready(init)
         init.process.stdin.close()
         assert init.wait() == 4
-        assert "asking" not in init.errors()
+        assert "asking what the command left behind to end\n" in init.errors()
     finally:
         init.destroy()
 

@@ -33,7 +33,7 @@ void await_change(pid_t pid) {
 
 TEST_CASE("without children there is nothing left to reap") {
   Reaper reaper;
-  CHECK_FALSE(reaper.reap());
+  CHECK_FALSE(*reaper.reap());
 }
 
 TEST_CASE("all that have ended are reaped at once, and each watcher hears of its own child only") {
@@ -47,7 +47,7 @@ TEST_CASE("all that have ended are reaped at once, and each watcher hears of its
     reaper.watch(pid, [&](const ChildChange& c) { heard.push_back(c); });
   for (const pid_t pid : {watched, other, killed}) await_change(pid);
 
-  CHECK_FALSE(reaper.reap());
+  CHECK_FALSE(*reaper.reap());
   REQUIRE(heard.size() == 2);
   for (const ChildChange& change : heard) {
     CHECK(change.kind == (change.pid == watched ? ChangeKind::exited : ChangeKind::killed));
@@ -64,7 +64,7 @@ TEST_CASE("until it is told a child can be signalled, and then it is not among t
   CHECK(reaper.watched() == std::vector<pid_t>{pid});
   CHECK(::kill(pid, 0) == 0);
   watched = {1};
-  CHECK_FALSE(reaper.reap());
+  CHECK_FALSE(*reaper.reap());
   CHECK(watched.empty());
   CHECK(::kill(pid, 0) != 0);
 }
@@ -80,13 +80,13 @@ TEST_CASE("a stopped child is told of once for each stop, and once more when it 
   reaper.watch(pid, [&](const ChildChange& change) { heard.push_back(change.kind); });
   for (int stops = 1; stops <= 2; ++stops) {
     await_change(pid);
-    CHECK(reaper.reap());
-    CHECK(reaper.reap());  // the same stop is not shown again
+    CHECK(*reaper.reap());
+    CHECK(*reaper.reap());  // the same stop is not shown again
     CHECK(heard == std::vector<ChangeKind>(static_cast<std::size_t>(stops), ChangeKind::stopped));
     ::kill(pid, SIGCONT);
   }
   await_change(pid);
-  CHECK_FALSE(reaper.reap());
+  CHECK_FALSE(*reaper.reap());
   CHECK(heard == std::vector<ChangeKind>{ChangeKind::stopped, ChangeKind::stopped, ChangeKind::exited});
 }
 
@@ -100,6 +100,6 @@ TEST_CASE("a handler may start and watch another child") {
     await_change(second);
   });
   await_change(first);
-  CHECK_FALSE(reaper.reap());
+  CHECK_FALSE(*reaper.reap());
   CHECK(second_status == 5);
 }
