@@ -68,7 +68,10 @@ def find_cli():
         environment = clean_environment("/nonexistent", DOCKER_HOST=f"unix://{engine}/docker.sock")
         container = subprocess.run([docker, "create", "claude-runtime:latest"], env=environment, check=True, text=True,
                                    capture_output=True).stdout.strip()
-        subprocess.run([docker, "cp", "--follow-link", f"{container}:{CLI_IN_IMAGE}", kept], env=environment, check=True)
+        # Never written in place: a test beside this one may be running it.
+        new = kept.with_suffix(".new")
+        subprocess.run([docker, "cp", "--follow-link", f"{container}:{CLI_IN_IMAGE}", new], env=environment, check=True)
+        new.replace(kept)
         subprocess.run([docker, "rm", container], env=environment, check=True, capture_output=True)
     return kept
 

@@ -89,7 +89,7 @@ def secrets(host):
 
 def test_nothing_that_a_job_can_read_has_a_secret_in_it(host, secrets):
     published = host.path / "published"
-    run = Run(host, "--publish", published, "--log-level", "info")
+    run = Run(host, "--copy=all", "--publish", published, "--log-level", "info")
     copy = os.path.dirname(run.path)
     assert secrets.found_in(copy, published) == []
     for directory in (copy, str(published)):

@@ -5,7 +5,7 @@ import os
 import pytest
 from habits import BURNT, NO_NEW_TOKEN, REJECTED, RENEWED, asks_again, renewal, tells_rejection, trouble
 
-SLOW = [0.1, 3] + ([10] if "CLAUDE_INIT_TEST_LONG" in os.environ else [])
+SLOW = [0.1, 3] + ([10] if os.environ.get("CLAUDE_INIT_TEST_LANE") == "long" else [])
 
 
 @pytest.mark.parametrize("seconds", SLOW)
