@@ -42,8 +42,8 @@ std::string how_to_run_as(Identity who) {
 }
 
 std::string how_to_drop_to(Identity who) {
-  return fmt::format("stay uid {0}: leave docker run --user out, and add -e CLAUDE_INIT_USER={0}:{1}",
-                     who.uid, who.gid);
+  return fmt::format("stay uid {0}: leave {2} run --user out, and add -e CLAUDE_INIT_USER={0}:{1}",
+                     who.uid, who.gid, engine_command());
 }
 
 std::string how_to_become(Identity who) {

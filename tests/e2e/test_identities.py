@@ -149,7 +149,7 @@ def test_the_command_has_its_login(request, engine, name, make_store):
 def test_what_cannot_be_read_or_become_is_told_with_how_to_allow_it(request, engine, make_store):
     container = request.getfixturevalue(f"in_{engine}")
     of_1001 = make_store((1001, 1001), (0o700, 0o600))
-    for options, words in ((["--cap-drop=ALL"], "--cap-add SETUID"), (["--user=1000:1000"], "docker run --user 1001:1001")):
+    for options, words in ((["--cap-drop=ALL"], "--cap-add SETUID"), (["--user=1000:1000"], f"{engine} run --user 1001:1001")):
         done = container.run(options, of_1001.path, "echo", "started")
         assert (done.returncode, done.stdout) == (EXIT_PERMISSION, "")
         assert words in done.stderr

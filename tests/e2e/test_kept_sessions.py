@@ -42,7 +42,7 @@ def test_the_next_container_goes_on_with_the_session(docker, endpoint, ready_sto
     text = sessions(ready_store.path)[session]
     assert "first question" in text and "second question" in text
     # Who does not keep them can go on with them and adds nothing.
-    without = Job(docker, endpoint, f"--volume={ready_store.path}:/claude-auth:ro")
+    without = Job(docker, endpoint, f"--volume={ready_store.path}:/claude-auth:ro", "--env=CLAUDE_INIT_COPY=all")
     assert without("--resume", session, "--print", "third question") == session
     assert sessions(ready_store.path)[session] == text
 
