@@ -28,7 +28,7 @@ set -euo pipefail
 bench_init() {
   local probe=$top/build/bench/probe
   [[ $(id -u) == 0 ]] || die "$exit_unavailable" "This makes PID namespaces and needs root."
-  install_build_packages
+  install_build_packages "to build claude-init"
   install_packages "to compare with" tini dumb-init catatonit python3
   quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."
   mkdir -p "$(dirname "$probe")"
@@ -39,14 +39,14 @@ bench_init() {
 }
 
 bench_run() {
-  install_build_packages
+  install_build_packages "to build claude-init"
   install_packages "to measure" python3
   quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."
   /usr/bin/python3 "$top/tests/bench/run.py" "$top/build/release/claude-init" "$@"
 }
 
 bench_follow() {
-  install_build_packages
+  install_build_packages "to build claude-init"
   install_packages "to measure" python3
   quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."
   /usr/bin/python3 "$top/tests/bench/follow.py" "$top/build/release/claude-init" "$@"
@@ -54,7 +54,7 @@ bench_follow() {
 
 bench_capture() {
   local directory=${CLAUDE_INIT_BENCH_DIR:-$top/build/bench}
-  install_build_packages
+  install_build_packages "to build claude-init"
   install_packages "to compare with" rsync python3
   quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."
   mkdir -p "$directory"
@@ -64,7 +64,7 @@ bench_capture() {
 bench_coherence() {
   local cli=$top/build/bench/cli
   [[ $(id -u) == 0 ]] || die "$exit_unavailable" "This makes namespaces and needs root."
-  install_build_packages
+  install_build_packages "to build claude-init"
   install_packages "to measure" iproute2 openssl python3 python3-pexpect python3-pytest util-linux
   quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."
   install_cli "$cli"
@@ -74,7 +74,7 @@ bench_coherence() {
 bench_keeper() {
   local directory=${CLAUDE_INIT_BENCH_DIR:-$top/build/bench}/engine engine=$top/tests/e2e/engine
   [[ $(id -u) == 0 ]] || die "$exit_unavailable" "This starts a container engine and needs root."
-  install_build_packages
+  install_build_packages "to build claude-init"
   install_packages "to measure" ca-certificates curl mmdebstrap openssl python3 python3-pexpect python3-pytest
   install_npm
   quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."

@@ -72,7 +72,7 @@ install_what_is_needed() {
   if [[ $lane != quick || ${#names[@]} -gt 0 ]] && needs e2e kubernetes fuzz fault.filesystems tidy integration; then
     packages+=("${full_packages[@]}")
   fi
-  install_build_packages "${packages[@]}"
+  install_build_packages "to build and test claude-init" "${packages[@]}"
   if needs e2e kubernetes; then install_npm; fi
   if [[ $lane != quick ]] && needs kubernetes; then tests/kubernetes/engine/project-cluster.sh packages; fi
 }

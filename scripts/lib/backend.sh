@@ -159,7 +159,7 @@ prepare_native() {
     die "$exit_unavailable" "Neither docker nor podman answers, and without them this needs Debian 12 or 13." \
       "Start one of the two and run this again."
   if [[ $rebuild == 1 || ! -x $native_binary ]] || sources_changed; then
-    install_build_packages
+    install_build_packages "to build claude-init"
     step "Building claude-init; the first time takes a few minutes."
     quietly build_release || die "$exit_unavailable" "claude-init could not be built; the reason is above."
   fi

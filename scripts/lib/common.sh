@@ -132,16 +132,18 @@ install_packages() {
     die "$exit_unavailable" "Debian's packages could not be installed; the reason is above."
 }
 
-# install_build_packages [PACKAGE]...: what the build needs, and more, in one call. The list is the Dockerfiles' too. On a machine whose lists were never read it cannot be known.
+# install_build_packages REASON [PACKAGE]...: what the build needs, and more, in one call. The list is the Dockerfiles'
+# too. On a machine whose lists were never read it cannot be known.
 install_build_packages() {
-  local packages list=$top/scripts/lib/build-packages as_root
+  local reason=$1 packages list=$top/scripts/lib/build-packages as_root
+  shift
   packages=$("$list" 2>/dev/null) || {
     need_root apt-get update
     read_package_lists
     packages=$("$list") || die "$exit_unavailable" "Debian's packages to build with are not known; the reason is above."
   }
   mapfile -t packages <<< "$packages"
-  install_packages "to build${1:+ and test} claude-init" "${packages[@]}" "$@"
+  install_packages "$reason" "${packages[@]}" "$@"
 }
 
 # Debian's npm, unless there is another one: its dependencies and a foreign Node.js exclude each other.

@@ -472,6 +472,6 @@ def test_packages_are_those_that_the_release_has(small):
     small.provide(small.bin / "apt-get", f'[ "$1 $2" != "update -qq" ] || echo 1.83 > "{lists}"')
     small.provide(small.bin / "sudo", 'exec "$@"')
     small.provide(small.bin / "dpkg-query", "echo installed")
-    told = small("bash", "-c", "set -euo pipefail; . scripts/lib/common.sh; install_build_packages")
+    told = small("bash", "-c", "set -euo pipefail; . scripts/lib/common.sh; install_build_packages test")
     assert told.returncode == 0, told.stderr
     assert lists.exists()
