@@ -436,7 +436,8 @@ def test_a_login_that_is_only_to_be_renewed_is_renewed_and_tried(small):
                                "refreshToken": "sk-ant-ort01-FAKE-next"}
     (small.home / "next").write_text(json.dumps(login), encoding="utf-8")
     small.provide(small.data / "cli/bin/claude",
-                  f'if [ "$1" = auth ]; then cat "{small.home}/next" > "$CLAUDE_CONFIG_DIR/.credentials.json"; else echo {ANSWER}; fi')
+                  f'if grep -q ort01 "$CLAUDE_CONFIG_DIR/.credentials.json"; then cat "{small.home}/next" '
+                  f'> "$CLAUDE_CONFIG_DIR/.credentials.json"; else echo {ANSWER}; fi')
     told = small(TRY)
     assert (told.returncode, told.stdout) == (0, f"{ANSWER}\n"), told.stderr
     assert "cannot be used" not in told.stderr

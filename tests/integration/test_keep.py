@@ -257,6 +257,7 @@ def test_a_refusal_that_ends_while_the_store_is_away_is_not_kept(keeping):
     keeping.start(pid1=False)
     keeping.says("the login has been renewed")  # until then it is being put there
     place, original, copy = (keeping.path / name for name in ("dev", "original", "copy"))
+    eventually(lambda: not (place / ".claude-init/renewal").exists(), "the renewal has left nothing")
     subprocess.run(["cp", "-a", place, copy], check=True)
     text = login("b", left=-60)
     (copy / ".credentials.json").write_text(text)
