@@ -76,3 +76,12 @@ def test_goes_down_and_comes_up_again(tmp_path):
 def test_speaks_plain_http_if_asked_to(tmp_path):
     result = beside_endpoint('curl --silent http://127.0.0.1:8080/_admin/stats', tmp_path, PLAIN_PORT=8080)
     assert json.loads(result.stdout)["refresh_ok"] == 0
+
+
+@pytest.mark.parametrize("late, answers", [(0, "401 401 "), (0.001, "200 401 "), (600, "200 200 ")])
+def test_access_token_is_taken_late_until_its_successor_has_been_out_for_a_while(tmp_path, late, answers):
+    script = ('login=$(admin "mint?access_left=-1"); ask() { curl --silent --output /dev/null --write-out "%{http_code} " '
+              '--cacert "$RIG_CA" --header "authorization: Bearer $(jq -r .claudeAiOauth.accessToken <<<"$login")" '
+              '--json "{}" "$RIG_URL/v1/messages"; }; ask; '
+              'refresh "$(jq -r .claudeAiOauth.refreshToken <<<"$login")" >/dev/null; sleep 0.1; ask')
+    assert beside_endpoint(script, tmp_path, LATE=late).stdout == answers

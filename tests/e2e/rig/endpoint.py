@@ -13,6 +13,7 @@ Knobs, from the environment:
   GRACE=0               seconds during which the previous refresh token still works
   DELAY=0, MSG_DELAY=0  seconds before the token endpoint, or the model, answers
   ABANDONED=spend|drop  a refresh whose client hangs up during DELAY is done all the same, or is not
+  LATE=0                an access token is taken past its end until its successor has been out for so many seconds
   ADDRESS=127.0.0.1     where it listens
   PLAIN_PORT=0          the same again in plain http on 127.0.0.1:PLAIN_PORT, for many light clients
 
@@ -55,7 +56,7 @@ MESSAGE_DELAY = float(os.environ.get("MSG_DELAY", "0"))
 DROPS_ABANDONED = os.environ.get("ABANDONED", "spend") == "drop"
 LOGINS = Logins(access_lifetime=float(os.environ.get("ACCESS_TTL", "28800")),
                 reuse_revokes_family=os.environ.get("REUSE", "reject") == "family",
-                reuse_grace=float(os.environ.get("GRACE", "0")))
+                reuse_grace=float(os.environ.get("GRACE", "0")), late=float(os.environ.get("LATE", "0")))
 
 
 class Journal:
@@ -66,7 +67,7 @@ class Journal:
         self.lock = threading.Lock()
         self.counters = dict.fromkeys(
             ["refresh_begun", "refresh_ok", "refresh_reuse", "refresh_revoked", "refresh_unknown", "refresh_abandoned",
-             "msg_ok", "msg_401", "revoke"], 0)
+             "msg_ok", "msg_late", "msg_401", "revoke"], 0)
 
     def count(self, what):
         with self.lock:
@@ -187,7 +188,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def refresh(self, request):
         self.record["refresh_token"] = str(request.get("refresh_token"))[:30]
         self.journal.count("refresh_begun")
-        time.sleep(SWITCHES.delay)
+        self.think(SWITCHES.delay)
         if SWITCHES.fault.isdigit():
             self.reply_error(int(SWITCHES.fault), "api_error", "stand-in: not now")
             return
@@ -205,6 +206,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                              "error_description": "Refresh token not found or invalid"})
             return
         self.journal.count("refresh_ok")
+        self.record["issued"], self.record["ends"] = time.time(), time.time() + lifetime
         if SWITCHES.fault == "cut":
             self.record["cut"] = self.close_connection = True
             return
@@ -215,10 +217,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "organization": {"uuid": ORGANIZATION, "name": "Fake Org"}})
 
     def answer(self, path, request):
-        if not self.logged_in():
+        accepted = LOGINS.accepts(self.bearer())
+        if accepted == "no":
             self.journal.count("msg_401")
             self.deny()
             return
+        if accepted == "late":
+            self.journal.count("msg_late")
+            self.record["late"] = {"successor_out_for": LOGINS.replaced_since(self.bearer())}
         if path.endswith("count_tokens"):
             self.reply(200, {"input_tokens": 10})
             return
@@ -230,17 +236,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.reply(200, messages.whole_message(request))
 
-    def hung_up(self):
+    def think(self, seconds):
+        """For so long, also when nobody waits for the answer any more: then the log says after how long they left."""
+        began = time.monotonic()
+        if self.hung_up(seconds):
+            self.record["left_after"] = round(time.monotonic() - began, 1)
+            time.sleep(max(0, began + seconds - time.monotonic()))
+
+    def hung_up(self, seconds=0):
         poll = select.poll()
         poll.register(self.connection.fileno(), select.POLLRDHUP)
-        return bool(poll.poll(0))
+        return bool(poll.poll(seconds * 1000))
 
     def bearer(self):
         scheme, _, token = (self.headers.get("authorization") or "").partition(" ")
         return token if scheme.lower() == "bearer" else None
 
     def logged_in(self):
-        return LOGINS.accepts(self.bearer())
+        return LOGINS.accepts(self.bearer()) != "no"
 
     def reply_if_logged_in(self, answer):
         if self.logged_in():

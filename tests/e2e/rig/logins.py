@@ -30,6 +30,7 @@ class Family:
 class AccessToken:
     family: str
     expires_at: float
+    replaced_at: float = 0.0  # when its successor was issued
 
 
 @dataclass
@@ -39,6 +40,7 @@ class Logins:
     access_lifetime: float  # unless a login was minted with another
     reuse_revokes_family: bool  # a replayed refresh token ends the whole login, not just the request
     reuse_grace: float  # how long the previous refresh token still works
+    late: float = 0  # how long an access token works past its end, see `accepts`
 
     families: dict[str, Family] = field(default_factory=dict)
     family_of_refresh_token: dict[str, str] = field(default_factory=dict)
@@ -67,9 +69,22 @@ class Logins:
             return *self._issue(name, family.access_lifetime), family.access_lifetime
 
     def accepts(self, access_token):
+        """"yes", "late" or "no". With `late` a token is taken past its end until its successor has been out for so long:
+        real tokens live for hours, and no machine is so busy that it renews them too late."""
         with self.lock:
             token = self.access_tokens.get(access_token)
-            return bool(token) and token.expires_at > time.time() and not self.families[token.family].revoked
+            now = time.time()
+            if not token or self.families[token.family].revoked:
+                return "no"
+            if token.expires_at > now:
+                return "yes"
+            return "late" if self.late and now < (token.replaced_at or now) + self.late else "no"
+
+    def replaced_since(self, access_token):
+        """For how many seconds its successor has been out; None without one."""
+        with self.lock:
+            replaced_at = self.access_tokens[access_token].replaced_at
+            return round(time.time() - replaced_at, 1) if replaced_at else None
 
     def revoke(self, family=None, token=None):
         """Ends a login, named by its family or by any token that ever belonged to it. False if there is none."""
@@ -103,6 +118,8 @@ class Logins:
         family = self.families[name]
         family.previous_refresh_token, family.rotated_at = family.refresh_token, now
         family.refresh_token = f"sk-ant-ort01-FAKE{secrets.token_hex(16)}"
+        if family.access_token:
+            self.access_tokens[family.access_token].replaced_at = now
         access_token = family.access_token = f"sk-ant-oat01-FAKE{secrets.token_hex(16)}"
         self.family_of_refresh_token[family.refresh_token] = name
         self.access_tokens[access_token] = AccessToken(name, now + access_left)
