@@ -11,9 +11,9 @@ namespace {
 
 constexpr Version kNone{0, 0, 0};
 
-/// Commands that do not renew on some versions, `first` to `last`. The bounds are versions that were
-/// measured; what lies between a bad one and the next good one counts as bad. `good` is the first that was
-/// seen to renew after them, or kNone. tests/versions/test_known.py measures each row again.
+/// Commands that do not renew on some versions, from `first` on (kNone: the oldest). The bounds are versions
+/// that were measured; what lies between a bad one and the next good one counts as bad. `good` is the first
+/// that was seen to renew after them, or kNone. tests/versions/test_known.py measures each row again.
 struct Row {
   std::string_view words;
   Flaw::Kind kind;
@@ -23,15 +23,28 @@ struct Row {
 constexpr std::array kRows{
     Row{"auth status", Flaw::Kind::asks_nobody, {2, 1, 100}, {2, 1, 198}},
     Row{"auth status", Flaw::Kind::burns, {2, 1, 198}, {2, 1, 330}},
-    Row{"mcp list", Flaw::Kind::asks_nobody, {2, 1, 100}, {2, 1, 197}},
-    Row{"--print /cost", Flaw::Kind::burns, {2, 1, 100}, {2, 1, 197}},
+    Row{"mcp list", Flaw::Kind::asks_nobody, kNone, {2, 1, 197}},
+    Row{"--print /cost", Flaw::Kind::burns, kNone, {2, 1, 197}},
     Row{"doctor", Flaw::Kind::burns, {2, 1, 198}, {2, 1, 260}},
+    Row{"--init-only", Flaw::Kind::asks_nobody, kNone, {2, 1, 197}},
     Row{"--init-only", Flaw::Kind::burns, {2, 1, 197}, {2, 1, 330}},
-    Row{"agents --json", Flaw::Kind::burns, {2, 1, 260}, kNone},
+    Row{"agents --json", Flaw::Kind::asks_nobody, kNone, {2, 1, 198}},
+    Row{"agents --json", Flaw::Kind::burns, {2, 1, 198}, kNone},
 };
 
 // The first that was seen to blank a rejected login; older ones leave it as it is.
 constexpr Version kTellsRejection{2, 1, 197};
+
+/// What a version lacks that is older than `since`. tests/versions/test_renewal.py and test_slow.py measure
+/// it.
+struct Lack {
+  Version since;
+  std::string_view words;
+};
+constexpr std::array kLacks{
+    Lack{kTellsRejection, "does not tell a rejected login from no answer"},
+    Lack{{2, 1, 197}, "loses the login when the server takes longer than 15 s, not 30 s"},
+};
 
 std::vector<Version> tested_versions() {
   std::vector<Version> versions;
@@ -142,6 +155,17 @@ std::optional<Flaw> flaw_of(const std::vector<std::string>& words, const Version
 
 bool tells_rejection(const Version& version) {
   return version >= kTellsRejection;
+}
+
+std::string what_older_lacks(const Version& one, const Version& other) {
+  const auto& [older, newer] = std::minmax(one, other);
+  std::string lacks;
+  for (const Lack& lack : kLacks) {
+    if (older >= lack.since || newer < lack.since) continue;
+    lacks += lacks.empty() ? text_of(older) + " " : " and ";
+    lacks += lack.words;
+  }
+  return lacks;
 }
 
 }  // namespace claude_init::cli

@@ -58,4 +58,8 @@ struct Flaw {
 /// looks the same then as without an answer.
 [[nodiscard]] bool tells_rejection(const Version& version);
 
+/// What the older of two versions lacks that a renewal can need, for somebody who has both: "2.1.100 does not
+/// tell a rejected login from no answer". "" where none was measured to differ in that.
+[[nodiscard]] std::string what_older_lacks(const Version& one, const Version& other);
+
 }  // namespace claude_init::cli

@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "commands/store_lock.h"
+#include "fs/advice.h"
 #include "log/log.h"
 #include "store/copies.h"
 #include "store/merge.h"

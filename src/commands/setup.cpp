@@ -14,6 +14,7 @@
 #include "commands/progress_line.h"
 #include "commands/refusal.h"
 #include "commands/renewal.h"
+#include "commands/setup_cli.h"
 #include "commands/setup_report.h"
 #include "commands/setup_session.h"
 #include "commands/setup_store.h"
@@ -168,6 +169,7 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
     ended.reported = wait->exit_status(end({}));
     return ended;
   }
+  warn_of_other_cli(loop, found, environment, account, Console(is_plain(environment)));
   greet_session(options, environment, found, account, state());
   // 3.
   hooks.save_now = [&] { coherence.save_now(); };

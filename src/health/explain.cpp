@@ -386,8 +386,7 @@ Explanation explain(const store::Inspection& inspection, const Context& context)
   if (!inspection.unpublished.empty()) tell_unpublished(inspection, out);
   const bool has_renewer =
       inspection.login && inspection.login->has_refresh_token && !context.renewer.empty();
-  if (has_renewer)
-    out.meaning += fmt::format(" Claude Code {} renewed it here last.", printable(context.renewer));
+  if (has_renewer) out.meaning += fmt::format(" Claude Code {} renews it here.", printable(context.renewer));
   out.notes = notes_on(inspection, context);
   return out;
 }

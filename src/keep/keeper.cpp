@@ -218,6 +218,7 @@ void Keeper::renew_where_we_may(const store::Inspection& seen) {
   if (!refused && !renewer_) {
     renew::Renewer::Options renewal = options_.renewal;
     renewal.how = how_;
+    renewal.keeps = true;
     renewer_.emplace(loop_, with_record(std::move(renewal), options_.store,
                                         [this](const renew::Outcome& outcome) { renewed(outcome); }));
   }

@@ -37,7 +37,7 @@ class Keeper {
     /// Who looks, and what a person types to log in to this store, which is as it is seen here.
     std::function<health::Context(const store::Inspection&)> context;
     bool renews = true;
-    renew::Renewer::Options renewal;  // `store` and `on_outcome` are set here
+    renew::Renewer::Options renewal;  // `store`, `on_outcome` and `keeps` are set here
   };
   /// Is told each event once, after what it tells of has happened.
   using Tell = std::function<void(const Keeper&, const Event&)>;

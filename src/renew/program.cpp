@@ -1,11 +1,15 @@
 #include "renew/program.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <string_view>
 
+#include "base/unique_fd.h"
 #include "cli/known.h"
 
 namespace claude_init::renew {
@@ -19,7 +23,8 @@ std::optional<Program> look_at(const std::string& path) {
   if (real == nullptr || ::stat(real.get(), &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0)
     return std::nullopt;
   constexpr std::int64_t kNanoseconds = 1'000'000'000;
-  return Program{real.get(), st.st_size, st.st_mtim.tv_sec * kNanoseconds + st.st_mtim.tv_nsec};
+  // Not when its content was written: what is unpacked or copied into place keeps that time.
+  return Program{real.get(), st.st_size, st.st_ctim.tv_sec * kNanoseconds + st.st_ctim.tv_nsec};
 }
 
 std::string_view path_in(const std::vector<std::string>& variables) {
@@ -48,6 +53,14 @@ std::optional<Program> program_of(const std::vector<std::string>& words,
     path.remove_prefix(std::min(end + 1, path.size()));
   }
   return std::nullopt;
+}
+
+bool is_itself(const Program& program) {
+  constexpr std::int64_t kScript = 64 * 1024;  // the CLI's own are larger by far
+  if (program.size >= kScript) return true;
+  const UniqueFd fd(::open(program.path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  char begin[2] = {};
+  return ::pread(fd.get(), begin, sizeof begin, 0) == sizeof begin && begin[0] != '#';
 }
 
 }  // namespace claude_init::renew

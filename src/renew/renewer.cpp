@@ -1,19 +1,19 @@
 #include "renew/renewer.h"
 
-#include <signal.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "base/text.h"
+#include "fs/identity.h"
 #include "log/last_words.h"
 #include "log/log.h"
 #include "login/login.h"
 #include "renew/program.h"
 #include "store/generations.h"
 #include "store/layout.h"
+#include "store/lock.h"
 #include "store/rejection.h"
 #include "store/state_file.h"
 #include "store/store.h"
@@ -21,9 +21,6 @@
 namespace claude_init::renew {
 namespace {
 
-// The CLI needs 3 s to save what it is fetching.
-constexpr Milliseconds kGrace{5'000};
-constexpr Milliseconds kVersionLimit{30'000};
 constexpr unsigned kLinesShown = 3;
 
 /// 0 to 1. Where there is no entropy yet all wait equally long, and the lock sorts them out.
@@ -40,7 +37,7 @@ UnixMs modified(const struct stat& st) {
 }  // namespace
 
 Renewer::Renewer(const supervise::Loop& loop, Options options)
-    : loop_(loop), options_(std::move(options)), timer_(loop.io), limit_(loop.io) {}
+    : loop_(loop), options_(std::move(options)), timer_(loop.io), helper_(loop), query_(loop) {}
 
 /// A store that cannot be read now keeps the timer as it is: the renewal will say what is wrong.
 void Renewer::look() {
@@ -53,6 +50,7 @@ void Renewer::look() {
   login::Judged judged = login::judge_file(file.text ? file.text->reveal() : "{}", unix_now());
   const std::optional<login::Login>& login = judged.login;
   const bool renewable = login && login->has_refresh_token;
+  if (renewable && options_.keeps) learn_version(*store);
   Secret token = renewable ? std::move(judged.access_token) : Secret();
   if (token == due_) return arm();
   due_ = std::move(token);
@@ -150,13 +148,57 @@ void Renewer::renew(std::optional<Turns::Turn> turn) {
   ask_version();  // 2.
 }
 
+/// Once, where somebody looks after the login for a long time: that its version is not fit is told before it
+/// matters. `store` has a login.
+void Renewer::learn_version(const store::Store& store) {
+  if (std::exchange(learned_, true) || !cli::is_claude(options_.command)) return;
+  const auto program = program_of(options_.command, options_.environment);
+  if (!program) return;
+  workcopy::Account who;
+  {
+    const fs::ActAs as(store.owner());
+    const fs::Identity owner = as.effective() ? store.owner() : fs::current_identity();
+    who.uid = owner.uid;
+    who.gid = owner.gid;
+  }
+  query_.ask(*program, options_.environment, who,
+             [this, program = *program](const auto& version) { learned(program, version); });
+}
+
+/// What a renewal has found out meanwhile is the same, or newer.
+void Renewer::learned(const store::RenewerNote::Program& program,
+                      const std::optional<cli::Version>& version) {
+  if (!version || renewal_ || stopped_) return;
+  tool_ = {options_.command, version};
+  note_version(program);
+  log::info("renews with Claude Code", {{"store", options_.store}, {"version", cli::described(*version)}});
+  if (const auto unfit = why_unfit(tool_, {}))
+    log::warn("the login will not be renewed", {{"reason", unfit->reason}, {"remedy", unfit->remedy}});
+}
+
+/// For those who look at the store; where somebody renews it just now, that one does it.
+void Renewer::note_version(const store::RenewerNote::Program& program) {
+  const auto store = store::Store::open(options_.store, options_.how);
+  if (!store) return;
+  const auto lock = store::Lock::acquire(*store, "renewal", options_.purpose, Milliseconds(0));
+  if (!lock) return;
+  store::RenewerNote note = store::read_renewer_note(store->tree());
+  const std::string version = cli::text_of(*tool_.version);
+  if (note.program == program && note.version == version && note.keeper == version) return;
+  note.program = program;
+  note.version = note.keeper = version;
+  if (const auto written = store::write_renewer_note(*store, note); !written)
+    log::failure(log::Level::debug, written.error_with("remember the CLI's version"));
+}
+
 /// The file that was asked before is not asked again.
 void Renewer::ask_version() {
   if (!cli::is_claude(tool_.words)) return run();
   const auto program = program_of(tool_.words, options_.environment);
   if (!program) return run();
   const store::RenewerNote note = renewal_->note();
-  if (note.program == *program && !note.version.empty()) {
+  const bool keeps_up = !options_.keeps || note.keeper == note.version;
+  if (note.program == *program && !note.version.empty() && keeps_up && is_itself(*program)) {
     tool_.version = cli::parse_version(note.version);
     return run();
   }
@@ -165,11 +207,12 @@ void Renewer::ask_version() {
 }
 
 void Renewer::told_version(const store::RenewerNote::Program& program) {
-  tool_.version = cli::parse_version(log::last_words(output_.get(), 1));
+  tool_.version = version_in(helper_.output());
   if (tool_.version) {
     store::RenewerNote note = renewal_->note();
     note.program = program;
     note.version = cli::text_of(*tool_.version);
+    if (options_.keeps) note.keeper = note.version;
     renewal_->remember(note);
   }
   if (!stopped_) return run();
@@ -188,8 +231,9 @@ void Renewer::run() {
 }
 
 void Renewer::ended(const supervise::ChildChange& change) {
-  const std::string said = log::last_words(output_.get(), kLinesShown);
-  const Outcome outcome = std::exchange(renewal_, std::nullopt)->finish(tool_, {change, timed_out_, said});
+  const std::string said = log::last_words(helper_.output(), kLinesShown);
+  const Outcome outcome =
+      std::exchange(renewal_, std::nullopt)->finish(tool_, {change, helper_.timed_out(), said});
   // 4.
   using Kind = Outcome::Kind;
   if (unsure_) {
@@ -209,44 +253,9 @@ void Renewer::find_out(const Outcome& unsure) {
   ask_version();
 }
 
-/// One that cannot be started ends like one that is not executable.
-void Renewer::spawn(const std::vector<std::string>& words, Milliseconds limit,
-                    std::function<void(const supervise::ChildChange&)> then) {
-  timed_out_ = false;
-  output_.reset(::memfd_create("claude-init-renewal", MFD_CLOEXEC));
-  const auto spawned =
-      supervise::spawn(loop_.inherited, renewal_->command(words, options_.environment, output_.get()), -1);
-  if (!spawned) {
-    log::failure(log::Level::warn, spawned.error());
-    supervise::ChildChange none;
-    none.number = 126;
-    return then(none);
-  }
-  limit_time(spawned->pid, limit);
-  loop_.reaper.watch(spawned->pid, [this, then = std::move(then), alive = std::weak_ptr<int>(alive_)](
-                                       const supervise::ChildChange& change) {
-    if (change.kind == supervise::ChildChange::Kind::stopped || alive.expired() || !renewal_) return;
-    limit_.cancel();
-    then(change);
-  });
-}
-
-/// The command leads a group of its own; what it started ends with it.
-void Renewer::limit_time(pid_t pid, Milliseconds limit) {
-  const auto is_there = [this, pid] {  // a handler may be due already when it ends
-    const auto watched = loop_.reaper.watched();
-    return renewal_ && std::find(watched.begin(), watched.end(), pid) != watched.end();
-  };
-  limit_.expires_after(limit);
-  limit_.async_wait([this, pid, is_there](const boost::system::error_code& failure) {
-    if (failure || !is_there()) return;
-    timed_out_ = true;
-    ::kill(-pid, SIGTERM);
-    limit_.expires_after(kGrace);
-    limit_.async_wait([pid, is_there](const boost::system::error_code& over) {
-      if (!over && is_there()) ::kill(-pid, SIGKILL);
-    });
-  });
+void Renewer::spawn(const std::vector<std::string>& words, Milliseconds limit, Helper::Then then) {
+  helper_.run([&](int output) { return renewal_->command(words, options_.environment, output); }, limit,
+              std::move(then));
 }
 
 void Renewer::tried(const Outcome& outcome) {

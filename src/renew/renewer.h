@@ -1,6 +1,5 @@
 #pragma once
 
-#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -10,9 +9,11 @@
 #include "base/secret.h"
 #include "base/time.h"
 #include "follow/wall_timer.h"
+#include "renew/helper.h"
 #include "renew/renewal.h"
 #include "renew/schedule.h"
 #include "renew/turns.h"
+#include "renew/version.h"
 #include "supervise/supervisor.h"
 
 namespace claude_init::renew {
@@ -34,6 +35,7 @@ class Renewer {
     std::vector<std::string> environment;   // NAME=VALUE, from which the command gets some
     std::string purpose;                    // told to others who want to renew: "run"
     Milliseconds time_limit = kTimeLimit;   // for the command; then TERM, and KILL after another 5 s
+    bool keeps = false;                     // asks for the CLI's version before there is anything to renew
     std::function<std::string()> log_in{};  // what a person types when the login is dead
     Turns* turns = nullptr;                 // waits for one, of those who share it; none: never waits
     /// Is told what each try came to, and tells people; the store may have changed. Empty: it is logged.
@@ -67,14 +69,15 @@ class Renewer {
   void arm();
   void on_time();
   void renew(std::optional<Turns::Turn> turn);
+  void learn_version(const store::Store& store);
+  void learned(const store::RenewerNote::Program& program, const std::optional<cli::Version>& version);
+  void note_version(const store::RenewerNote::Program& program);
   void ask_version();
   void told_version(const store::RenewerNote::Program& program);
   void run();
   void ended(const supervise::ChildChange& change);
   void find_out(const Outcome& unsure);
-  void spawn(const std::vector<std::string>& words, Milliseconds limit,
-             std::function<void(const supervise::ChildChange&)> then);
-  void limit_time(pid_t pid, Milliseconds limit);
+  void spawn(const std::vector<std::string>& words, Milliseconds limit, Helper::Then then);
   void tried(const Outcome& outcome);
   void show_output(const Outcome& outcome);
   void concluded(const Outcome& outcome);
@@ -84,7 +87,6 @@ class Renewer {
   const Options options_;
   follow::WallTimer timer_;
   UnixMs armed_for_ = 0;
-  boost::asio::steady_timer limit_;
   Secret due_;  // the access token in the store; "" = there is nothing to renew
   Deadlines deadlines_;
   History history_;
@@ -95,13 +97,13 @@ class Renewer {
   std::optional<Turns::Turn> turn_;
   std::optional<Renewal> renewal_;  // its command is running
   Tool tool_;                       // which that is
-  UniqueFd output_;                 // what it says
-  bool timed_out_ = false;
+  Helper helper_;                   // runs it
+  VersionQuery query_;
+  bool learned_ = false;  // or asked for
   std::optional<Outcome>
       unsure_;                // what the command came to, while the default one finds out what that means
   std::string shown_output_;  // of the last failure
   std::optional<Outcome> last_;
-  std::shared_ptr<int> alive_ = std::make_shared<int>();  // gone with this, for whoever is called later
 };
 
 }  // namespace claude_init::renew

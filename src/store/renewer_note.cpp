@@ -46,6 +46,7 @@ RenewerNote read_renewer_note(const Tree& store) {
   const json program = object_in(kept, "program");
   note.program = {text_in(program, "path"), number_in(program, "size"), number_in(program, "modified")};
   note.version = text_in(kept, "version");
+  note.keeper = text_in(kept, "keeper");
   if (const json login = object_in(kept, "unanswered"); !login.empty()) {
     note.unanswered = {number_in(login, "expires_at"), text_in(login, "account_uuid"), text_in(login, "tool"),
                        text_in(login, "shown")};
@@ -67,6 +68,7 @@ Result<void> write_renewer_note(const Store& store, const RenewerNote& note) {
   kept["program"] = {
       {"path", note.program.path}, {"size", note.program.size}, {"modified", note.program.modified}};
   kept["version"] = note.version;
+  if (!note.keeper.empty()) kept["keeper"] = note.keeper;
   if (const auto& login = note.unanswered) {
     kept["unanswered"] = {{"expires_at", login->expires_at},
                           {"account_uuid", login->account_uuid},

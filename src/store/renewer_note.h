@@ -18,7 +18,7 @@ struct RenewerNote {
   struct Program {
     std::string path;
     std::int64_t size = 0;
-    std::int64_t modified = 0;  // nanoseconds
+    std::int64_t modified = 0;  // content or place, nanoseconds
     bool operator==(const Program&) const = default;
   };
   /// A renewal that set out to ask the server and left the login as it was: its token may be spent.
@@ -30,6 +30,7 @@ struct RenewerNote {
   };
   Program program;
   std::string version;  // what that program said, "2.1.332"; "" if it is not known
+  std::string keeper;   // the same of the program that a keeper renews with
   std::optional<Unanswered> unanswered;
   std::vector<std::string> burners;  // tools that have cost a login: they must not run again
 

@@ -16,7 +16,7 @@ PERSON = 1000
 LIFETIME = 40  # of the access tokens
 SERVICES = 3
 LOG_IN = "docker compose run --rm setup"
-SERVER = {"REUSE": "family", "DELAY": 0.5, "ABANDONED": "drop"}
+SERVER = {"REUSE": "family", "DELAY": 0.5, "ABANDONED": "drop", "LATE": 15}
 
 
 class Inbox:

@@ -115,6 +115,11 @@ class Endpoint:
     def stats(self):
         return self._admin("GET", "stats")
 
+    def requests(self):
+        """All that it was asked so far, by time."""
+        lines = (self.directory / "requests.jsonl").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
     def newest(self, login):
         """The token pair that a login has now: {"accessToken", "refreshToken"}."""
         return self._admin("GET", f"newest?token={login.access_token}")

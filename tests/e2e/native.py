@@ -6,19 +6,27 @@ go with their PID 1.
 
 import contextlib
 import ctypes
+import datetime
 import fcntl
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "versions"))
+
+# pylint: disable=wrong-import-position
+import clis
 from harness import ANSWER, HOST_NAMES, PATIENCE, Endpoint, Store, clean_environment, wait_until
 from isolation import dies_with_parent
 
@@ -54,8 +62,10 @@ def network_of_our_own():
             os.close(namespace)
 
 
-def find_cli():
-    """The CLI's own binary: CLAUDE_INIT_E2E_CLI, or out of the image."""
+def find_cli(version=None):
+    """The CLI's own binary: of that version from npm, or CLAUDE_INIT_E2E_CLI, or out of the image."""
+    if version:
+        return (clis.installed(version) / "claude").resolve()
     if given := os.environ.get("CLAUDE_INIT_E2E_CLI"):
         return Path(given)
     engine = Path(os.environ.get("CLAUDE_INIT_E2E_ENGINE", "/nonexistent"))
@@ -307,8 +317,24 @@ class Chaos:
         return False
 
     def report(self):
+        late = [line["late"]["successor_out_for"] for line in self.endpoint.requests() if "late" in line]
         return (f"{sum(len(one.lines()) for one in self.containers)} answers, {self.kills} kills, {self.kills_of_renewers} "
-                f"of them amid a renewal, {self.kills_put_off} put off for the window; {self.endpoint.stats()}")
+                f"of them amid a renewal, {self.kills_put_off} put off for the window; late, seconds after the "
+                f"next token was out: {late}; {self.endpoint.stats()}")
+
+
+def begun_too_late(endpoint, first_end, logs):
+    """The tokens that somebody replaced without a renewal having been begun before their end: nobody here has to be quick for
+    that. Whoever renews logs as JSON, at level debug."""
+    begun = sorted(datetime.datetime.fromisoformat(time).timestamp() for time in re.findall(
+        r'"time":"([^"]+)","level":"debug","pid":\d+,"message":"renewing the login"', logs))
+    issued, end, late = 0.0, first_end, []
+    for line in endpoint.requests():
+        if "issued" in line:
+            if not any(int(issued) <= at <= end for at in begun):  # the log has whole seconds
+                late.append((issued, end, line["issued"]))
+            issued, end = line["issued"], line["ends"]
+    return late
 
 
 def run_command(binary, place, *command, options=()):

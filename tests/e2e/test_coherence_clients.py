@@ -12,7 +12,7 @@ CONTAINERS, LIFETIME, EXPIRIES = 100, 5, int(os.environ.get("CLAUDE_INIT_E2E_CLI
 PAUSE = 2  # seconds between the requests of each
 TO_START = 30  # seconds that the first token lives: two cores start a hundred containers in a few
 PLAIN_PORT = 8080
-SERVER = {"REUSE": "family", "DELAY": 0.5, "ABANDONED": "drop", "PLAIN_PORT": PLAIN_PORT}
+SERVER = {"REUSE": "family", "DELAY": 0.5, "ABANDONED": "drop", "LATE": 15, "PLAIN_PORT": PLAIN_PORT}
 
 
 @pytest.fixture(name="place")
@@ -43,10 +43,7 @@ def test_hundred_clients_live_through_fifty_expiries(place):
     told = "\n".join(container.errors() for container in containers)[-10_000:]
     assert not failures(lines), told
     assert all(len(container.lines()) > 1 for container in containers), told
-    assert (stats["refresh_reuse"], stats["refresh_unknown"]) == (0, 0), told
-    # On a machine that is busy for longer than a token is renewed ahead, a client asks with one that has just ended;
-    # it asks again, as the CLI does, and is answered.
-    assert stats["msg_401"] < stats["msg_ok"] / 20, told
+    assert (stats["refresh_reuse"], stats["refresh_unknown"], stats["msg_401"]) == (0, 0, 0), told
     assert stats["refresh_ok"] >= EXPIRIES, told
     assert chaos.kills_of_renewers > 0
     assert stopped == [143] * CONTAINERS, told

@@ -12,7 +12,7 @@ CONTAINERS, LIFETIME, EXPIRIES = 3, 40, 3 if os.environ.get("CLAUDE_INIT_TEST_LA
 
 @pytest.fixture(name="endpoint", scope="module")
 def fixture_endpoint(tmp_path_factory):
-    endpoint = Endpoint(tmp_path_factory.mktemp("endpoint"), REUSE="family", DELAY=0.5, ABANDONED="drop")
+    endpoint = Endpoint(tmp_path_factory.mktemp("endpoint"), REUSE="family", DELAY=0.5, ABANDONED="drop", LATE=15)
     yield endpoint
     endpoint.close()
 

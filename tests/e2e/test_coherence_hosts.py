@@ -14,7 +14,7 @@ CONTAINERS = 5
 # The first token is as one that has lived for half its life when they start: due at once, and long enough for others
 # to find that a killed holder's lease is stale (30 s) and to renew.
 LIFETIME, LEFT = 200, 100
-SERVER = {"REUSE": "family", "DELAY": 0.5, "ABANDONED": "drop", "ADDRESS": "0.0.0.0"}
+SERVER = {"REUSE": "family", "DELAY": 0.5, "ABANDONED": "drop", "LATE": 15, "ADDRESS": "0.0.0.0"}
 
 
 @pytest.fixture(name="place")

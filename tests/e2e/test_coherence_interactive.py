@@ -17,7 +17,7 @@ ASKS_TO_LOG_IN = re.compile(r"/login|log ?in|logged ?out", re.IGNORECASE)
 
 @pytest.fixture(name="place")
 def fixture_place():
-    with machine(find_cli(), REUSE="family", DELAY=0.5) as place:
+    with machine(find_cli(), REUSE="family", DELAY=0.5, LATE=15) as place:
         yield place
 
 

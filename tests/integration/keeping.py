@@ -25,6 +25,17 @@ class Keeping:
         (self.command / "new").write_text(" ".join(map(str, words)))
         (self.command / "new").rename(self.command / "mode")
 
+    def install_cli(self, version):
+        """The stand-in as `claude` on the PATH, a version of it."""
+        cli = self.path / "bin/claude"
+        cli.parent.mkdir(exist_ok=True)
+        cli.write_text(f"""#!/bin/sh
+if [ "$*" = --version ]; then echo '{version} (Claude Code)'; exit; fi
+exec {sys.executable} -S {HELPERS}/renew_command.py {self.command} "$@"
+""")
+        cli.chmod(0o755)
+        self.environment["PATH"] = f"{cli.parent}:/usr/bin:/bin"
+
     def calls(self):
         try:
             return [json.loads(line) for line in (self.command / "calls").read_text().splitlines()]
@@ -58,11 +69,13 @@ class Keeping:
     def has_token(self, token, name="dev"):
         return eventually(lambda: self.token(name) == token, f"the token {token} in {name}")
 
-    def start(self, *options, pid1=True, stores=("dev",), wrapper=()):
+    def start(self, *options, pid1=True, stores=("dev",), wrapper=(), renew=None):
+        """`renew`: the options for another renewing command than the stand-in by its own name."""
         words = [f"--store={name}={self.path / name}" for name in stores]
-        renew = f"--renew-command={sys.executable} -S {HELPERS}/renew_command.py {self.command}"
+        if renew is None:
+            renew = [f"--renew-command={sys.executable} -S {HELPERS}/renew_command.py {self.command}"]
         self.process = subprocess.Popen(
-            [*wrapper, *(NAMESPACE if pid1 else []), BINARY, "keep", *words, renew, *map(str, options)],
+            [*wrapper, *(NAMESPACE if pid1 else []), BINARY, "keep", *words, *renew, *map(str, options)],
             env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log.open("a"))
         self.pid = init_of(self.process.pid) if pid1 else self.process.pid
         return self

@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from harness import ALONE, PATIENCE, SANITIZED, eventually, family, status
+from harness import ALONE, BINARY, PATIENCE, SANITIZED, eventually, family, status
 from sessions import login
 from test_follow import switches
 
@@ -389,3 +389,26 @@ def test_the_webhooks_status_says_whether_it_may_work_later(answer, status):
     assert hook.returncode == status, said
     assert said or status == 0
     assert "FAKE" not in said
+
+
+def test_the_cli_s_version_is_named_before_anything_is_renewed(keeping):
+    keeping.store("dev", login("a", left=3 * 3600))
+    keeping.install_cli("2.1.260")
+    served = Served(keeping, renew=[])
+    keeping.says('renews with Claude Code store=')
+    keeping.says('version="2.1.260 (tested)"')
+    assert served.store()["claude_code"] == "2.1.260 (tested)"
+    assert served.metric('claude_init_renewer_info{store="dev",version="2.1.260",tested="1"}') == 1
+    assert "Claude Code 2.1.260 (tested)" in served.ask("/")[1]
+    done = subprocess.run([BINARY, "health", "--store", keeping.path / "dev"], env=keeping.environment, text=True,
+                          capture_output=True, timeout=PATIENCE, stdin=subprocess.DEVNULL, check=False)
+    assert "Claude Code 2.1.260 (tested)" in done.stdout
+    assert keeping.calls() == []
+
+
+def test_a_command_that_is_not_fit_is_named_before_anything_is_due(keeping):
+    keeping.store("dev", login("a", left=3 * 3600))
+    keeping.install_cli("2.1.260")
+    keeping.start(renew=["--renew-command=claude auth status"])
+    keeping.says("would cost the login")
+    assert keeping.calls() == []

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from harness import BINARY, HELPERS
+from harness import BINARY, HELPERS, PATIENCE, eventually
 from sessions import login
 from test_renewal import Renewing
 
@@ -21,12 +21,13 @@ class Cli(Renewing):
         host.environment["PATH"] = f"{self.bin}:{host.environment['PATH']}"
         self.install("2.1.332")
 
-    def install(self, version):
+    def install(self, version, padding="#" * 65536):
+        """As large as a program; a smaller script is one that may start another."""
         new = self.bin / "new"
         new.write_text(f"""#!/bin/sh
 if [ "$*" = --version ]; then echo asked >> {self.here}/versions; echo '{version} (Claude Code)'; exit; fi
 exec {sys.executable} -S {HELPERS}/renew_command.py {self.here} "$@"
-""")
+""" + padding)
         new.chmod(0o755)
         new.rename(self.bin / "claude")
 
@@ -71,6 +72,27 @@ def test_the_version_is_asked_for_once_and_again_when_the_file_is_another(cli):
         assert status == 0, err
         assert cli.versions_asked() == asked
     assert cli.note()["version"] == "2.1.333"
+
+
+def test_a_short_script_is_asked_each_time_since_what_it_starts_may_be_another(cli):
+    cli.install("2.1.332", padding="")
+    for name in ("a", "b"):
+        cli.host.put(login(name, left=-60))
+        assert cli.run()[0] == 0
+    assert cli.versions_asked() == 2
+
+
+def test_a_file_that_has_kept_its_time_is_another_all_the_same(cli):
+    cli.host.put(login("a", left=-60))
+    assert cli.run()[0] == 0
+    before = (cli.bin / "claude").stat()
+    cli.install("2.1.260")
+    os.utime(cli.bin / "claude", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (cli.bin / "claude").stat().st_size == before.st_size
+    cli.host.put(login("b", left=-60))
+    status, _, err = cli.run("--renew-command=claude auth status")
+    assert status == 68, err
+    assert "would cost the login" in err
 
 
 def test_another_program_is_not_asked_for_its_version(cli):
@@ -192,3 +214,41 @@ def test_a_version_that_cannot_be_had_is_no_obstacle(cli):
     assert status == 0, err
     assert cli.host.token() == "a+"
     assert os.listdir(cli.host.store / ".claude-init").count("renewer.json") == 0
+
+
+def keeper_was_here(cli, version):
+    """It has noted what it renews with, before anything was due."""
+    cli.install(version)
+    keeper = subprocess.Popen([BINARY, "keep", "--store", f"dev={cli.host.store}"], env=cli.host.environment,
+                              stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    note = cli.host.store / ".claude-init/renewer.json"
+    eventually(lambda: note.exists() and cli.note()["keeper"] == version, "the keeper's note")
+    keeper.terminate()
+    assert keeper.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("here, keeper", [("2.1.332", "2.1.100"), ("2.1.100", "2.1.332")])
+def test_setup_warns_where_the_keeper_s_cli_differs_in_what_a_renewal_needs(cli, here, keeper):
+    cli.host.put(login("a", left=3 * 3600))
+    keeper_was_here(cli, keeper)
+    cli.install(here)
+    status, _, err = cli.host.session("setup", "true")
+    assert status == 0, err
+    assert f"Claude Code is {here} here, and {keeper} where the keeper renews this login: 2.1.100 does not tell" in err
+    assert "CLAUDE_CODE_VERSION" in err
+
+
+@pytest.mark.parametrize("here, keeper", [("2.1.332", "2.1.260"), ("no version", "2.1.100")])
+def test_setup_says_nothing_of_a_difference_that_does_not_matter_or_is_not_known(cli, here, keeper):
+    cli.host.put(login("a", left=3 * 3600))
+    keeper_was_here(cli, keeper)
+    cli.install(here)
+    status, _, err = cli.host.session("setup", "true")
+    assert status == 0, err
+    assert "where the keeper renews" not in err
+
+
+def test_setup_without_a_keeper_asks_nobody_for_a_version(cli):
+    cli.host.put(login("a", left=3 * 3600))
+    assert cli.host.session("setup", "true")[0] == 0
+    assert cli.versions_asked() == 0

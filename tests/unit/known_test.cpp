@@ -53,6 +53,9 @@ TEST_CASE("what burns on a version is known, however it is written") {
   CHECK(flaw({"claude", "auth", "status"}, {2, 1, 199}) == Flaw::Kind::burns);
   CHECK(flaw({"claude", "auth", "status"}, {2, 1, 197}) == Flaw::Kind::asks_nobody);
   CHECK(flaw({"claude", "mcp", "list"}, {2, 1, 100}) == Flaw::Kind::asks_nobody);
+  CHECK(flaw({"claude", "--init-only"}, {1, 0, 128}) == Flaw::Kind::asks_nobody);
+  CHECK(flaw({"claude", "--init-only"}, {2, 1, 197}) == Flaw::Kind::burns);
+  CHECK(flaw({"claude", "--print", "/cost"}, {1, 0, 128}) == Flaw::Kind::burns);
   CHECK(flaw({"claude", "agents", "--json"}, {99, 0, 0}) == Flaw::Kind::burns);
 }
 
@@ -66,9 +69,18 @@ TEST_CASE("other commands and versions have no flaw") {
   CHECK_FALSE(flaw({"claude", "auth", "statusx"}, {2, 1, 220}));
   CHECK_FALSE(flaw({"my-claude", "auth", "status"}, {2, 1, 220}));
   CHECK_FALSE(flaw({"env", "-i", "claude", "auth", "status"}, {2, 1, 220}));
-  for (const char* text : {"2.0.77", "2.1.100", "2.1.197", "2.1.220", "2.1.260", "2.1.332", "3.0.0"})
+  for (const char* text :
+       {"1.0.128", "2.0.77", "2.1.100", "2.1.197", "2.1.220", "2.1.260", "2.1.332", "3.0.0"})
     CHECK_FALSE(flaw(renewing_command(), *parse_version(text)));
   CHECK(is_claude(renewing_command()));
   CHECK_FALSE(is_claude({"A=b"}));
   CHECK_FALSE(is_claude({"/usr/bin/python3", "claude"}));
+}
+
+TEST_CASE("what the older of two versions lacks is the same whichever comes first") {
+  const std::string lacks = what_older_lacks({2, 1, 100}, {2, 1, 332});
+  CHECK(lacks.starts_with("2.1.100 does not tell a rejected login"));
+  CHECK(what_older_lacks({2, 1, 332}, {2, 1, 100}) == lacks);
+  CHECK(what_older_lacks({2, 1, 197}, {2, 1, 332}).empty());
+  CHECK(what_older_lacks({1, 0, 128}, {2, 1, 100}).empty());
 }

@@ -29,6 +29,7 @@ class Ended:
     seconds: float
     requests: list = field(default_factory=list)
     login: dict = field(default_factory=dict)  # `claudeAiOauth`, as it lies there afterwards
+    waited: float = 0  # for an answer that did not come: the longest of its renewals, in seconds
     spent: bool = False  # the server gave out a later refresh token than the login came with
     renewed: bool = False  # and that one lies there
     blanked: bool = False
@@ -52,7 +53,7 @@ class Machine:
         self.directory.chmod(0o755)
         certificates = self.directory / "endpoint"
         certificates.mkdir(mode=0o755)
-        self.endpoint = Endpoint(certificates)
+        self.endpoint = Endpoint(certificates, ADDRESS="127.0.0.1")
         self.log = certificates / "requests.jsonl"
 
     def place(self):
@@ -75,30 +76,38 @@ class Machine:
         login = self.endpoint.login(access_left)
         if dead:
             self.endpoint.revoke(login)
-        oauth = login.credentials["claudeAiOauth"]
-        for key, value in changes.items():
-            oauth[key] = value
-            if value is None:
-                del oauth[key]
-        path = place / "config/.credentials.json"
-        path.write_text(json.dumps(login.credentials), encoding="ascii")
-        path.chmod(0o600)
-        os.chown(path, PERSON, PERSON)
+        self.put(place, login, **changes)
         return login
 
-    def run(self, words, version, place, login, limit=LIMIT, **more):
+    @staticmethod
+    def put(place, login, directory=None, **changes):
+        """That login's file, with one rename."""
+        oauth = {**login.credentials["claudeAiOauth"], **changes}
+        directory = directory or place / "config"
+        if not directory.exists():
+            directory.mkdir(mode=0o700)
+            os.chown(directory, PERSON, PERSON)
+        new = directory / "new"
+        new.write_text(json.dumps({"claudeAiOauth": {key: value for key, value in oauth.items() if value is not None}}),
+                       encoding="ascii")
+        new.chmod(0o600)
+        os.chown(new, PERSON, PERSON)
+        new.rename(directory / ".credentials.json")
+
+    def run(self, words, version, place, login, limit=LIMIT, wrapper=(), **more):
         before = len(self.lines())
         began = time.monotonic()
         try:
-            done = subprocess.run(as_person(words), env=self.environment(version, place, **more), cwd=place,
+            done = subprocess.run([*wrapper, *as_person(words)], env=self.environment(version, place, **more), cwd=place,
                                   stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
                                   timeout=limit, check=False)
             ended = Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
         except subprocess.TimeoutExpired:
             ended = Ended(HANGS, "", "", time.monotonic() - began)
         self.settle()
-        ended.requests = [line["path"].split("?")[0] for line in self.lines()[before:]
-                          if not line["path"].startswith("/_admin")]
+        lines = [line for line in self.lines()[before:] if not line["path"].startswith("/_admin")]
+        ended.requests = [line["path"].split("?")[0] for line in lines]
+        ended.waited = max((line.get("left_after", 0) for line in lines), default=0)
         with contextlib.suppress(FileNotFoundError, ValueError):
             ended.login = json.loads((place / "config/.credentials.json").read_text())["claudeAiOauth"]
         newest = self.endpoint.newest(login)["refreshToken"]
