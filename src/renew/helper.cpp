@@ -17,7 +17,7 @@ constexpr Milliseconds kGrace{5'000};
 
 void Helper::run(const std::function<supervise::Command(int output)>& make, Milliseconds limit, Then then) {
   timed_out_ = false;
-  output_.reset(::memfd_create("claude-init-helper", MFD_CLOEXEC));
+  output_.reset(::memfd_create("claude-init-renewal", MFD_CLOEXEC));
   const auto spawned = supervise::spawn(loop_.inherited, make(output_.get()), -1);
   if (!spawned) {
     log::failure(log::Level::warn, spawned.error());
