@@ -159,9 +159,11 @@ class Container:
                         *map(str, command)]
         self.environment = place.environment(place.home(), **environment)
         self.process = None
+        self.lines_before = 0
         place.containers.append(self)
 
     def start(self):
+        self.lines_before = len(self.lines())
         with open(self.log, "ab") as log, open(self.log.with_suffix(".errors"), "ab") as errors:
             self.process = subprocess.Popen(self.command, env=self.environment, cwd=self.environment["HOME"],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=errors,
@@ -198,6 +200,10 @@ class Container:
 
     def lines(self):
         return self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
+
+    def has_answered(self):
+        """Since it was started last."""
+        return len(self.lines()) > self.lines_before
 
     def errors(self):
         return self.log.with_suffix(".errors").read_text(encoding="utf-8", errors="replace")
@@ -290,7 +296,10 @@ class Chaos:
                 self.restart(renewing)
                 return
             time.sleep(0.05)
-        self.restart(self.random.choice(self.containers))
+        # A machine that is busy for longer than a pause is given the time to answer at all.
+        ready = [one for one in self.containers if getattr(one, "has_answered", lambda: True)()]
+        if ready:
+            self.restart(self.random.choice(ready))
 
     def may_kill_renewer(self):
         token = self.endpoint.newest(self.login)["refreshToken"]

@@ -79,7 +79,7 @@ def test_plain_copies_log_each_other_out(place):
     for container in containers:
         container.start()
     try:
-        wait_until(lambda: all(len(container.lines()) >= 2 for container in containers), "five answers twice")
+        wait_until(lambda: all(len(container.lines()) >= 2 for container in containers), "five answers twice", 900)
     finally:
         for container in containers:
             container.kill()
