@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/filesystem/operations.hpp>
 #include <boost/filesystem/path.hpp>
 #include <deque>
@@ -149,7 +150,10 @@ int keep_command(const options::Keep& options, const options::Environment& envir
   }
   log::info("keeping", {{"stores", keepers.size()}, {"mb_for_a_renewal", renew::kCliMegabytes}});
   if (!options.renewal.never) say_memory();
-  for (keep::Keeper& keeper : keepers) keeper.start();
+  // On the loop: a signal that comes meanwhile is a stop like every later one.
+  boost::asio::post(io, [&] {
+    for (keep::Keeper& keeper : keepers) keeper.start();
+  });
   supervise::Hooks hooks;
   hooks.ending = [&] {
     outputs.stop();

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "base/interrupt.h"
@@ -27,6 +28,7 @@ using std::chrono::steady_clock;
 
 constexpr Milliseconds kAfterKill{1000};      // then we are done, whoever is left
 constexpr Milliseconds kKillAgain{20};        // for what forked while we killed
+constexpr int kTellAtMost = 16;               // rounds over all that the command left behind
 constexpr Milliseconds kShellPatience{3000};  // for a shell's foreground job, before the shell is told
 constexpr Milliseconds kShellLook{50};        // that job is the shell's child: its end is no event for us
 
@@ -353,14 +355,21 @@ void Supervisor::tell_shells() {
   }
 }
 
+/// Also whoever is forked meanwhile, until a look finds nobody new: what has its TERM forks no more, unless it
+/// handles it.
 void Supervisor::tell_leftovers() {
-  const std::vector<Process> left = descendants(helpers());
-  if (left.empty()) return tell_unseen();
-  log::info("asking what the command left behind to end", {{"processes", left.size()}});
-  for (const Process& process : left) {
-    ::kill(process.pid, SIGTERM);
-    ::kill(process.pid, SIGCONT);
+  std::set<pid_t> told;
+  for (int round = 0; round < kTellAtMost; ++round) {
+    const std::size_t before = told.size();
+    for (const Process& process : descendants(helpers())) {
+      if (!told.insert(process.pid).second) continue;
+      ::kill(process.pid, SIGTERM);
+      ::kill(process.pid, SIGCONT);
+    }
+    if (told.size() == before) break;
   }
+  if (told.empty()) return tell_unseen();
+  log::info("asking what the command left behind to end", {{"processes", told.size()}});
   look_at_shells();
 }
 
