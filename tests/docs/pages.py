@@ -16,7 +16,8 @@ def all_pages():
 
 def worded_pages():
     """Those whose words follow CONTRIBUTING.md."""
-    return [TOP / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted((TOP / "docs").rglob("*.md"))
+    top = [TOP / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+    return top + sorted((TOP / "docs").rglob("*.md"))
 
 
 def lines(path):
