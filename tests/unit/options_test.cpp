@@ -215,7 +215,7 @@ TEST_CASE("a guess is close, or none is made") {
   CHECK(closest("", {"init"}).empty());
 }
 
-TEST_CASE("every login state has the exit status that the README lists") {
+TEST_CASE("every login state has the exit status that docs/reference/exit-statuses.md lists") {
   using login::State;
   CHECK(exit_status_of(State::usable) == 0);
   CHECK(exit_status_of(State::renewable) == 0);

@@ -43,7 +43,7 @@ def trouble(machine, version, kind):
 
 
 def command(machine, version, words):
-    """A command as such, without claude-init: "renews" with the number of messages, "burns", "asks nobody"."""
+    """A command as such, without claude-init: "renews" with the number of messages, "burns", "does not ask"."""
     place = machine.place()
     login = machine.login(place, expiresAt=0)
     ended = machine.cli(version, place, login, *words.split(), limit=COMMAND_LIMIT)
@@ -51,7 +51,7 @@ def command(machine, version, words):
         return "hangs"
     if ended.renewed:
         return f"renews, {ended.messages} message{'' if ended.messages == 1 else 's'}"
-    return "**burns**" if ended.spent else "asks, no answer" if ended.asked else "asks nobody"
+    return "**burns**" if ended.spent else "asks, no answer" if ended.asked else "does not ask"
 
 
 def expired_copy(machine, version):

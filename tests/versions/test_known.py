@@ -6,8 +6,8 @@ from habits import NOT_ASKED, RENEWED, command
 
 NOWHERE = (10 ** 6,)
 # words, from, to (without), what it does: as in src/cli/known.cpp.
-ROWS = [("auth status", (2, 1, 100), (2, 1, 198), "asks nobody"), ("auth status", (2, 1, 198), (2, 1, 330), "**burns**"),
-        ("mcp list", (2, 1, 100), (2, 1, 197), "asks nobody"), ("--print /cost", (2, 1, 100), (2, 1, 197), "**burns**"),
+ROWS = [("auth status", (2, 1, 100), (2, 1, 198), "does not ask"), ("auth status", (2, 1, 198), (2, 1, 330), "**burns**"),
+        ("mcp list", (2, 1, 100), (2, 1, 197), "does not ask"), ("--print /cost", (2, 1, 100), (2, 1, 197), "**burns**"),
         ("doctor", (2, 1, 198), (2, 1, 260), "**burns**"), ("--init-only", (2, 1, 197), (2, 1, 330), "**burns**"),
         ("agents --json", (2, 1, 260), NOWHERE, "**burns**")]
 CASES = [pytest.param(version, *row, id=f"{version}-{row[0].replace(' ', '-')}")

@@ -36,7 +36,7 @@ COMMANDS = """
 
 Three runs each, in a fresh configuration directory with an expired login, without claude-init. **burns**: the server gave
 out a new token, and the command ended before it was saved, which costs the login. claude-init refuses what is in bold here
-with that version, and what asks nobody (`src/cli/known.cpp`).
+with that version, and a command that does not ask (`src/cli/known.cpp`).
 
 """
 HABITS = """
