@@ -1,4 +1,4 @@
-#include "store/capture.h"
+#include "sync/capture.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -9,16 +9,16 @@
 
 #include "base/text.h"
 #include "commands/commands.h"
-#include "commands/console.h"
-#include "commands/progress_line.h"
-#include "commands/refusal.h"
-#include "commands/setup_report.h"
-#include "commands/store_access.h"
-#include "commands/store_path.h"
+#include "ui/console.h"
+#include "ui/progress_line.h"
+#include "ui/refusal.h"
+#include "setup/report.h"
+#include "access/store_access.h"
+#include "options/store_path.h"
 #include "fs/open.h"
 #include "log/log.h"
-#include "options/exit_status.h"
-#include "store/lock.h"
+#include "ui/exit_status.h"
+#include "lock/lock.h"
 
 namespace claude_init::commands {
 namespace {

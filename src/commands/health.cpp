@@ -11,20 +11,20 @@
 
 #include "cli/known.h"
 #include "commands/commands.h"
-#include "commands/console.h"
-#include "commands/health_context.h"
-#include "commands/live.h"
-#include "commands/refusal.h"
-#include "commands/store_path.h"
+#include "ui/console.h"
+#include "access/health_context.h"
+#include "live/live.h"
+#include "ui/refusal.h"
+#include "options/store_path.h"
 #include "fs/identity.h"
 #include "fs/open.h"
 #include "health/prometheus.h"
-#include "options/exit_status.h"
-#include "store/id.h"
+#include "ui/exit_status.h"
+#include "store/provenance.h"
 #include "store/layout.h"
 #include "store/renewer_note.h"
 #include "store/store.h"
-#include "workcopy/account.h"
+#include "user/account.h"
 
 namespace claude_init::commands {
 namespace {

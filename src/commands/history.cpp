@@ -5,12 +5,12 @@
 
 #include "base/text.h"
 #include "commands/commands.h"
-#include "commands/console.h"
-#include "commands/health_context.h"
-#include "commands/refusal.h"
-#include "commands/store_access.h"
-#include "commands/store_path.h"
-#include "options/exit_status.h"
+#include "ui/console.h"
+#include "access/health_context.h"
+#include "ui/refusal.h"
+#include "access/store_access.h"
+#include "options/store_path.h"
+#include "ui/exit_status.h"
 #include "store/generations.h"
 
 namespace claude_init::commands {

@@ -1,4 +1,4 @@
-#include "store/restore.h"
+#include "sync/restore.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -10,17 +10,17 @@
 
 #include "base/text.h"
 #include "commands/commands.h"
-#include "commands/console.h"
-#include "commands/health_context.h"
-#include "commands/progress_line.h"
-#include "commands/refusal.h"
-#include "commands/store_access.h"
-#include "commands/store_path.h"
+#include "ui/console.h"
+#include "access/health_context.h"
+#include "ui/progress_line.h"
+#include "ui/refusal.h"
+#include "access/store_access.h"
+#include "options/store_path.h"
 #include "fs/identity.h"
 #include "fs/open.h"
 #include "health/health.h"
 #include "log/log.h"
-#include "options/exit_status.h"
+#include "ui/exit_status.h"
 #include "store/generations.h"
 
 namespace claude_init::commands {

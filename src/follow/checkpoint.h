@@ -5,12 +5,12 @@
 #include <optional>
 
 #include "base/time.h"
-#include "follow/debounce.h"
-#include "follow/file_watch.h"
-#include "follow/inotify.h"
+#include "loop/debounce.h"
+#include "loop/file_watch.h"
+#include "loop/inotify.h"
 #include "follow/tree_watch.h"
 #include "fs/identity.h"
-#include "store/capture.h"
+#include "sync/capture.h"
 #include "store/layout.h"
 
 namespace claude_init::follow {

@@ -10,8 +10,8 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "follow/checkpoint.h"
-#include "follow/inotify.h"
-#include "store/capture.h"
+#include "loop/inotify.h"
+#include "sync/capture.h"
 #include "store/layout.h"
 #include "store/store.h"
 

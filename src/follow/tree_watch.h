@@ -9,8 +9,8 @@
 #include <string>
 
 #include "base/time.h"
-#include "follow/debounce.h"
-#include "follow/inotify.h"
+#include "loop/debounce.h"
+#include "loop/inotify.h"
 #include "fs/identity.h"
 #include "store/layout.h"
 

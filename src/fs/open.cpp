@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/text.h"
-#include "fs/advice.h"
+#include "ui/remedies.h"
 
 namespace claude_init::fs {
 namespace {

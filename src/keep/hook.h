@@ -11,8 +11,8 @@
 
 #include "base/time.h"
 #include "base/unique_fd.h"
-#include "keep/record.h"
-#include "supervise/reaper.h"
+#include "keep/login_monitor.h"
+#include "loop/reaper.h"
 #include "supervise/signals.h"
 
 namespace claude_init::keep {

@@ -8,12 +8,12 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
-#include "fs/advice.h"
+#include "ui/remedies.h"
 #include "fs/mounts.h"
 #include "fs/open.h"
 #include "log/log.h"
 #include "store/generations.h"
-#include "store/id.h"
+#include "store/provenance.h"
 #include "store/layout.h"
 #include "store/published.h"
 #include "store/state_file.h"

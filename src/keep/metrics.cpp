@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "health/prometheus.h"
-#include "keep/views.h"
+#include "keep/report.h"
 
 namespace claude_init::keep {
 namespace {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/text.h"
-#include "keep/views.h"
+#include "keep/report.h"
 
 namespace claude_init::keep {
 namespace {

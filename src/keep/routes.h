@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "keep/views.h"
+#include "keep/report.h"
 
 /// What is answered to which request. Pure.
 namespace claude_init::keep {

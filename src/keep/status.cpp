@@ -1,6 +1,6 @@
 #include <nlohmann/json.hpp>
 
-#include "keep/views.h"
+#include "keep/report.h"
 
 namespace claude_init::keep {
 namespace {

@@ -1,6 +1,6 @@
 #include "options/options.h"
 
-#include "options/exit_status.h"
+#include "ui/exit_status.h"
 
 namespace claude_init {
 

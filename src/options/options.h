@@ -13,8 +13,8 @@
 #include "options/kept_stores.h"
 #include "store/generations.h"
 #include "store/layout.h"
-#include "store/plan.h"
-#include "store/restore.h"
+#include "sync/plan.h"
+#include "sync/restore.h"
 #include "store/store.h"
 #include "supervise/supervisor.h"
 
@@ -54,7 +54,7 @@ struct Storing {
 };
 
 struct Setup {
-  std::string store;  // "" = found as commands/store_path.h says
+  std::string store;  // "" = found as options/store_path.h says
   std::string user;   // "" = node when root and it exists
   bool allow_ephemeral = false;
   std::optional<Milliseconds> wait_login;  // end by itself when there is a login, or after so long

@@ -12,7 +12,7 @@
 #include <optional>
 
 #include "options/definitions.h"
-#include "options/exit_status.h"
+#include "ui/exit_status.h"
 #include "options/options.h"
 #include "options/suggest.h"
 

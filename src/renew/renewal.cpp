@@ -19,13 +19,13 @@
 #include "login/merge.h"
 #include "renew/environment.h"
 #include "renew/verdict.h"
-#include "store/capture.h"
-#include "store/cli_locks.h"
-#include "store/id.h"
+#include "sync/capture.h"
+#include "lock/cli_locks.h"
+#include "store/provenance.h"
 #include "store/layout.h"
 #include "store/rejection.h"
 #include "store/state_file.h"
-#include "workcopy/privileges.h"
+#include "user/privileges.h"
 
 namespace claude_init::renew {
 namespace {

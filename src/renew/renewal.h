@@ -14,7 +14,7 @@
 #include "renew/outcome.h"
 #include "renew/tool.h"
 #include "renew/verdict.h"
-#include "store/lock.h"
+#include "lock/lock.h"
 #include "store/rejection.h"
 #include "store/renewer_note.h"
 #include "store/store.h"

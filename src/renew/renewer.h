@@ -9,10 +9,10 @@
 
 #include "base/secret.h"
 #include "base/time.h"
-#include "follow/wall_timer.h"
+#include "loop/wall_timer.h"
 #include "renew/renewal.h"
 #include "renew/schedule.h"
-#include "renew/turns.h"
+#include "renew/renewal_queue.h"
 #include "supervise/supervisor.h"
 
 namespace claude_init::renew {

@@ -32,7 +32,7 @@ struct History {
 /// - While somebody else renews: soon, since a renewal that fails or is killed leaves no sign in the store,
 /// and
 ///   within 7 s however long that goes on: a lease whose holder is gone is only found out by looks that are
-///   less than two of its heartbeats apart (store/lease.h).
+///   less than two of its heartbeats apart (lock/lease.h).
 /// May lie in the past: then it is due.
 [[nodiscard]] UnixMs next_try(const Deadlines& login, const History& history, Milliseconds renew_before,
                               UnixMs now, double jitter);

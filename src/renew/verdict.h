@@ -4,7 +4,7 @@
 #include "renew/outcome.h"
 #include "renew/tool.h"
 #include "store/renewer_note.h"
-#include "supervise/reaper.h"
+#include "loop/reaper.h"
 
 /// What came of a renewing command that brought no new token, in words. Pure.
 namespace claude_init::renew {

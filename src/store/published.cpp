@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "base/text.h"
-#include "fs/advice.h"
+#include "ui/remedies.h"
 #include "fs/file.h"
 #include "fs/mounts.h"
 #include "fs/named.h"
@@ -16,9 +16,9 @@
 #include "fs/tree.h"
 #include "log/log.h"
 #include "login/login.h"
-#include "store/blank.h"
+#include "sync/blank.h"
 #include "store/layout.h"
-#include "store/lock.h"
+#include "lock/lock.h"
 #include "store/state_file.h"
 
 namespace claude_init::store {

@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
-#include "store/lock.h"
+#include "lock/lock.h"
 #include "store/store.h"
 
 /// A published store: what a store has, but for the refresh token, so that whoever can read it can use the

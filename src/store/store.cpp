@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/text.h"
-#include "fs/advice.h"
+#include "ui/remedies.h"
 #include "fs/file.h"
 #include "fs/mounts.h"
 #include "fs/named.h"

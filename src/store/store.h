@@ -12,8 +12,8 @@
 #include "fs/identity.h"
 #include "login/login.h"
 #include "login/merge.h"
-#include "store/lease.h"
-#include "store/locking.h"
+#include "lock/lease.h"
+#include "lock/lock_method.h"
 #include "store/tree.h"
 
 namespace claude_init::store {

@@ -15,7 +15,7 @@
 #include "base/pages.h"
 #include "log/log.h"
 #include "supervise/processes.h"
-#include "supervise/reaper.h"
+#include "loop/reaper.h"
 #include "supervise/shutdown.h"
 #include "supervise/terminal.h"
 #include "supervise/waiting.h"

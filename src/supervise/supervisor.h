@@ -8,7 +8,7 @@
 #include "base/deadline.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "supervise/reaper.h"
+#include "loop/reaper.h"
 #include "supervise/signals.h"
 #include "supervise/spawn.h"
 

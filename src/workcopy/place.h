@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "workcopy/account.h"
+#include "user/account.h"
 
 /// Where a working copy can lie. Everything here looks with the rights that the caller acts with.
 namespace claude_init::workcopy {

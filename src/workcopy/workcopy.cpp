@@ -16,7 +16,7 @@
 #include <string_view>
 
 #include "base/text.h"
-#include "fs/advice.h"
+#include "ui/remedies.h"
 #include "fs/file.h"
 #include "fs/identity.h"
 #include "fs/open.h"

@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "store/layout.h"
-#include "workcopy/account.h"
+#include "user/account.h"
 #include "workcopy/place.h"
 
 namespace claude_init::workcopy {

@@ -16,9 +16,9 @@
 
 #include "base/text.h"
 #include "login/login.h"
-#include "store/capture.h"
-#include "store/restore.h"
-#include "store/transaction.h"
+#include "sync/capture.h"
+#include "sync/restore.h"
+#include "sync/transaction.h"
 
 using namespace claude_init;
 

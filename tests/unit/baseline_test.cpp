@@ -1,4 +1,4 @@
-#include "store/baseline.h"
+#include "sync/baseline.h"
 
 #include <catch2/catch.hpp>
 #include <string>

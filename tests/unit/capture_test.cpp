@@ -1,4 +1,4 @@
-#include "store/capture.h"
+#include "sync/capture.h"
 
 #include <catch2/catch.hpp>
 

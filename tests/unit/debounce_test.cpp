@@ -1,4 +1,4 @@
-#include "follow/debounce.h"
+#include "loop/debounce.h"
 
 #include <catch2/catch.hpp>
 #include <optional>

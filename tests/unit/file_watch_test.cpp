@@ -1,4 +1,4 @@
-#include "follow/file_watch.h"
+#include "loop/file_watch.h"
 
 #include <catch2/catch.hpp>
 #include <cstdio>

@@ -3,8 +3,8 @@
 #include <catch2/catch.hpp>
 
 #include "state_helpers.h"
-#include "store/capture.h"
-#include "store/restore.h"
+#include "sync/capture.h"
+#include "sync/restore.h"
 
 using namespace claude_init;
 using namespace claude_init::store;

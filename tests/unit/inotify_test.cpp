@@ -1,4 +1,4 @@
-#include "follow/inotify.h"
+#include "loop/inotify.h"
 
 #include <sys/inotify.h>
 

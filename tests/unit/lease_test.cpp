@@ -1,4 +1,4 @@
-#include "store/lease.h"
+#include "lock/lease.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -9,7 +9,7 @@
 
 #include "fake_clock.h"
 #include "state_helpers.h"
-#include "store/lock.h"
+#include "lock/lock.h"
 
 using namespace claude_init;
 using namespace claude_init::store;

@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "state_helpers.h"
-#include "store/lease.h"
-#include "store/lock.h"
+#include "lock/lease.h"
+#include "lock/lock.h"
 
 using namespace claude_init;
 using namespace claude_init::store;

@@ -1,4 +1,4 @@
-#include "store/links.h"
+#include "sync/links.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "store/lock_holder.h"
+#include "lock/lock_holder.h"
 
 #include <sys/sysmacros.h>
 

@@ -1,4 +1,4 @@
-#include "store/lock.h"
+#include "lock/lock.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "store/merge.h"
+#include "sync/merge.h"
 
 #include <catch2/catch.hpp>
 #include <filesystem>

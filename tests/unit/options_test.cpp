@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 
-#include "options/exit_status.h"
+#include "ui/exit_status.h"
 #include "options/suggest.h"
 
 using namespace claude_init;

@@ -1,4 +1,4 @@
-#include "store/ordered_work.h"
+#include "sync/ordered_work.h"
 
 #include <atomic>
 #include <catch2/catch.hpp>

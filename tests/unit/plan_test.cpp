@@ -1,4 +1,4 @@
-#include "store/plan.h"
+#include "sync/plan.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -1,4 +1,4 @@
-#include "commands/progress_line.h"
+#include "ui/progress_line.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "supervise/reaper.h"
+#include "loop/reaper.h"
 
 #include <signal.h>
 #include <sys/wait.h>

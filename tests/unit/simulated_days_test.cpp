@@ -19,9 +19,9 @@
 #include <set>
 
 #include "keep/keeper.h"
-#include "renew/turns.h"
+#include "renew/renewal_queue.h"
 #include "signals_taken.h"
-#include "store/lock.h"
+#include "lock/lock.h"
 #include "temp_dir.h"
 
 using namespace claude_init;

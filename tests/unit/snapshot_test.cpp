@@ -5,8 +5,8 @@
 #include <thread>
 
 #include "state_helpers.h"
-#include "store/restore.h"
-#include "store/transaction.h"
+#include "sync/restore.h"
+#include "sync/transaction.h"
 
 using namespace claude_init;
 using namespace claude_init::store;

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/time.h"
-#include "store/lock.h"
+#include "lock/lock.h"
 #include "store/store.h"
 #include "temp_dir.h"
 

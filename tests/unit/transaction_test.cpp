@@ -1,9 +1,9 @@
-#include "store/transaction.h"
+#include "sync/transaction.h"
 
 #include <catch2/catch.hpp>
 
 #include "fs/file.h"
-#include "store/stage.h"
+#include "sync/stage.h"
 #include "temp_dir.h"
 
 using namespace claude_init;

@@ -1,4 +1,4 @@
-#include "follow/wall_timer.h"
+#include "loop/wall_timer.h"
 
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>

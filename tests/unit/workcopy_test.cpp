@@ -19,9 +19,9 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "workcopy/account.h"
+#include "user/account.h"
 #include "workcopy/place.h"
-#include "workcopy/privileges.h"
+#include "user/privileges.h"
 
 using namespace claude_init;
 using namespace claude_init::workcopy;

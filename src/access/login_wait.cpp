@@ -1,0 +1,95 @@
+#include "access/login_wait.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <optional>
+
+#include "access/health_context.h"
+#include "loop/file_watch.h"
+#include "loop/inotify.h"
+#include "fs/open.h"
+#include "health/health.h"
+#include "log/log.h"
+#include "options/options.h"
+#include "store/layout.h"
+#include "store/published.h"
+
+namespace claude_init::commands {
+namespace {
+
+constexpr Milliseconds kInterval{2000};  // between two looks where inotify cannot know
+
+}  // namespace
+
+/// 1. What has to come is watched from here on.
+/// 2. It may be there already.
+/// 3. Said once, and once more where a keeper cannot publish it.
+/// 4. Looked at whenever it may have changed; by its owner's rights, as soon as there is one.
+int await_login(const supervise::Loop& loop, const LoginWait& wait, const options::Environment& environment) {
+  store::Inspection seen;
+  bool changed = false;
+  const auto look = [&] {
+    changed = false;
+    seen = store::inspect(wait.store, unix_now());
+    wait.on_change(seen);
+    return wait.can_be_used(seen);
+  };
+  follow::Inotify inotify(loop.io);
+  std::optional<follow::FileWatch> watch;
+  fs::Identity owner;  // whose rights the watch has
+  const auto watch_as = [&](fs::Identity who) {
+    owner = who;
+    watch.emplace(loop.io, inotify,
+                  follow::FileWatch::Options{wait.store, std::string(store::kCredentials), who, false,
+                                             kInterval, [&changed] { changed = true; }});
+    watch->start();
+  };
+  std::optional<follow::FileWatch> word;
+  const auto watch_word = [&] {
+    if (word || !seen.published) return;
+    const std::string parent = fs::parent_of(wait.store);
+    word.emplace(loop.io, inotify,
+                 follow::FileWatch::Options{parent.empty() ? "/" : parent,
+                                            fs::name_of(wait.store) + std::string(store::kWord), seen.owner,
+                                            false, kInterval, [&changed] { changed = true; }});
+    word->start();
+  };
+  const std::string at_most = wait.limit == options::kForever
+                                  ? std::string()
+                                  : fmt::format(", for {} at most", format_duration(wait.limit.count()));
+  std::string told;  // of what a keeper has left
+  const auto say = [&] {
+    told = seen.unpublished;
+    tell(log::Level::warn, fmt::format("waiting for a login{}: ", at_most),
+         health::explain(seen, health_context(seen, environment)), environment);
+  };
+  // 1.
+  seen = store::inspect(wait.store, unix_now());
+  watch_as(seen.owner);
+  watch_word();
+  // 2.
+  if (look()) return 0;
+  // 3.
+  say();
+  // 4.
+  Wait until;
+  until.limit = wait.limit;
+  until.renewer = wait.renewer;
+  until.over = [&] {
+    if (!changed) return false;
+    if (look()) return true;
+    watch_word();
+    if (!seen.unpublished.empty() && told.empty()) say();
+    if (seen.state == login::State::no_store || seen.owner == owner) return false;
+    watch_as(seen.owner);
+    return look();  // what was told to the watch of before is lost
+  };
+  const int stopped = wait_until_over(loop, until);
+  if (stopped == 0 && wait.can_be_used(seen)) {
+    log::warn("a login has come: starting", {{"store", wait.store}});
+  }
+  return stopped;
+}
+
+}  // namespace claude_init::commands

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "loop/debounce.h"
+#include "keep/hook.h"
+#include "keep/keeper.h"
+#include "keep/listener.h"
+#include "keep/report.h"
+#include "options/environment.h"
+#include "options/options.h"
+#include "supervise/supervisor.h"
+
+namespace claude_init::commands {
+
+/// What the keeper says, and where: each change in the log and to --on-change, how it is on --listen and in
+/// --metrics-file. None of them can hold up a renewal.
+class KeepOutputs {
+ public:
+  /// `keepers` may still be empty, and has to outlive this.
+  KeepOutputs(const supervise::Loop& loop, const options::Keep& options,
+              const options::Environment& environment, std::deque<keep::Keeper>& keepers);
+
+  /// Error: usage, or the address cannot be had.
+  [[nodiscard]] Result<void> start();
+  void tell(const keep::Keeper& keeper, const keep::Event& event);
+  /// Calls nobody from here on.
+  void stop();
+
+ private:
+  [[nodiscard]] keep::View view() const;
+  void write_metrics();
+
+  const options::Keep& options_;
+  std::deque<keep::Keeper>& keepers_;
+  const UnixMs started_;
+  keep::Hook hook_;
+  std::optional<keep::Listener> listener_;
+  boost::asio::io_context& io_;
+  follow::Debounce metrics_changed_;
+  follow::Debounce metrics_aged_;
+  bool metrics_failed_ = false;
+};
+
+}  // namespace claude_init::commands

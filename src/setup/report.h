@@ -1,0 +1,32 @@
+#pragma once
+
+#include "base/time.h"
+#include "ui/console.h"
+#include "setup/store.h"
+#include "sync/capture.h"
+#include "supervise/supervisor.h"
+#include "user/account.h"
+
+/// What a setup session says to the person in front of it, and the exit status that says the same.
+namespace claude_init::commands {
+
+/// What is in the store cannot be read, and so no login takes its place.
+inline constexpr std::string_view kHowToMakeRoom = "Move that file away, or let the store's owner read it";
+
+/// Before an interactive shell: which store, what it holds, how to log in and how to end.
+void greet(const Console& console, const SetupStore& store, const workcopy::Account& account,
+           const store::Inspection& before);
+
+/// After the capture. `login_is_new`: the session's login was saved, now or by a checkpoint. Returns 0, or
+/// the status of ours that says why no login was kept.
+int report_capture(const Console& console, const SetupStore& store, const store::CaptureReport& report,
+                   bool login_is_new);
+
+/// What became of everything but the login. The status for what an error has prevented from being saved;
+/// kExitOk where there is no such.
+int report_files(const Console& console, const store::CaptureReport& report);
+
+/// The capture failed: what that means for what is in the store, and what to do.
+int report_failure(const Console& console, const SetupStore& store, const Error& error);
+
+}  // namespace claude_init::commands

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/time.h"
+#include "ui/console.h"
+#include "setup/store.h"
+#include "loop/debounce.h"
+#include "options/environment.h"
+#include "user/account.h"
+
+namespace claude_init::commands {
+
+/// `setup --wait-login`: ends the session when the store has a login that can be used, or when the time for
+/// that is over. A CLI that has just logged in gets a few seconds to write the rest of its state.
+class SetupWait {
+ public:
+  SetupWait(boost::asio::io_context& io, std::string store, Milliseconds limit);
+
+  /// The store may have another login.
+  void look();
+  [[nodiscard]] bool has_login() const;
+  /// It has ended the session.
+  [[nodiscard]] bool is_over() const { return *over_; }
+  /// The status of a session that it has ended, of which `status` was reported.
+  [[nodiscard]] int exit_status(int status) const;
+
+ private:
+  const std::string store_;
+  std::shared_ptr<bool> over_ = std::make_shared<bool>(false);  // outlives this for a handler that is due
+  boost::asio::steady_timer limit_;
+  follow::Debounce settle_;
+};
+
+/// How to log in, to somebody who has no terminal of this session (`shell` is false), or that there is no
+/// need to end it.
+void greet_waiting(const Console& console, const SetupStore& found, const workcopy::Account& account,
+                   const options::Environment& environment, Milliseconds limit, bool shell);
+
+}  // namespace claude_init::commands

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "lock/lock.h"
+#include "store/store.h"
+
+/// Which store this is, and whether it is where it was made. A copy of a store holds the same refresh token,
+/// so two that renew would log each other out: the copy has to be noticed.
+///
+/// STORE/.claude-init/id holds a random name of the store, the host that made it (for people: in a container
+/// that is the container's name) and what the directory itself looked like then:
+///
+/// | evidence | survives | differs after |
+/// |---|---|---|
+/// | inode number and birth time of the store's root; where there is no birth time (NFS), the file system's
+/// id if it has one | another container, another path, another bind mount, a reboot, mode and owner, a volume
+/// attached to another machine | cp -a, rsync, tar, a restored backup, mv to another file system | | change
+/// time of `locks/method`, which is written once and cannot be set | inode numbers that a file system makes
+/// up anew (FUSE, SMB, 9p) | the same; chown -R, chmod -R |
+///
+/// One of the two is enough: it is the same store. There is nothing else that a container can rely on: it may
+/// have no /etc/machine-id, one of its own, or its host's.
+///
+/// Not noticed: a copy of a whole file system below its files (dd, a snapshot of a disk or of a virtual
+/// machine that is then used beside the original); mv within one file system, which leaves one store only; a
+/// copy on a file system whose change time is the modification time (sshfs).
+namespace claude_init::store {
+
+inline constexpr const char* kIdentity = "id";  // in kPrivateDir
+
+struct StoreId {
+  std::string store;  // 32 hexadecimal digits
+  std::string host;
+  UnixMs since = 0;
+};
+
+/// Gives the store its identity where it has none. Lock::acquire() does. Errors: read_only, permission,
+/// no_space, io.
+[[nodiscard]] Result<void> ensure_id(const Store& store);
+
+/// Errors: not_found (nobody has written to this store yet), invalid, permission, io.
+[[nodiscard]] Result<StoreId> read_id(const Store& store);
+
+/// For whoever wants to renew the login of this store, and for whoever captures into it, to say so. A store
+/// without an identity passes. Error usage: it was copied or moved here; what that means is the text, --adopt
+/// the remedy. Others as read_id().
+[[nodiscard]] Result<void> check_identity(const Store& store);
+
+/// --adopt: this is a store of its own from now on, with a new name, locked as suits its file system. Needs
+/// the "store" lock, and nobody else may be using it.
+[[nodiscard]] Result<void> adopt(const Store& store, const Lock& held);
+
+}  // namespace claude_init::store

@@ -1,0 +1,85 @@
+#include "ui/remedies.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace claude_init::fs {
+namespace {
+
+Engine g_engine = Engine::docker;  // a process is in one container
+
+/// Where it is to be typed, and what the directory is called there.
+std::string on_host(bool in_container) {
+  return in_container ? "on the host: " : "";
+}
+
+std::string host_name_of(const std::string& directory, bool in_container) {
+  return in_container ? "HOST_DIR" : shell_quote(directory);
+}
+
+}  // namespace
+
+void be_started_by(Engine engine) {
+  g_engine = engine;
+}
+
+const char* engine_command() {
+  return g_engine == Engine::podman ? "podman" : "docker";
+}
+
+std::string how_to_run_as(Identity who) {
+  switch (g_engine) {
+    case Engine::compose:
+      return fmt::format("run as uid {0}: CLAUDE_HUB_USER={0}:{1} in .env, then docker compose up --detach",
+                         who.uid, who.gid);
+    case Engine::kubernetes:
+      return fmt::format("run as uid {}: runAsUser: {}, runAsGroup: {} in the pod's securityContext", who.uid,
+                         who.uid, who.gid);
+    default:
+      return fmt::format("run as uid {1}: {0} run --user {1}:{2}", engine_command(), who.uid, who.gid);
+  }
+}
+
+std::string how_to_drop_to(Identity who) {
+  return fmt::format("stay uid {0}: leave {2} run --user out, and add -e CLAUDE_INIT_USER={0}:{1}",
+                     who.uid, who.gid, engine_command());
+}
+
+std::string how_to_become(Identity who) {
+  // KILL is not needed to become somebody, but to stop what runs as somebody else then.
+  return "root without capabilities has no more rights than others: --cap-add SETUID --cap-add SETGID "
+         "--cap-add KILL; or " +
+         how_to_run_as(who);
+}
+
+std::string how_to_give(const std::string& directory, Identity who, bool in_container) {
+  return fmt::format("{}sudo chown -R {}:{} {dir} && sudo chmod -R u+rwX,go= {dir}", on_host(in_container),
+                     who.uid, who.gid, fmt::arg("dir", host_name_of(directory, in_container)));
+}
+
+std::string how_to_make(const std::string& directory, Identity who) {
+  return fmt::format("sudo install -d -o {} -g {} -m 700 {}", who.uid, who.gid, shell_quote(directory));
+}
+
+std::string how_to_let_pass(const std::string& directory) {
+  return "let everybody pass there, which shows nobody what is in it: sudo chmod a+x " +
+         shell_quote(directory);
+}
+
+std::string how_to_mount_privately(mode_t mode) {
+  return fmt::format(
+      "its file system keeps no modes and shows others what is in it (mode {:04o}): mount it for its owner "
+      "alone, SMB and Azure Files with -o uid=UID,gid=GID,file_mode=0600,dir_mode=0700, drvfs and others "
+      "with "
+      "-o uid=UID,gid=GID,umask=077",
+      mode & 07777);
+}
+
+std::string how_to_open_modes(const std::string& directory, bool in_container) {
+  // Its owner is whoever reads this, on a host; nobody knows who that is on a container's.
+  return fmt::format("{}{}chmod -R u+rwX {}", on_host(in_container), in_container ? "sudo " : "",
+                     host_name_of(directory, in_container));
+}
+
+}  // namespace claude_init::fs
