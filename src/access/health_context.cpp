@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "store/inspect.h"
 #include "ui/console.h"
 #include "access/shadows.h"
 #include "access/store_access.h"

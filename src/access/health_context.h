@@ -9,6 +9,7 @@
 #include "health/health.h"
 #include "log/log.h"
 #include "options/environment.h"
+#include "store/inspect.h"
 
 namespace claude_init::commands {
 

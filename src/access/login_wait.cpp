@@ -12,6 +12,7 @@
 #include "health/health.h"
 #include "log/log.h"
 #include "options/options.h"
+#include "store/inspect.h"
 #include "store/layout.h"
 #include "store/published.h"
 

@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "access/wait.h"
 #include "options/environment.h"
+#include "store/inspect.h"
 #include "store/store.h"
 
 namespace claude_init::commands {

@@ -7,6 +7,7 @@
 #include "access/wait.h"
 #include "fs/mounts.h"
 #include "log/log.h"
+#include "store/inspect.h"
 
 namespace claude_init::commands {
 namespace {

@@ -14,6 +14,8 @@
 
 #include "base/text.h"
 #include "access/health_context.h"
+#include "lock/adopt.h"
+#include "store/inspect.h"
 #include "ui/remedies.h"
 #include "fs/mounts.h"
 #include "fs/named.h"

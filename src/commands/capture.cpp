@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "commands/commands.h"
+#include "sync/prepare.h"
 #include "ui/console.h"
 #include "ui/progress_line.h"
 #include "ui/refusal.h"
@@ -100,7 +101,7 @@ int capture_command(const options::Capture& options, const options::Environment&
   auto store = open_to_write(path, options.storing, environment);
   if (!store) return refuse(console, store.error());
   if (const auto own = check_not_published(*store); !own) return refuse(console, own.error());
-  if (const auto fit = store->prepare(0); !fit) return refuse(console, fit.error());
+  if (const auto fit = store::prepare(*store, 0); !fit) return refuse(console, fit.error());
   const auto lock = store::Lock::acquire(*store, "store", "capture", kLockWait);
   if (!lock) return refuse(console, lock.error());
   if (const auto settled = settle_identity(*store, options.storing, *lock); !settled)

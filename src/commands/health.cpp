@@ -11,6 +11,7 @@
 
 #include "cli/known.h"
 #include "commands/commands.h"
+#include "store/inspect.h"
 #include "ui/console.h"
 #include "access/health_context.h"
 #include "live/live.h"

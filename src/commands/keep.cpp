@@ -20,6 +20,7 @@
 #include "loop/inotify.h"
 #include "keep/keeper.h"
 #include "log/log.h"
+#include "store/inspect.h"
 #include "ui/exit_status.h"
 #include "renew/renewal_queue.h"
 #include "supervise/terminal.h"

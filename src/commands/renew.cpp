@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "commands/commands.h"
+#include "store/inspect.h"
 #include "ui/console.h"
 #include "access/health_context.h"
 #include "ui/refusal.h"

@@ -19,6 +19,9 @@
 #include "follow/coherence.h"
 #include "commands/commands.h"
 #include "run/command.h"
+#include "store/inspect.h"
+#include "sync/prepare.h"
+#include "sync/publish.h"
 #include "ui/progress_line.h"
 #include "ui/refusal.h"
 #include "access/renewal.h"
@@ -240,7 +243,7 @@ Result<store::CaptureReport> save_login(const workcopy::WorkingCopy& copy, const
                                         const Coherence::Save& save) {
   auto store = store::Store::open(path, storing.options);
   if (!store) return store.error();
-  if (const auto prepared = store->prepare(0); !prepared) return prepared.error();
+  if (const auto prepared = store::prepare(*store, 0); !prepared) return prepared.error();
   const auto lock = lock_store(*store, "run", save.wait, save.deadline);
   if (!lock) return lock.error();
   store::CaptureOptions capture;

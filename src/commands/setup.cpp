@@ -8,6 +8,8 @@
 
 #include "follow/coherence.h"
 #include "commands/commands.h"
+#include "store/inspect.h"
+#include "sync/publish.h"
 #include "ui/console.h"
 #include "run/command.h"
 #include "access/health_context.h"

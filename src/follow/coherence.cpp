@@ -10,6 +10,7 @@
 #include "log/log.h"
 #include "login/login.h"
 #include "store/published.h"
+#include "sync/publish.h"
 
 namespace claude_init::commands {
 namespace {

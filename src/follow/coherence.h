@@ -16,6 +16,7 @@
 #include "fs/identity.h"
 #include "sync/capture.h"
 #include "store/layout.h"
+#include "sync/publish.h"
 
 namespace claude_init::commands {
 

@@ -9,6 +9,7 @@
 #include "log/log.h"
 #include "store/layout.h"
 #include "store/published.h"
+#include "sync/publish.h"
 
 namespace claude_init::follow {
 namespace {

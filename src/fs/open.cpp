@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "base/text.h"
-#include "ui/remedies.h"
 
 namespace claude_init::fs {
 namespace {
@@ -51,6 +50,16 @@ void push_components(std::vector<std::string>& pending, std::string_view path) {
     if (!last.empty() && last != ".") pending.emplace_back(last);
     path = slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
   }
+}
+
+/// For a file system that keeps no modes, and shows what was to be private with `mode`.
+std::string how_to_mount_privately(mode_t mode) {
+  return fmt::format(
+      "its file system keeps no modes and shows others what is in it (mode {:04o}): mount it for its owner "
+      "alone, SMB and Azure Files with -o uid=UID,gid=GID,file_mode=0600,dir_mode=0700, drvfs and others "
+      "with "
+      "-o uid=UID,gid=GID,umask=077",
+      mode & 07777);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "store/inspect.h"
 #include "ui/remedies.h"
 #include "health/health.h"
 #include "health/notes.h"

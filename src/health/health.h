@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "fs/identity.h"
 #include "login/login.h"
+#include "store/inspect.h"
 #include "store/store.h"
 
 /// A store's state → words and JSON (metrics: prometheus.h). Pure.

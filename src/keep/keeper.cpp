@@ -8,6 +8,8 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "store/inspect.h"
+#include "sync/publish.h"
 #include "ui/remedies.h"
 #include "fs/mounts.h"
 #include "fs/open.h"

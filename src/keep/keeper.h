@@ -17,6 +17,7 @@
 #include "keep/login_monitor.h"
 #include "keep/report.h"
 #include "renew/renewer.h"
+#include "store/inspect.h"
 #include "store/store.h"
 #include "supervise/supervisor.h"
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "store/inspect.h"
 
 namespace claude_init::keep {
 namespace {

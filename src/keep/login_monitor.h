@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "health/health.h"
 #include "renew/renewal.h"
+#include "store/inspect.h"
 #include "store/store.h"
 
 /// What the keeper knows of one store, and what of it is news. Pure: no I/O, no clock of its own.

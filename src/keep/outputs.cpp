@@ -11,6 +11,7 @@
 #include "fs/named.h"
 #include "fs/open.h"
 #include "log/log.h"
+#include "store/inspect.h"
 
 namespace claude_init::commands {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "keep/report.h"
+#include "store/inspect.h"
 
 namespace claude_init::keep {
 namespace {

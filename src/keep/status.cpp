@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "keep/report.h"
+#include "store/inspect.h"
 
 namespace claude_init::keep {
 namespace {

@@ -12,6 +12,7 @@
 
 #include "fs/file.h"
 #include "fs/open.h"
+#include "store/inspect.h"
 
 namespace claude_init::commands {
 namespace {

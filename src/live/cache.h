@@ -8,6 +8,7 @@
 #include "base/unique_fd.h"
 #include "health/health.h"
 #include "options/environment.h"
+#include "store/inspect.h"
 
 namespace claude_init::commands {
 

@@ -23,6 +23,7 @@
 #include "log/last_words.h"
 #include "log/log.h"
 #include "login/shadow.h"
+#include "store/inspect.h"
 #include "sync/restore.h"
 #include "store/store.h"
 #include "supervise/supervisor.h"

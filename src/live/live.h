@@ -5,6 +5,7 @@
 #include "health/health.h"
 #include "options/environment.h"
 #include "options/options.h"
+#include "store/inspect.h"
 #include "supervise/signals.h"
 #include "user/account.h"
 

@@ -11,18 +11,12 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "base/unique_fd.h"
+#include "store/lock_options.h"
 #include "store/tree.h"
 
 namespace claude_init::store {
 
 inline constexpr std::size_t kMaxHolder = 4096;  // bytes of what a lock's holder tells of itself
-
-/// How long a lease lives: `beat` is the time between two heartbeats, `stale` how long the heartbeat must
-/// have stood still before somebody else may take over. Tests use shorter ones.
-struct LeaseTimes {
-  Milliseconds beat{5'000};
-  Milliseconds stale{30'000};
-};
 
 /// What this process has seen of other holders' heartbeats, so that a try that does not wait learns from the
 /// one before. Two hosts' clocks never meet: a heartbeat is only ever compared with an earlier look at the

@@ -93,18 +93,6 @@ bool is_missing(const Error& error) {
 
 }  // namespace
 
-std::string_view name_of(Locking locking) {
-  switch (locking) {
-    case Locking::automatic:
-      return "auto";
-    case Locking::flock:
-      return "flock";
-    case Locking::lease:
-      return "lease";
-  }
-  return "";
-}
-
 Result<Locks> open_locks(const Store& store) {
   const auto own = fs::make_directory(store.fd(), std::string(kPrivateDir), store.modes().directory);
   if (!own) return own.error();

@@ -1,25 +1,10 @@
 #pragma once
 
-#include <string_view>
-
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "store/store.h"
 
 namespace claude_init::store {
-
-class Store;
-
-/// How a store is locked. flock(2) where one kernel sees everybody who opens the store; a lease (lease.h) on
-/// file systems that other machines change too (NFS, SMB, 9p, FUSE, …), where flock may reach this kernel
-/// only.
-enum class Locking {
-  automatic,  // by statfs(2)
-  flock,
-  lease,
-};
-
-/// "auto", "flock", "lease".
-[[nodiscard]] std::string_view name_of(Locking locking);
 
 /// STORE/.claude-init/locks, open to the store's owner only, and what holds in it: flock or lease, never
 /// automatic.
@@ -31,7 +16,7 @@ struct Locks {
 /// For whoever is going to lock. Decided by the first one, for everybody and for good, and written to
 /// `locks/method`: who sees the same store through another kind of mount must do the same. Two that decide at
 /// once get the same answer. Called with the rights of the store's owner. Errors: usage (the store was opened
-/// with another method than it has: see store::adopt()), invalid (the record is damaged), read_only,
+/// with another method than it has: see lock::adopt()), invalid (the record is damaged), read_only,
 /// permission, no_space, io.
 [[nodiscard]] Result<Locks> open_locks(const Store& store);
 

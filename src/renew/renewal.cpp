@@ -25,6 +25,7 @@
 #include "store/layout.h"
 #include "store/rejection.h"
 #include "store/state_file.h"
+#include "sync/prepare.h"
 #include "user/privileges.h"
 
 namespace claude_init::renew {
@@ -141,7 +142,7 @@ std::variant<Renewal, Outcome> Renewal::begin(const std::string& path, const Sec
   if (!parsed || !parsed->has_refresh_token) return Outcome{Kind::not_due, {}, {}};
   // 4.
   if (auto away = check_home(renewal.store_)) return *away;
-  if (const auto room = renewal.store_.prepare(kNeededBytes); !room) return failed(room.error());
+  if (const auto room = store::prepare(renewal.store_, kNeededBytes); !room) return failed(room.error());
   // 5.
   if (const auto made = renewal.make_directory(login.text->reveal()); !made) return failed(made.error());
   return renewal;

@@ -4,6 +4,8 @@
 
 #include "access/health_context.h"
 #include "access/login_wait.h"
+#include "store/inspect.h"
+#include "sync/prepare.h"
 #include "ui/refusal.h"
 #include "access/renewal.h"
 #include "access/store_access.h"
@@ -26,7 +28,7 @@ Result<std::optional<store::Lock>> take_right_to_renew(const store::Inspection& 
   std::optional<store::Lock> none;
   auto store = open_to_write(inspection.path, storing, environment);
   if (!store) return none;  // no login, so nothing to renew: that has been told
-  if (const auto prepared = store->prepare(0); !prepared) {
+  if (const auto prepared = store::prepare(*store, 0); !prepared) {
     log::failure(log::Level::warn, prepared.error());
     log::warn("a login that this run renews is lost with its copy, and then the store's is spent");
     return none;

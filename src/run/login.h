@@ -7,6 +7,7 @@
 #include "options/options.h"
 #include "renew/renewer.h"
 #include "lock/lock.h"
+#include "store/inspect.h"
 #include "store/store.h"
 #include "supervise/supervisor.h"
 

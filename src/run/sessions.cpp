@@ -19,6 +19,7 @@
 #include "store/names.h"
 #include "store/project.h"
 #include "store/published.h"
+#include "sync/prepare.h"
 
 namespace claude_init::commands {
 namespace {
@@ -80,7 +81,7 @@ Result<KeptSessions> KeptSessions::open(const options::Run& options, const std::
                    "the sessions cannot be kept: " + printable(place->path()) + " is a published store"),
         in_store);
   }
-  if (const auto prepared = place->prepare(0); !prepared) {
+  if (const auto prepared = store::prepare(*place, 0); !prepared) {
     return with_other_way(prepared.error_with("the sessions cannot be kept"), in_store);
   }
   return KeptSessions(std::move(*place), options);

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "options/store_path.h"
+#include "store/inspect.h"
 #include "ui/remedies.h"
 #include "health/health.h"
 #include "ui/exit_status.h"

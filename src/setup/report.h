@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/time.h"
+#include "store/inspect.h"
 #include "ui/console.h"
 #include "setup/store.h"
 #include "sync/capture.h"

@@ -14,6 +14,8 @@
 #include "access/store_access.h"
 #include "access/store_lock.h"
 #include "options/store_path.h"
+#include "store/inspect.h"
+#include "sync/prepare.h"
 #include "ui/remedies.h"
 #include "fs/file.h"
 #include "fs/mounts.h"
@@ -132,7 +134,7 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
                    .at_home = path == account.home + "/.claude",
                    .deployed = !environment.get("CLAUDE_INIT_LOG_IN").empty(),
                    .read_only = false};
-  if (auto fit = found.store.prepare(kNeededBytes); !fit) {
+  if (auto fit = store::prepare(found.store, kNeededBytes); !fit) {
     // The documented way to try a login out: `-v DIR:/home/node/.claude:ro`. Nobody expects a capture there.
     if (!found.at_home || fit.error().kind != ErrorKind::read_only) return fit.error();
     found.read_only = true;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "store/inspect.h"
 #include "ui/console.h"
 #include "options/environment.h"
 #include "options/options.h"

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "options/store_path.h"
+#include "store/inspect.h"
 #include "ui/remedies.h"
 #include "fs/mounts.h"
 #include "log/log.h"

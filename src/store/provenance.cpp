@@ -18,9 +18,7 @@
 #include "fs/file.h"
 #include "fs/identity.h"
 #include "fs/open.h"
-#include "log/log.h"
 #include "store/layout.h"
-#include "lock/lock_method.h"
 #include "base/random_name.h"
 
 namespace claude_init::store {
@@ -178,23 +176,16 @@ Result<void> check_identity(const Store& store) {
       "(CLAUDE_INIT_ADOPT=1), where a new login of its own may be made too");
 }
 
-// 1. How it is locked, as suits where it is now.
-// 2. Its name, and what the place looks like with 1. in it.
-Result<void> adopt(const Store& store, const Lock& /*held*/) {
+Result<StoreId> replace_id(const Store& store) {
   const fs::ActAs as(store.owner());
-  const std::string what = "adopt " + printable(store.path());
-  // 1.
-  if (const auto decided = decide_locking_again(store); !decided) return decided.error_with(what);
-  // 2.
   const auto record = new_record(store);
-  if (!record) return record.error_with(what);
+  if (!record) return record.error();
   const auto own = open_own(store);
-  if (!own) return own.error_with(what);
+  if (!own) return own.error();
   const auto written =
       fs::replace_file(own->get(), kIdentity, format(*record), store.modes().file, fs::Sync::yes);
-  if (!written) return written.error_with(what);
-  log::info("adopted", {{"store", store.path()}, {"id", record->id.store}});
-  return Done{};
+  if (!written) return written.error();
+  return record->id;
 }
 
 }  // namespace claude_init::store

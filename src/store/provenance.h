@@ -4,7 +4,6 @@
 
 #include "base/result.h"
 #include "base/time.h"
-#include "lock/lock.h"
 #include "store/store.h"
 
 /// Which store this is, and whether it is where it was made. A copy of a store holds the same refresh token,
@@ -49,8 +48,7 @@ struct StoreId {
 /// the remedy. Others as read_id().
 [[nodiscard]] Result<void> check_identity(const Store& store);
 
-/// --adopt: this is a store of its own from now on, with a new name, locked as suits its file system. Needs
-/// the "store" lock, and nobody else may be using it.
-[[nodiscard]] Result<void> adopt(const Store& store, const Lock& held);
+/// Gives it another name, made here and now. Errors as ensure_id(), and those of looking at the place.
+[[nodiscard]] Result<StoreId> replace_id(const Store& store);
 
 }  // namespace claude_init::store

@@ -67,15 +67,6 @@ std::string how_to_let_pass(const std::string& directory) {
          shell_quote(directory);
 }
 
-std::string how_to_mount_privately(mode_t mode) {
-  return fmt::format(
-      "its file system keeps no modes and shows others what is in it (mode {:04o}): mount it for its owner "
-      "alone, SMB and Azure Files with -o uid=UID,gid=GID,file_mode=0600,dir_mode=0700, drvfs and others "
-      "with "
-      "-o uid=UID,gid=GID,umask=077",
-      mode & 07777);
-}
-
 std::string how_to_open_modes(const std::string& directory, bool in_container) {
   // Its owner is whoever reads this, on a host; nobody knows who that is on a container's.
   return fmt::format("{}{}chmod -R u+rwX {}", on_host(in_container), in_container ? "sudo " : "",

@@ -36,9 +36,6 @@ void be_started_by(Engine engine);
 /// On a host: to let everybody through `directory` to what lies in it.
 [[nodiscard]] std::string how_to_let_pass(const std::string& directory);
 
-/// For a file system that does not keep modes, and shows what was to be private with `mode`.
-[[nodiscard]] std::string how_to_mount_privately(mode_t mode);
-
 /// To let the owner of everything in `directory` do everything with it.
 [[nodiscard]] std::string how_to_open_modes(const std::string& directory, bool in_container);
 

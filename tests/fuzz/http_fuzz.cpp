@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "keep/listener.h"
+#include "store/inspect.h"
 
 using namespace claude_init;
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "state_helpers.h"
+#include "lock/adopt.h"
 
 using namespace claude_init;
 using namespace claude_init::store;

@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 
 #include "state_helpers.h"
+#include "store/inspect.h"
+#include "sync/publish.h"
 
 using namespace claude_init;
 using test::FakeLogin;

@@ -6,6 +6,7 @@
 #include "loop.h"
 #include "state_helpers.h"
 #include "store/published.h"
+#include "sync/publish.h"
 
 using namespace claude_init;
 using test::FakeLogin;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "keep/routes.h"
+#include "store/inspect.h"
 
 using namespace claude_init;
 using namespace claude_init::keep;

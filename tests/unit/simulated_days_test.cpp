@@ -23,6 +23,7 @@
 #include "signals_taken.h"
 #include "lock/lock.h"
 #include "temp_dir.h"
+#include "store/inspect.h"
 
 using namespace claude_init;
 using keep::Change;
