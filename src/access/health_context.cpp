@@ -7,19 +7,19 @@
 #include <string>
 #include <utility>
 
-#include "store/inspect.h"
-#include "ui/console.h"
 #include "access/shadows.h"
 #include "access/store_access.h"
-#include "options/store_path.h"
-#include "ui/remedies.h"
 #include "fs/identity.h"
 #include "fs/mounts.h"
 #include "fs/open.h"
 #include "health/notes.h"
+#include "options/store_path.h"
+#include "store/inspect.h"
 #include "store/layout.h"
+#include "ui/console.h"
+#include "ui/remedies.h"
 
-namespace claude_init::commands {
+namespace claude_init::access {
 namespace {
 
 std::vector<std::string> shadows(const std::string& store, const options::Environment& environment) {
@@ -31,9 +31,9 @@ std::vector<std::string> shadows(const std::string& store, const options::Enviro
 /// What lies in a store beside a login that can be read, and cannot be itself.
 std::string how_to_read_rest(const store::Inspection& seen, const health::Context& context) {
   if (context.reader.uid == seen.owner.uid)
-    return fs::how_to_give(seen.path, seen.owner, context.in_container);
+    return ui::how_to_give(seen.path, seen.owner, context.in_container);
   return context.in_container
-             ? fs::how_to_run_as(seen.owner)
+             ? ui::how_to_run_as(seen.owner)
              : fmt::format("it is its owner's, uid {0}, alone to read: sudo -u '#{0}'", seen.owner.uid);
 }
 
@@ -72,7 +72,8 @@ health::Context health_context(const store::Inspection& inspection, const option
         context.in_container && fs::persistence_of(mounts, real) == fs::Persistence::container_layer;
     context.file_mounted = fs::is_mount_point(mounts, fs::join(real, store::kCredentials));
   }
-  context.setup_command = setup_command_line(inspection.path, context.in_container, environment, &mounts);
+  context.setup_command =
+      options::setup_command_line(inspection.path, context.in_container, environment, &mounts);
   context.told_setup_command = !environment.get("CLAUDE_INIT_LOG_IN").empty();
   return context;
 }
@@ -101,7 +102,7 @@ void tell(log::Level level, std::string_view before, const health::Explanation& 
     for (const auto& note : words.notes) log::warn(note);
     return;
   }
-  const Console console(is_plain(environment));
+  const ui::Console console(is_plain(environment));
   if (level == log::Level::error) {
     console.bad(headline);
   } else {
@@ -112,4 +113,4 @@ void tell(log::Level level, std::string_view before, const health::Explanation& 
   for (const auto& note : words.notes) console.text("note: " + note);
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::access

@@ -11,7 +11,7 @@
 #include "options/environment.h"
 #include "store/inspect.h"
 
-namespace claude_init::commands {
+namespace claude_init::access {
 
 /// What the words about an inspected store depend on, as it is now and here.
 [[nodiscard]] health::Context health_context(const store::Inspection& inspection,
@@ -34,4 +34,4 @@ namespace claude_init::commands {
 void tell(log::Level level, std::string_view before, const health::Explanation& words,
           const options::Environment& environment);
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::access

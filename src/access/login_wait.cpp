@@ -6,17 +6,17 @@
 #include <optional>
 
 #include "access/health_context.h"
-#include "loop/file_watch.h"
-#include "loop/inotify.h"
 #include "fs/open.h"
 #include "health/health.h"
 #include "log/log.h"
+#include "loop/file_watch.h"
+#include "loop/inotify.h"
 #include "options/options.h"
 #include "store/inspect.h"
 #include "store/layout.h"
 #include "store/published.h"
 
-namespace claude_init::commands {
+namespace claude_init::access {
 namespace {
 
 constexpr Milliseconds kInterval{2000};  // between two looks where inotify cannot know
@@ -36,24 +36,24 @@ int await_login(const supervise::Loop& loop, const LoginWait& wait, const option
     wait.on_change(seen);
     return wait.can_be_used(seen);
   };
-  follow::Inotify inotify(loop.io);
-  std::optional<follow::FileWatch> watch;
+  loop::Inotify inotify(loop.io);
+  std::optional<loop::FileWatch> watch;
   fs::Identity owner;  // whose rights the watch has
   const auto watch_as = [&](fs::Identity who) {
     owner = who;
     watch.emplace(loop.io, inotify,
-                  follow::FileWatch::Options{wait.store, std::string(store::kCredentials), who, false,
-                                             kInterval, [&changed] { changed = true; }});
+                  loop::FileWatch::Options{wait.store, std::string(store::kCredentials), who, false,
+                                           kInterval, [&changed] { changed = true; }});
     watch->start();
   };
-  std::optional<follow::FileWatch> word;
+  std::optional<loop::FileWatch> word;
   const auto watch_word = [&] {
     if (word || !seen.published) return;
     const std::string parent = fs::parent_of(wait.store);
     word.emplace(loop.io, inotify,
-                 follow::FileWatch::Options{parent.empty() ? "/" : parent,
-                                            fs::name_of(wait.store) + std::string(store::kWord), seen.owner,
-                                            false, kInterval, [&changed] { changed = true; }});
+                 loop::FileWatch::Options{parent.empty() ? "/" : parent,
+                                          fs::name_of(wait.store) + std::string(store::kWord), seen.owner,
+                                          false, kInterval, [&changed] { changed = true; }});
     word->start();
   };
   const std::string at_most = wait.limit == options::kForever
@@ -93,4 +93,4 @@ int await_login(const supervise::Loop& loop, const LoginWait& wait, const option
   return stopped;
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::access

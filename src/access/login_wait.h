@@ -3,13 +3,13 @@
 #include <functional>
 #include <string>
 
-#include "base/time.h"
 #include "access/wait.h"
+#include "base/time.h"
 #include "options/environment.h"
 #include "store/inspect.h"
 #include "store/store.h"
 
-namespace claude_init::commands {
+namespace claude_init::access {
 
 /// What --wait-login waits for.
 struct LoginWait {
@@ -28,4 +28,4 @@ struct LoginWait {
 [[nodiscard]] int await_login(const supervise::Loop& loop, const LoginWait& wait,
                               const options::Environment& environment);
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::access

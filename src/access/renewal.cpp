@@ -3,13 +3,13 @@
 #include <optional>
 #include <utility>
 
-#include "options/store_path.h"
 #include "access/wait.h"
 #include "fs/mounts.h"
 #include "log/log.h"
+#include "options/store_path.h"
 #include "store/inspect.h"
 
-namespace claude_init::commands {
+namespace claude_init::access {
 namespace {
 
 // Somebody else's renewal takes as long as its command may: the limit, and the grace.
@@ -34,7 +34,7 @@ renew::Renewer::Options renewer_options(const options::Renewal& options, const s
   renewer.environment = environment.variables();
   renewer.purpose = std::move(purpose);
   renewer.log_in = [store, &environment] {
-    return setup_command_line(store, fs::in_container(), environment);
+    return options::setup_command_line(store, fs::in_container(), environment);
   };
   return renewer;
 }
@@ -51,4 +51,4 @@ int await_renewal(const supervise::Loop& loop, const std::string& store, renew::
   return wait_until_over(loop, wait);
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::access

@@ -9,7 +9,7 @@
 #include "store/store.h"
 #include "supervise/supervisor.h"
 
-namespace claude_init::commands {
+namespace claude_init::access {
 
 /// Renewing the login of `store`, as the options of a session want it.
 [[nodiscard]] renew::Renewer::Options renewer_options(const options::Renewal& options,
@@ -24,4 +24,4 @@ namespace claude_init::commands {
 [[nodiscard]] int await_renewal(const supervise::Loop& loop, const std::string& store,
                                 renew::Renewer& renewer);
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::access

@@ -16,7 +16,7 @@
 #include "store/state_file.h"
 #include "store/store.h"
 
-namespace claude_init::commands {
+namespace claude_init::access {
 namespace {
 
 using login::Settings;
@@ -65,4 +65,4 @@ std::vector<std::string> shadowing_settings(const std::string& path) {
   return found;
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::access

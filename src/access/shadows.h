@@ -5,7 +5,7 @@
 
 #include "options/environment.h"
 
-namespace claude_init::commands {
+namespace claude_init::access {
 
 /// The variables that make the CLI use another login than the stored one.
 [[nodiscard]] std::vector<std::string> shadowing_variables(const options::Environment& environment);
@@ -14,4 +14,4 @@ namespace claude_init::commands {
 /// (managed), and those of the project in the directory that we are in.
 [[nodiscard]] std::vector<std::string> shadowing_settings(const std::string& store);
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::access

@@ -12,21 +12,22 @@
 #include <optional>
 #include <vector>
 
-#include "base/text.h"
 #include "access/health_context.h"
-#include "lock/adopt.h"
-#include "store/inspect.h"
-#include "ui/remedies.h"
+#include "base/text.h"
 #include "fs/mounts.h"
 #include "fs/named.h"
 #include "fs/open.h"
 #include "fs/tree.h"
+#include "lock/adopt.h"
+#include "lock/lock_method.h"
 #include "log/log.h"
+#include "store/inspect.h"
 #include "store/provenance.h"
 #include "store/published.h"
+#include "ui/remedies.h"
 #include "user/account.h"
 
-namespace claude_init::commands {
+namespace claude_init::access {
 namespace {
 
 namespace bfs = boost::filesystem;
@@ -99,7 +100,7 @@ Result<void> apply_owner_and_mode(const store::Store& store, const options::Stor
   if (::fstat(store.fd(), &st) != 0) return system_error(errno, "stat " + printable(store.path()));
   fs::Identity owner{st.st_uid, st.st_gid};
   if (!storing.owner.empty()) {
-    const auto account = workcopy::find_account(storing.owner);
+    const auto account = user::find_account(storing.owner);
     if (!account) return account.error_with("--store-owner");
     owner = account->identity();
   }
@@ -124,8 +125,8 @@ Error cannot_make(int number, const std::string& at, const std::string& path) {
     error.remedy = "mount a directory there: -v HOST_DIR:" + shell_quote(path);
   } else if (error.kind == ErrorKind::permission) {
     const std::string above = store::inspect(path, unix_now()).barred_by;
-    if (!above.empty()) error.remedy = fs::how_to_let_pass(above) + "\n  and, if it is not there yet, ";
-    error.remedy += "make it for yourself: " + fs::how_to_make(path, fs::current_identity());
+    if (!above.empty()) error.remedy = ui::how_to_let_pass(above) + "\n  and, if it is not there yet, ";
+    error.remedy += "make it for yourself: " + ui::how_to_make(path, fs::current_identity());
   }
   error.remedy += (error.remedy.empty() ? "" : "\n  or ") +
                   std::string("name another store: --store DIR, CLAUDE_INIT_STORE=DIR");
@@ -175,14 +176,14 @@ Result<void> check_not_published(const store::Store& store) {
 }
 
 Result<void> settle_identity(const store::Store& store, const options::Storing& storing,
-                             const store::Lock& lock) {
+                             const lock::Lock& lock) {
   const auto identity = store::check_identity(store);
   if (storing.options.adopt) {
     // Where nothing is to be taken over, adopting does nothing: it may be left in a script.
-    const auto locks = store::look_at_locks(store);
+    const auto locks = lock::look_at_locks(store);
     const bool method = storing.options.locking == store::Locking::automatic ||
                         (locks && locks->method == storing.options.locking);
-    return identity && method ? Result<void>(Done{}) : store::adopt(store, lock);
+    return identity && method ? Result<void>(Done{}) : lock::adopt(store, lock);
   }
   if (!identity) {
     log::failure(log::Level::warn, identity.error());
@@ -232,4 +233,4 @@ store::StatePaths state_in(const std::string& directory) {
   return inside;
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::access

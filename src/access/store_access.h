@@ -5,14 +5,14 @@
 
 #include "base/result.h"
 #include "fs/identity.h"
+#include "lock/lock.h"
 #include "options/environment.h"
 #include "options/options.h"
 #include "store/layout.h"
-#include "lock/lock.h"
 #include "store/store.h"
 
 /// What the commands that write to a store and read from directories of a person's have in common.
-namespace claude_init::commands {
+namespace claude_init::access {
 
 /// NO_COLOR, or a terminal that knows no escapes.
 [[nodiscard]] bool is_plain(const options::Environment& environment);
@@ -31,7 +31,7 @@ namespace claude_init::commands {
 
 /// --adopt, or a warning if the store is a copy. Under the "store" lock.
 [[nodiscard]] Result<void> settle_identity(const store::Store& store, const options::Storing& storing,
-                                           const store::Lock& lock);
+                                           const lock::Lock& lock);
 
 /// Whether `inner` is `outer` or lies in it, by their words alone.
 [[nodiscard]] bool is_within(const boost::filesystem::path& inner, const boost::filesystem::path& outer);
@@ -51,4 +51,4 @@ struct Directory {
 /// CLAUDE_CONFIG_DIR and in a copy; else beside it, if it is called `.claude` as in a home directory.
 [[nodiscard]] store::StatePaths state_in(const std::string& directory);
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::access

@@ -1,10 +1,10 @@
 #include "access/store_lock.h"
 
-namespace claude_init::commands {
+namespace claude_init::access {
 
-Result<store::Lock> lock_store(const store::Store& store, std::string_view purpose, Milliseconds wait,
-                               const Deadline& deadline) {
-  return store::Lock::acquire(store, "store", purpose, wait, deadline);
+Result<lock::Lock> lock_store(const store::Store& store, std::string_view purpose, Milliseconds wait,
+                              const Deadline& deadline) {
+  return lock::Lock::acquire(store, "store", purpose, wait, deadline);
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::access

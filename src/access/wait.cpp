@@ -13,7 +13,7 @@
 #include "log/log.h"
 #include "options/options.h"
 
-namespace claude_init::commands {
+namespace claude_init::access {
 namespace {
 
 namespace asio = boost::asio;
@@ -97,4 +97,4 @@ int wait_until_over(const supervise::Loop& loop, const Wait& wait) {
   return stopped;
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::access

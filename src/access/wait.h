@@ -7,7 +7,7 @@
 #include "renew/renewer.h"
 #include "supervise/supervisor.h"
 
-namespace claude_init::commands {
+namespace claude_init::access {
 
 /// A wait before there is a command to supervise.
 struct Wait {
@@ -20,4 +20,4 @@ struct Wait {
 /// renewal that has begun: returns that signal, else 0.
 [[nodiscard]] int wait_until_over(const supervise::Loop& loop, const Wait& wait);
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::access

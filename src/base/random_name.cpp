@@ -6,7 +6,7 @@
 #include <array>
 #include <cstdint>
 
-namespace claude_init::store {
+namespace claude_init {
 
 std::string random_name() {
   // Of so few bytes a call neither fails nor is cut short by a signal (getrandom(2)).
@@ -15,4 +15,4 @@ std::string random_name() {
   return fmt::format("{:016x}{:016x}", number[0], number[1]);
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init

@@ -9,21 +9,21 @@
 #include <utility>
 #include <vector>
 
-#include "base/text.h"
-#include "commands/commands.h"
-#include "options/engine.h"
 #include "access/health_context.h"
-#include "keep/outputs.h"
 #include "access/renewal.h"
 #include "access/store_access.h"
-#include "options/store_path.h"
-#include "loop/inotify.h"
+#include "base/text.h"
+#include "commands/commands.h"
 #include "keep/keeper.h"
+#include "keep/outputs.h"
 #include "log/log.h"
-#include "store/inspect.h"
-#include "ui/exit_status.h"
+#include "loop/inotify.h"
+#include "options/engine.h"
+#include "options/store_path.h"
 #include "renew/renewal_queue.h"
+#include "store/inspect.h"
 #include "supervise/terminal.h"
+#include "ui/exit_status.h"
 #include "workcopy/place.h"
 
 namespace claude_init::commands {
@@ -33,7 +33,7 @@ namespace {
 std::string how_to_take_over(const std::string& publish, const options::Environment& environment) {
   constexpr std::string_view kSetup = "run --rm setup";
   std::string_view compose = environment.get("CLAUDE_INIT_LOG_IN");
-  if (publish.empty() || engine_of(environment) != fs::Engine::compose || !compose.ends_with(kSetup))
+  if (publish.empty() || options::engine_of(environment) != ui::Engine::compose || !compose.ends_with(kSetup))
     return "";
   compose.remove_suffix(kSetup.size());
   return fmt::format(
@@ -44,25 +44,25 @@ std::string how_to_take_over(const std::string& publish, const options::Environm
 Result<keep::Keeper::Options> keeper_options(const options::Keep& options, const options::KeptStore& kept,
                                              const options::Environment& environment, renew::Turns& turns) {
   keep::Keeper::Options keeper;
-  keeper.store = choose_store(kept.directory, environment.get("HOME"), environment);
+  keeper.store = options::choose_store(kept.directory, environment.get("HOME"), environment);
   keeper.name = kept.name;
   if (keeper.name.empty()) {
     auto name = options::name_of_directory(keeper.store);
     if (!name) return name.error();
     keeper.name = std::move(*name);
   }
-  if (!kept.publish.empty()) keeper.publish = choose_store(kept.publish, {}, environment);
+  if (!kept.publish.empty()) keeper.publish = options::choose_store(kept.publish, {}, environment);
   keeper.take_over_published = how_to_take_over(keeper.publish, environment);
-  const std::string log_in = with_name(options.log_in, keeper.name);
+  const std::string log_in = options::with_name(options.log_in, keeper.name);
   keeper.context = [log_in, &environment](const store::Inspection& seen) {
-    health::Context context = health_context(seen, environment);
+    health::Context context = access::health_context(seen, environment);
     if (log_in.empty()) return context;
     context.setup_command = log_in;
     context.told_setup_command = true;
     return context;
   };
   keeper.renews = !options.renewal.never;
-  keeper.renewal = renewer_options(options.renewal, keeper.store, environment, "keep");
+  keeper.renewal = access::renewer_options(options.renewal, keeper.store, environment, "keep");
   keeper.renewal.turns = &turns;
   return keeper;
 }
@@ -93,7 +93,7 @@ Result<void> check_places(const std::deque<keep::Keeper>& keepers) {
   const std::vector<Place> places = places_of(keepers);
   for (const Place& one : places) {
     for (const Place& other : places) {
-      if (&one == &other || !is_within(one.path, other.path)) continue;
+      if (&one == &other || !access::is_within(one.path, other.path)) continue;
       const std::string is =
           one.path == other.path
               ? fmt::format("{} is both {} and {}", printable(one.path), one.what, other.what)
@@ -123,12 +123,12 @@ int keep_command(const options::Keep& options, const options::Environment& envir
                  const supervise::Inherited& inherited) {
   // 1.
   boost::asio::io_context io(1);
-  supervise::Reaper reaper;
+  loop::Reaper reaper;
   const supervise::Loop loop{io, reaper, inherited};
-  follow::Inotify inotify(io);
+  loop::Inotify inotify(io);
   renew::Turns turns(io);
   std::deque<keep::Keeper> keepers;
-  KeepOutputs outputs(loop, options, environment, keepers);
+  keep::KeepOutputs outputs(loop, options, environment, keepers);
   for (const options::KeptStore& kept : options.stores) {
     auto keeper = keeper_options(options, kept, environment, turns);
     if (!keeper) {

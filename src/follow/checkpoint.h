@@ -5,13 +5,13 @@
 #include <optional>
 
 #include "base/time.h"
+#include "follow/tree_watch.h"
+#include "fs/identity.h"
 #include "loop/debounce.h"
 #include "loop/file_watch.h"
 #include "loop/inotify.h"
-#include "follow/tree_watch.h"
-#include "fs/identity.h"
-#include "sync/capture.h"
 #include "store/layout.h"
+#include "sync/capture.h"
 
 namespace claude_init::follow {
 
@@ -39,10 +39,10 @@ class Checkpoint {
     /// saved.
     std::function<Saved(SteadyTime deadline)> save_rest{};
   };
-  Checkpoint(boost::asio::io_context& io, Inotify& inotify, Options options);
+  Checkpoint(boost::asio::io_context& io, loop::Inotify& inotify, Options options);
 
   /// What a capture that had so much time came to.
-  [[nodiscard]] static Saved saved(const store::CaptureReport& report);
+  [[nodiscard]] static Saved saved(const sync::CaptureReport& report);
 
   /// Begins. Also looks at once: the login may have been written before.
   void start();
@@ -52,12 +52,12 @@ class Checkpoint {
   void save_rest();
 
   Options options_;
-  FileWatch credentials_;
-  FileWatch settings_;
+  loop::FileWatch credentials_;
+  loop::FileWatch settings_;
   std::optional<TreeWatch> tree_;
-  Debounce login_due_;
-  Debounce login_again_;
-  Debounce rest_again_;
+  loop::Debounce login_due_;
+  loop::Debounce login_again_;
+  loop::Debounce rest_again_;
   Milliseconds slice_;  // how long one saving of the rest may keep the loop
 };
 

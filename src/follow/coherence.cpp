@@ -12,7 +12,7 @@
 #include "store/published.h"
 #include "sync/publish.h"
 
-namespace claude_init::commands {
+namespace claude_init::follow {
 namespace {
 
 constexpr Milliseconds kHour{60 * 60 * 1000};
@@ -113,7 +113,7 @@ Coherence::Saved Coherence::failed(const Error& error) {
   return Saved::failed;
 }
 
-void Coherence::saved(const store::CaptureReport& report, bool made_here) {
+void Coherence::saved(const sync::CaptureReport& report, bool made_here) {
   if (std::exchange(failure_said_, false)) {
     log::warn("the store can be written again: what was made meanwhile is saved",
               {{"store", session_.store}});
@@ -143,7 +143,7 @@ void Coherence::say_how_long(UnixMs expires_at) const {
 Result<store::Store> open_published(const std::string& directory, const std::string& path) {
   const auto store = store::Store::open(path);
   if (!store) return store.error_with("publish");
-  return store::open_published(directory, *store);
+  return sync::open_published(directory, *store);
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::follow

@@ -11,14 +11,14 @@
 #include "base/time.h"
 #include "follow/checkpoint.h"
 #include "follow/follower.h"
-#include "loop/inotify.h"
 #include "follow/publisher.h"
 #include "fs/identity.h"
-#include "sync/capture.h"
+#include "loop/inotify.h"
 #include "store/layout.h"
+#include "sync/capture.h"
 #include "sync/publish.h"
 
-namespace claude_init::commands {
+namespace claude_init::follow {
 
 /// One session's state and the store, kept the same while its command runs: what is put into the store goes
 /// to the session; where the session is trusted with that, a login that is made in it goes to the store, and,
@@ -42,7 +42,7 @@ class Coherence {
     bool captured = false;  // all of its state, as in setup; else only a login that is made in it
     enum class Renewed { nobody_knows, here, elsewhere } renewed = Renewed::nobody_knows;
     /// Captures into the store. Empty: nothing that is made in the session is taken over.
-    std::function<Result<store::CaptureReport>(const Save&)> save{};
+    std::function<Result<sync::CaptureReport>(const Save&)> save{};
     std::string why_not{};        // the store cannot be written from here: "the store is read-only"
     std::string why_not_saved{};  // without `save`: why, and where to log in; else `why_not` says it
     /// The store's login is another one.
@@ -75,14 +75,14 @@ class Coherence {
   [[nodiscard]] Saved save_login(Milliseconds wait, const Deadline& deadline);
   [[nodiscard]] Saved save_rest(SteadyTime deadline);
   [[nodiscard]] Saved failed(const Error& error);
-  void saved(const store::CaptureReport& report, bool made_here);
+  void saved(const sync::CaptureReport& report, bool made_here);
   void say_not_saved(const std::string& reason);
   void say_how_long(UnixMs expires_at) const;
 
   const Session session_;
   const bool follows_;
   boost::asio::io_context& io_;
-  follow::Inotify inotify_;
+  loop::Inotify inotify_;
   follow::Follower follower_;
   follow::Checkpoint checkpoint_;
   std::optional<follow::Publisher> publisher_;
@@ -95,4 +95,4 @@ class Coherence {
 /// The published store that --publish names, for the store at `path`.
 [[nodiscard]] Result<store::Store> open_published(const std::string& directory, const std::string& path);
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::follow

@@ -32,7 +32,7 @@ std::optional<std::string_view> view(const std::optional<Secret>& text) {
 
 }  // namespace
 
-Follower::Follower(boost::asio::io_context& io, Inotify& inotify, Options options)
+Follower::Follower(boost::asio::io_context& io, loop::Inotify& inotify, Options options)
     : options_(std::move(options)),
       watch_(io, inotify,
              {options_.store, std::string(store::kCredentials), store::owner_of(options_.store), false,

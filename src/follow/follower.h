@@ -9,12 +9,12 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "base/time.h"
-#include "loop/debounce.h"
 #include "follow/login_sync.h"
+#include "fs/identity.h"
+#include "loop/debounce.h"
 #include "loop/file_watch.h"
 #include "loop/inotify.h"
 #include "loop/wall_timer.h"
-#include "fs/identity.h"
 #include "store/layout.h"
 
 namespace claude_init::follow {
@@ -35,7 +35,7 @@ class Follower {
     /// The store's login is another one than before, whether or not it was given.
     std::function<void()> on_store_change{};
   };
-  Follower(boost::asio::io_context& io, Inotify& inotify, Options options);
+  Follower(boost::asio::io_context& io, loop::Inotify& inotify, Options options);
 
   /// Before the session can change its copy: what that has now is what the session began with. With a look.
   void begin() { static_cast<void>(look()); }
@@ -57,9 +57,9 @@ class Follower {
   void on_time();
 
   Options options_;
-  FileWatch watch_;
-  Debounce again_;  // what failed is tried again
-  WallTimer timer_;
+  loop::FileWatch watch_;
+  loop::Debounce again_;  // what failed is tried again
+  loop::WallTimer timer_;
   UnixMs due_ = 0;                          // what it was set to
   std::optional<std::size_t> store_login_;  // as it was seen last: its hash, for it holds what is withheld
   Secret given_access_token_;

@@ -33,7 +33,7 @@ Result<std::vector<std::string>> directories_in(const std::string& path, fs::Ide
 
 }  // namespace
 
-TreeWatch::TreeWatch(boost::asio::io_context& io, Inotify& inotify, Options options)
+TreeWatch::TreeWatch(boost::asio::io_context& io, loop::Inotify& inotify, Options options)
     : options_(std::move(options)),
       inotify_(inotify),
       told_(io, options_.interval, options_.interval, [this] {
@@ -65,7 +65,7 @@ void TreeWatch::check_root() {
   told_.poke();
 }
 
-void TreeWatch::on_event(const Inotify::Event& event) {
+void TreeWatch::on_event(const loop::Inotify::Event& event) {
   if ((event.mask & IN_Q_OVERFLOW) != 0) {
     watch_all();
     return told_.poke();

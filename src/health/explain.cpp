@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
-#include "store/inspect.h"
-#include "ui/remedies.h"
 #include "health/health.h"
 #include "health/notes.h"
+#include "store/inspect.h"
+#include "ui/remedies.h"
 
 namespace claude_init::health {
 namespace {
@@ -236,7 +236,7 @@ Explanation barred(const store::Inspection& inspection, const Context& context) 
   if (context.in_container) {
     out.remedies.emplace_back("mount it where everybody may enter: -v HOST_DIR:/claude-auth");
   } else {
-    out.remedies = {fs::how_to_let_pass(inspection.barred_by.empty() ? "DIR" : inspection.barred_by),
+    out.remedies = {ui::how_to_let_pass(inspection.barred_by.empty() ? "DIR" : inspection.barred_by),
                     "or name another store: --store DIR, CLAUDE_INIT_STORE=DIR"};
   }
   return out;
@@ -262,7 +262,7 @@ Explanation barred_from_our_own(const store::Inspection& inspection, const Conte
   if (((file_seen ? inspection.file_mode : inspection.mode) & needed) != needed) {
     out.meaning += file_seen ? " That mode does not let its owner read it."
                              : " That mode does not let its owner look into it.";
-    out.remedies = {fs::how_to_open_modes(inspection.path, context.in_container)};
+    out.remedies = {ui::how_to_open_modes(inspection.path, context.in_container)};
   } else if (context.in_container) {
     out.remedies = {
         "the modes allow it, so something else forbids it: with SELinux, mount with :z at the end, in every "
@@ -313,10 +313,10 @@ Explanation unreadable(const store::Inspection& inspection, const Context& conte
     out.meaning += fmt::format(" uid {} would be right.", owner.uid);
   }
   if (context.in_container && reader.uid != inspection.owner.uid) {
-    if (reader.uid != 0) out.remedies.push_back(fs::how_to_drop_to(reader));
-    out.remedies.push_back(reader.uid == 0 ? fs::how_to_become(owner) : fs::how_to_run_as(owner));
+    if (reader.uid != 0) out.remedies.push_back(ui::how_to_drop_to(reader));
+    out.remedies.push_back(reader.uid == 0 ? ui::how_to_become(owner) : ui::how_to_run_as(owner));
   }
-  out.remedies.push_back("give it to us: " + fs::how_to_give(inspection.path, reader, context.in_container));
+  out.remedies.push_back("give it to us: " + ui::how_to_give(inspection.path, reader, context.in_container));
   return out;
 }
 

@@ -46,7 +46,7 @@ class Hook {
   };
 
   /// `command` is given to /bin/sh -c; "" calls nothing. `env` is what it has besides.
-  Hook(boost::asio::io_context& io, const supervise::Inherited& inherited, supervise::Reaper& reaper,
+  Hook(boost::asio::io_context& io, const supervise::Inherited& inherited, loop::Reaper& reaper,
        std::string command, std::vector<std::string> env, Times times);
 
   void call(Call call);
@@ -62,7 +62,7 @@ class Hook {
 
   boost::asio::steady_timer timer_;
   const supervise::Inherited& inherited_;
-  supervise::Reaper& reaper_;
+  loop::Reaper& reaper_;
   std::string command_;
   std::vector<std::string> env_;
   const Times times_;

@@ -8,17 +8,17 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
-#include "store/inspect.h"
-#include "sync/publish.h"
-#include "ui/remedies.h"
 #include "fs/mounts.h"
 #include "fs/open.h"
 #include "log/log.h"
 #include "store/generations.h"
-#include "store/provenance.h"
+#include "store/inspect.h"
 #include "store/layout.h"
+#include "store/provenance.h"
 #include "store/published.h"
 #include "store/state_file.h"
+#include "sync/publish.h"
+#include "ui/remedies.h"
 
 namespace claude_init::keep {
 namespace {
@@ -48,7 +48,7 @@ std::optional<renew::Outcome> why_refused(const store::Inspection& seen, const s
     return renew::Outcome{
         renew::Outcome::Kind::refused, problem,
         "mount it so that it can be written, and " +
-            (fs::in_container() ? fs::how_to_run_as(seen.owner)
+            (fs::in_container() ? ui::how_to_run_as(seen.owner)
                                 : "run as its owner, uid " + std::to_string(seen.owner.uid)),
         "read-only"};
   }
@@ -63,8 +63,8 @@ bool may_be_renewed(const store::Inspection& seen) {
   return lives && seen.login && seen.login->has_refresh_token && !login::has_ended(*seen.login, unix_now());
 }
 
-follow::FileWatch::Options file_in(const std::string& directory, std::string_view name, fs::Identity who,
-                                   std::function<void()> on_change) {
+loop::FileWatch::Options file_in(const std::string& directory, std::string_view name, fs::Identity who,
+                                 std::function<void()> on_change) {
   return {directory, std::string(name), who, false, kInterval, std::move(on_change)};
 }
 
@@ -74,7 +74,7 @@ std::string refusal_name(const renew::Outcome& refusal, UnixMs expires_at) {
 
 }  // namespace
 
-Keeper::Keeper(const supervise::Loop& loop, follow::Inotify& inotify, Options options, Tell tell)
+Keeper::Keeper(const supervise::Loop& loop, loop::Inotify& inotify, Options options, Tell tell)
     : loop_(loop),
       inotify_(inotify),
       options_(std::move(options)),
@@ -286,7 +286,7 @@ void Keeper::publish() {
   const auto store = open_store();
   if (!store) return;
   // 2.
-  auto into = store::open_published(options_.publish, *store, {Milliseconds(0), published_owner_});
+  auto into = sync::open_published(options_.publish, *store, {Milliseconds(0), published_owner_});
   if (!into) return published(into.error());
   if (!published_owner_) published_owner_ = into->owner().uid;
   if (!published_login_) {
@@ -306,7 +306,7 @@ void Keeper::publish() {
 }
 
 /// What fails is said once, and the published store opened anew.
-void Keeper::published(const Result<store::CaptureReport>& outcome) {
+void Keeper::published(const Result<sync::CaptureReport>& outcome) {
   const bool failed_before = !record_.unpublished().reason.empty();
   if (outcome && outcome->login.choice == login::Choice::take) publishing_.logins += 1;
   if (outcome) {
@@ -325,7 +325,7 @@ void Keeper::published(const Result<store::CaptureReport>& outcome) {
 }
 
 /// The store's file was put there when it changed: renaming it is a change of its inode.
-void Keeper::published_change(const Result<store::CaptureReport>& outcome) {
+void Keeper::published_change(const Result<sync::CaptureReport>& outcome) {
   published(outcome);
   if (!outcome || outcome->login.choice != login::Choice::take) return;
   const auto store = open_store();

@@ -8,14 +8,14 @@
 #include "base/deadline.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "loop/debounce.h"
-#include "loop/file_watch.h"
-#include "loop/inotify.h"
 #include "follow/publisher.h"
-#include "loop/wall_timer.h"
 #include "fs/identity.h"
 #include "keep/login_monitor.h"
 #include "keep/report.h"
+#include "loop/debounce.h"
+#include "loop/file_watch.h"
+#include "loop/inotify.h"
+#include "loop/wall_timer.h"
 #include "renew/renewer.h"
 #include "store/inspect.h"
 #include "store/store.h"
@@ -42,7 +42,7 @@ class Keeper {
   };
   /// Is told each event once, after what it tells of has happened.
   using Tell = std::function<void(const Keeper&, const Event&)>;
-  Keeper(const supervise::Loop& loop, follow::Inotify& inotify, Options options, Tell tell);
+  Keeper(const supervise::Loop& loop, loop::Inotify& inotify, Options options, Tell tell);
 
   void start();
   /// No renewal and no looking from here on; one that is running is finished and told.
@@ -71,33 +71,33 @@ class Keeper {
   void tell(const std::vector<Event>& news);
   void await_next(UnixMs now);
   void publish();
-  void published(const Result<store::CaptureReport>& outcome);
-  void published_change(const Result<store::CaptureReport>& outcome);
+  void published(const Result<sync::CaptureReport>& outcome);
+  void published_change(const Result<sync::CaptureReport>& outcome);
   void check_published();
 
   const supervise::Loop loop_;
-  follow::Inotify& inotify_;
+  loop::Inotify& inotify_;
   const Options options_;
   const Tell tell_;
   Record record_;
   UnixMs started_ = 0;
-  follow::WallTimer timer_;
+  loop::WallTimer timer_;
   UnixMs unknown_since_ = 0;  // the store cannot be read for the moment; 0: it can
   // Of the store, and of what is published: from the first look on they stay their first owner's. Each path
   // leads through directories of other people's.
   store::StoreOptions how_;
   std::optional<uid_t> published_owner_;
   fs::Identity owner_;  // whose rights the watches have
-  std::optional<follow::FileWatch> login_;
-  std::optional<follow::FileWatch> settings_;  // whose login it is
+  std::optional<loop::FileWatch> login_;
+  std::optional<loop::FileWatch> settings_;  // whose login it is
   std::optional<renew::Renewer> renewer_;
   std::string refused_;  // why, and of which access token, that was told; "" = it is not
-  std::optional<follow::FileWatch> identity_;  // while the store is a copy
-  std::optional<follow::FileWatch> generations_;
+  std::optional<loop::FileWatch> identity_;  // while the store is a copy
+  std::optional<loop::FileWatch> generations_;
   std::uint64_t captures_ = 0;  // when they could last be counted
   std::optional<follow::Publisher> publisher_;
-  std::optional<follow::FileWatch> published_login_;
-  follow::Debounce publish_again_;
+  std::optional<loop::FileWatch> published_login_;
+  loop::Debounce publish_again_;
   Publishing publishing_;
   bool told_jobs_ = false;  // that it works: what an earlier keeper has left is taken away
   bool stopped_ = false;

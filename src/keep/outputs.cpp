@@ -13,7 +13,7 @@
 #include "log/log.h"
 #include "store/inspect.h"
 
-namespace claude_init::commands {
+namespace claude_init::keep {
 namespace {
 
 constexpr Milliseconds kGathered{100};        // several changes of one moment become one file
@@ -127,4 +127,4 @@ void KeepOutputs::write_metrics() {
   metrics_aged_.poke();
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::keep

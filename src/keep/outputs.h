@@ -6,16 +6,16 @@
 
 #include "base/result.h"
 #include "base/time.h"
-#include "loop/debounce.h"
 #include "keep/hook.h"
 #include "keep/keeper.h"
 #include "keep/listener.h"
 #include "keep/report.h"
+#include "loop/debounce.h"
 #include "options/environment.h"
 #include "options/options.h"
 #include "supervise/supervisor.h"
 
-namespace claude_init::commands {
+namespace claude_init::keep {
 
 /// What the keeper says, and where: each change in the log and to --on-change, how it is on --listen and in
 /// --metrics-file. None of them can hold up a renewal.
@@ -41,9 +41,9 @@ class KeepOutputs {
   keep::Hook hook_;
   std::optional<keep::Listener> listener_;
   boost::asio::io_context& io_;
-  follow::Debounce metrics_changed_;
-  follow::Debounce metrics_aged_;
+  loop::Debounce metrics_changed_;
+  loop::Debounce metrics_aged_;
   bool metrics_failed_ = false;
 };
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::keep

@@ -14,7 +14,7 @@
 #include "fs/open.h"
 #include "store/inspect.h"
 
-namespace claude_init::commands {
+namespace claude_init::live {
 namespace {
 
 using nlohmann::json;
@@ -108,4 +108,4 @@ Result<void> LiveCache::keep(const health::Live& live) const {
                           fs::Sync::no);
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::live

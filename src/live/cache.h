@@ -10,7 +10,7 @@
 #include "options/environment.h"
 #include "store/inspect.h"
 
-namespace claude_init::commands {
+namespace claude_init::live {
 
 /// Results of `health --live`, for probes that follow: kept in a directory of our own user's, in the first of
 /// $XDG_RUNTIME_DIR, /run and /tmp that can be written; never in a store, and nothing secret. A result is one
@@ -34,4 +34,4 @@ class LiveCache {
   UniqueFd directory_;
 };
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::live

@@ -15,20 +15,20 @@
 #include <memory>
 #include <utility>
 
-#include "base/unique_fd.h"
-#include "run/command.h"
 #include "access/health_context.h"
-#include "live/cache.h"
 #include "access/shadows.h"
+#include "base/unique_fd.h"
+#include "live/cache.h"
 #include "log/last_words.h"
 #include "log/log.h"
 #include "login/shadow.h"
+#include "run/command.h"
 #include "store/inspect.h"
-#include "sync/restore.h"
 #include "store/store.h"
 #include "supervise/supervisor.h"
+#include "sync/restore.h"
 
-namespace claude_init::commands {
+namespace claude_init::live {
 namespace {
 
 constexpr std::uint64_t kNeededBytes = std::uint64_t{1} << 20;
@@ -75,7 +75,7 @@ health::Live failed(std::string why) {
 
 /// Where the CLI did not use the login, its refusal tells nothing of it.
 std::string used_instead(std::string_view written, const std::string& store) {
-  const auto settings = shadowing_settings(store);
+  const auto settings = access::shadowing_settings(store);
   if (!settings.empty()) return fmt::format("it used {}, and not the login", fmt::join(settings, ", "));
   return login::says_shadowed(written) ? "it used another credential, and not the login" : "";
 }
@@ -107,14 +107,14 @@ health::Live judged(const supervise::Outcome& outcome, bool timed_out, const opt
 
 /// With the stored login and nothing that stands in for it; not in a directory whose files it would read.
 supervise::Command live_command(const options::Health& options, options::Environment environment,
-                                const workcopy::Account& account, workcopy::WorkingCopy& copy,
+                                const user::Account& account, workcopy::WorkingCopy& copy,
                                 const Streams& streams) {
-  for (const std::string& name : shadowing_variables(environment)) environment.unset(name);
+  for (const std::string& name : access::shadowing_variables(environment)) environment.unset(name);
   supervise::Command command =
-      command_in(copy, account, choose_home(copy, account, LinkHome::no), std::move(environment),
-                 options.live_command, workcopy::NewPrivileges::forbid);
+      run::command_in(copy, account, run::choose_home(copy, account, run::LinkHome::no),
+                      std::move(environment), options.live_command, user::NewPrivileges::forbid);
   command.directory = copy.state().config_dir;
-  command.before_exec = [drop = workcopy::drop_to_helper(account), in = streams.input.get(),
+  command.before_exec = [drop = user::drop_to_helper(account), in = streams.input.get(),
                          out = streams.output.get()] {
     if (::dup2(in, STDIN_FILENO) < 0 || ::dup2(out, STDOUT_FILENO) < 0 || ::dup2(out, STDERR_FILENO) < 0)
       return errno;
@@ -126,14 +126,13 @@ supervise::Command live_command(const options::Health& options, options::Environ
 /// 1. Run, with everything that it starts, until the limit.
 /// 2. Judged by its end and by its answer.
 std::variant<health::Live, int> run_in(workcopy::WorkingCopy& copy, const options::Health& options,
-                                       const options::Environment& environment,
-                                       const workcopy::Account& account, const std::string& store,
-                                       const supervise::Inherited& inherited) {
+                                       const options::Environment& environment, const user::Account& account,
+                                       const std::string& store, const supervise::Inherited& inherited) {
   const auto streams = open_streams();
   if (!streams) return failed(streams.error().message());
   // 1.
   boost::asio::io_context io(1);
-  supervise::Reaper reaper;
+  loop::Reaper reaper;
   supervise::Options supervision;
   supervision.stop_signals = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
   const auto timed_out = std::make_shared<bool>(false);  // outlives this for a handler that is due already
@@ -158,8 +157,7 @@ std::variant<health::Live, int> run_in(workcopy::WorkingCopy& copy, const option
 /// 3. The result, for the next one.
 std::variant<health::Live, int> try_login(const options::Health& options,
                                           const options::Environment& environment,
-                                          const workcopy::Account& account,
-                                          const store::Inspection& inspection,
+                                          const user::Account& account, const store::Inspection& inspection,
                                           const supervise::Inherited& inherited) {
   // 1.
   const LiveCache cache(inspection, options.live_command, environment);
@@ -172,9 +170,9 @@ std::variant<health::Live, int> try_login(const options::Health& options,
   where.demand.bytes = kNeededBytes;
   auto copy = workcopy::WorkingCopy::create(account, where);
   if (!copy) return failed(copy.error().message());
-  store::RestoreOptions what;
+  sync::RestoreOptions what;
   what.extent = store::Extent::login;
-  const auto restored = store::restore(*store, copy->state(), account.identity(), what);
+  const auto restored = sync::restore(*store, copy->state(), account.identity(), what);
   auto result = restored ? run_in(*copy, options, environment, account, inspection.path, inherited)
                          : std::variant<health::Live, int>(failed(restored.error().message()));
   if (const auto wiped = copy->wipe(); !wiped) log::failure(log::Level::warn, wiped.error());
@@ -185,4 +183,4 @@ std::variant<health::Live, int> try_login(const options::Health& options,
   return result;
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::live

@@ -13,7 +13,7 @@
 #include "fs/open.h"
 #include "log/log.h"
 
-namespace claude_init::store {
+namespace claude_init::lock {
 namespace {
 
 constexpr mode_t kOurs = 01700;
@@ -32,7 +32,7 @@ bool is_abandoned(const struct stat& st) {
 }  // namespace
 
 // The order is the CLI's, so that each waits for the other before it has anything that the other needs.
-Result<CliLocks> CliLocks::take(const Tree& tree, What what, SteadyTime until) {
+Result<CliLocks> CliLocks::take(const store::Tree& tree, What what, SteadyTime until) {
   const fs::ActAs as(tree.who);
   CliLocks locks(tree.who);
   auto root = fs::open_beneath(tree.root, "", O_RDONLY | O_DIRECTORY, fs::Links::refuse);
@@ -55,7 +55,8 @@ Result<CliLocks> CliLocks::take(const Tree& tree, What what, SteadyTime until) {
   return locks;
 }
 
-Result<void> CliLocks::take_one(int directory, const std::string& name, const Tree& tree, SteadyTime until) {
+Result<void> CliLocks::take_one(int directory, const std::string& name, const store::Tree& tree,
+                                SteadyTime until) {
   while (::mkdirat(directory, name.c_str(), kOurs) != 0) {
     if (errno != EEXIST) return system_error(errno, "take the CLI's lock " + printable(name));
     struct stat st {};
@@ -98,4 +99,4 @@ CliLocks::~CliLocks() {
   }
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::lock

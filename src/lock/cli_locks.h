@@ -11,7 +11,7 @@
 #include "base/unique_fd.h"
 #include "store/tree.h"
 
-namespace claude_init::store {
+namespace claude_init::lock {
 
 /// The locks that the CLI itself takes on a configuration directory, held by us while we replace a login or a
 /// `.claude.json` in a store: other containers may have mounted that as their ~/.claude. They are empty
@@ -31,7 +31,7 @@ class CliLocks {
   };
   /// Takes them in the CLI's order, with the rights of `tree.who`. Error busy: a CLI has held one until
   /// `until`; others: one inside the directory cannot be made.
-  [[nodiscard]] static Result<CliLocks> take(const Tree& tree, What what, SteadyTime until);
+  [[nodiscard]] static Result<CliLocks> take(const store::Tree& tree, What what, SteadyTime until);
   /// Gives them back.
   ~CliLocks();
   CliLocks(CliLocks&&) noexcept = default;
@@ -44,7 +44,7 @@ class CliLocks {
     ino_t inode = 0;
   };
   explicit CliLocks(fs::Identity who) : who_(who) {}
-  [[nodiscard]] Result<void> take_one(int directory, const std::string& name, const Tree& tree,
+  [[nodiscard]] Result<void> take_one(int directory, const std::string& name, const store::Tree& tree,
                                       SteadyTime until);
 
   fs::Identity who_;
@@ -54,4 +54,4 @@ class CliLocks {
   interrupt::Untidy untidy_;
 };
 
-}  // namespace claude_init::store
+}  // namespace claude_init::lock

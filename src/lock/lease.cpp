@@ -12,15 +12,15 @@
 #include <system_error>
 #include <thread>
 
+#include "base/random_name.h"
 #include "base/text.h"
 #include "fs/file.h"
 #include "fs/identity.h"
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
-#include "base/random_name.h"
 
-namespace claude_init::store {
+namespace claude_init::lock {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -56,7 +56,7 @@ std::string lease_name(const std::string& name) {
 }  // namespace
 
 Milliseconds Sightings::still_for(const std::string& holder, std::int64_t heartbeat, SteadyTime now,
-                                  const LeaseTimes& times) {
+                                  const store::LeaseTimes& times) {
   std::erase_if(seen_, [&](const auto& old) { return now - old.second.last > 2 * times.stale; });
   const auto [at, is_new] = seen_.try_emplace(holder, Seen{heartbeat, now, now});
   Seen& seen = at->second;
@@ -85,7 +85,7 @@ struct Lease::Beating {
   std::string path;  // of the file
   std::string store;
   fs::Identity who;
-  LeaseTimes times;
+  store::LeaseTimes times;
 
   void run();
   /// Error number; 0 = written.
@@ -132,8 +132,8 @@ Result<void> Lease::verify() const {
       "try again");
 }
 
-LeaseContest::LeaseContest(UniqueFd locks, std::string name, std::string text, const Tree& tree,
-                           const Modes& modes, Sightings& sightings, const LeaseTimes& times)
+LeaseContest::LeaseContest(UniqueFd locks, std::string name, std::string text, const store::Tree& tree,
+                           const store::Modes& modes, Sightings& sightings, const store::LeaseTimes& times)
     : locks_(std::move(locks)),
       name_(lease_name(name)),
       word_(random_name()),
@@ -162,7 +162,7 @@ Result<void> LeaseContest::prepare() {
 }
 
 Result<bool> LeaseContest::take() {
-  if (auto prepared = prepare(); !prepared) return prepared.error();
+  if (auto prepared = sync::prepare(); !prepared) return prepared.error();
   const bool moved = ::renameat(locks_.get(), prepared_.c_str(), locks_.get(), name_.c_str()) == 0;
   const int error = moved ? 0 : errno;
   // Also where it was refused: the answer to an earlier sending of the same request may have been lost.
@@ -255,4 +255,4 @@ void LeaseContest::remove_debris() {
   }
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::lock

@@ -14,7 +14,7 @@
 #include "store/lock_options.h"
 #include "store/tree.h"
 
-namespace claude_init::store {
+namespace claude_init::lock {
 
 inline constexpr std::size_t kMaxHolder = 4096;  // bytes of what a lock's holder tells of itself
 
@@ -26,7 +26,7 @@ class Sightings {
   /// A look at the heartbeat of `holder` at `now`. How long it has stood still so far, in looks without a
   /// gap: while we could not look, the holder may not have been able to beat either (the server was away).
   Milliseconds still_for(const std::string& holder, std::int64_t heartbeat, SteadyTime now,
-                         const LeaseTimes& times);
+                         const store::LeaseTimes& times);
   /// Whether a heartbeat was seen to move since `since`: the holder lives.
   [[nodiscard]] bool moved_since(const std::string& holder, SteadyTime since) const;
 
@@ -75,8 +75,8 @@ class Lease {
 class LeaseContest {
  public:
   /// `locks` is the directory that NAME.lease lies in, `text` what others are told about us.
-  LeaseContest(UniqueFd locks, std::string name, std::string text, const Tree& tree, const Modes& modes,
-               Sightings& sightings, const LeaseTimes& times);
+  LeaseContest(UniqueFd locks, std::string name, std::string text, const store::Tree& tree,
+               const store::Modes& modes, Sightings& sightings, const store::LeaseTimes& times);
   ~LeaseContest();
   LeaseContest(const LeaseContest&) = delete;
   LeaseContest& operator=(const LeaseContest&) = delete;
@@ -99,12 +99,12 @@ class LeaseContest {
   std::string word_;      // our own
   std::string prepared_;  // "" = not made yet, or moved into place
   std::string text_;
-  Tree tree_;
-  Modes modes_;
+  store::Tree tree_;
+  store::Modes modes_;
   Sightings& sightings_;
-  LeaseTimes times_;
+  store::LeaseTimes times_;
   SteadyTime begin_;
   std::string holder_;  // of the last try
 };
 
-}  // namespace claude_init::store
+}  // namespace claude_init::lock

@@ -17,12 +17,12 @@
 #include "fs/file.h"
 #include "fs/identity.h"
 #include "fs/open.h"
-#include "log/log.h"
-#include "store/provenance.h"
 #include "lock/lock_holder.h"
 #include "lock/lock_method.h"
+#include "log/log.h"
+#include "store/provenance.h"
 
-namespace claude_init::store {
+namespace claude_init::lock {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -99,7 +99,7 @@ struct Patience {
 // 2. In vain and long enough: who holds it.
 // 3. Told once while waiting.
 template <class Taken, class Try, class WhoHolds, class MayGiveUp>
-Result<Taken> contend(const Store& store, const Patience& patience, const Pauses& pauses, Try try_once,
+Result<Taken> contend(const store::Store& store, const Patience& patience, const Pauses& pauses, Try try_once,
                       WhoHolds who_holds, MayGiveUp may_give_up) {
   // An inherited descriptor lives until its process executes: one try could meet it.
   constexpr Milliseconds kShortestWait{50};
@@ -131,7 +131,7 @@ Result<Taken> contend(const Store& store, const Patience& patience, const Pauses
 
 }  // namespace
 
-Result<Lock> Lock::acquire(const Store& store, std::string_view name, std::string_view purpose,
+Result<Lock> Lock::acquire(const store::Store& store, std::string_view name, std::string_view purpose,
                            Milliseconds wait, const Deadline& deadline) {
   constexpr Pauses kFlockPauses{Milliseconds(40), Milliseconds(2)};
   constexpr Pauses kLeasePauses{Milliseconds(100), Milliseconds(10)};  // each try asks a server
@@ -144,7 +144,7 @@ Result<Lock> Lock::acquire(const Store& store, std::string_view name, std::strin
   lock.patience_ends_ = start + wait;
   const Patience patience{wait, deadline};
   const std::string text = write_holder(purpose);
-  if (locks->method == Locking::flock) {
+  if (locks->method == store::Locking::flock) {
     auto contest = FlockContest::open(locks->directory.get(), name);
     if (!contest) {
       Error error = explain_lease(contest.error(), locks->directory.get(), std::string(name));
@@ -157,7 +157,7 @@ Result<Lock> Lock::acquire(const Store& store, std::string_view name, std::strin
     if (!taken) return taken.error();
     lock.fd_ = std::move(*taken);
   } else {
-    LeaseContest contest(std::move(locks->directory), std::string(name), text, store.tree(), Modes{},
+    LeaseContest contest(std::move(locks->directory), std::string(name), text, store.tree(), store::Modes{},
                          sightings(), store.options().lease);
     const auto try_once = [&]() -> Result<std::optional<std::unique_ptr<Lease>>> {
       auto lease = contest.try_once();
@@ -171,7 +171,7 @@ Result<Lock> Lock::acquire(const Store& store, std::string_view name, std::strin
     if (!taken) return taken.error();
     lock.lease_ = std::move(*taken);
   }
-  if (const auto named = ensure_id(store); !named) return named.error_with(what);
+  if (const auto named = store::ensure_id(store); !named) return named.error_with(what);
   log::debug("locked", {{"lock", name}, {"path", store.path()}, {"took", took_since(start)}});
   return lock;
 }
@@ -182,4 +182,4 @@ Lock Lock::unneeded(Milliseconds wait) {
   return lock;
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::lock

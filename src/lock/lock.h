@@ -10,7 +10,7 @@
 #include "lock/lease.h"
 #include "store/store.h"
 
-namespace claude_init::store {
+namespace claude_init::lock {
 
 /// An advisory lock in STORE/.claude-init/locks: flock(2) on the file NAME, or on a network file system the
 /// lease NAME (lock_method.h says which, lease.h how). With flock a holder that is killed blocks nobody; a lease
@@ -32,7 +32,7 @@ class Lock {
   /// blocks, for use in an event loop. With a longer one a lease whose holder shows no sign of life is waited
   /// for until it has shown one or is stale. Never beyond the deadline, which is asked meanwhile. Error: busy
   /// with the holder in the text; usage, invalid (lock_method.h); read_only, permission, no_space, io.
-  [[nodiscard]] static Result<Lock> acquire(const Store& store, std::string_view name,
+  [[nodiscard]] static Result<Lock> acquire(const store::Store& store, std::string_view name,
                                             std::string_view purpose, Milliseconds wait,
                                             const Deadline& deadline = {});
   /// None, for a tree that only we write to; `wait` as for acquire().
@@ -56,4 +56,4 @@ class Lock {
   SteadyTime patience_ends_;
 };
 
-}  // namespace claude_init::store
+}  // namespace claude_init::lock

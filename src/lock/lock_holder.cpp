@@ -16,7 +16,7 @@
 #include "base/unique_fd.h"
 #include "fs/file.h"
 
-namespace claude_init::store {
+namespace claude_init::lock {
 namespace {
 
 constexpr std::size_t kMostLocks = std::size_t{4} << 20;  // bytes of /proc/locks
@@ -142,4 +142,4 @@ Error explain_lease(const Error& error, int directory, const std::string& name) 
       "end that one first, or wait for it");
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::lock

@@ -12,7 +12,7 @@
 
 /// Who holds a lock, for people who wait for it. The kernel knows (proc(5), /proc/locks); what stands in the
 /// lock's file is what a holder says of itself, and anybody who can write there can say it.
-namespace claude_init::store {
+namespace claude_init::lock {
 
 /// What a holder says of itself.
 struct Holder {
@@ -44,4 +44,4 @@ struct Holder {
 /// who that is. Any other error as it is.
 [[nodiscard]] Error explain_lease(const Error& error, int directory, const std::string& name);
 
-}  // namespace claude_init::store
+}  // namespace claude_init::lock

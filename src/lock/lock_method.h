@@ -4,13 +4,13 @@
 #include "base/unique_fd.h"
 #include "store/store.h"
 
-namespace claude_init::store {
+namespace claude_init::lock {
 
 /// STORE/.claude-init/locks, open to the store's owner only, and what holds in it: flock or lease, never
 /// automatic.
 struct Locks {
   UniqueFd directory;
-  Locking method = Locking::flock;
+  store::Locking method = store::Locking::flock;
 };
 
 /// For whoever is going to lock. Decided by the first one, for everybody and for good, and written to
@@ -18,12 +18,12 @@ struct Locks {
 /// once get the same answer. Called with the rights of the store's owner. Errors: usage (the store was opened
 /// with another method than it has: see lock::adopt()), invalid (the record is damaged), read_only,
 /// permission, no_space, io.
-[[nodiscard]] Result<Locks> open_locks(const Store& store);
+[[nodiscard]] Result<Locks> open_locks(const store::Store& store);
 
 /// For whoever only looks. Error not_found: nobody has locked this store yet.
-[[nodiscard]] Result<Locks> look_at_locks(const Store& store);
+[[nodiscard]] Result<Locks> look_at_locks(const store::Store& store);
 
 /// Decides anew, by what the store was opened with or by its file system. Nobody may be using it.
-[[nodiscard]] Result<void> decide_locking_again(const Store& store);
+[[nodiscard]] Result<void> decide_locking_again(const store::Store& store);
 
-}  // namespace claude_init::store
+}  // namespace claude_init::lock

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-namespace claude_init::follow {
+namespace claude_init::loop {
 
 struct Debounce::State {
   boost::asio::steady_timer timer;
@@ -47,4 +47,4 @@ bool Debounce::pending() const {
   return state_->due_by != SteadyTime::max();
 }
 
-}  // namespace claude_init::follow
+}  // namespace claude_init::loop

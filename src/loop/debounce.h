@@ -7,7 +7,7 @@
 
 #include "base/time.h"
 
-namespace claude_init::follow {
+namespace claude_init::loop {
 
 /// Turns a burst of events into one call of `action`: when there has been none for `settle`, and `latest`
 /// after the first one in any case. No timer runs when nothing happens. Nothing is called once it has been
@@ -30,4 +30,4 @@ class Debounce {
   std::shared_ptr<State> state_;  // outlives this for a handler that is due already
 };
 
-}  // namespace claude_init::follow
+}  // namespace claude_init::loop

@@ -15,7 +15,7 @@
 #include "fs/open.h"
 #include "log/log.h"
 
-namespace claude_init::follow {
+namespace claude_init::loop {
 namespace {
 
 // Long enough for the several events of one change, short enough for whoever waits for it.
@@ -189,4 +189,4 @@ std::vector<FileWatch::Place> FileWatch::places_on_the_way(bool& too_many_links)
   return places;
 }
 
-}  // namespace claude_init::follow
+}  // namespace claude_init::loop

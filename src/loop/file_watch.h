@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "base/time.h"
+#include "fs/identity.h"
 #include "loop/debounce.h"
 #include "loop/inotify.h"
-#include "fs/identity.h"
 
-namespace claude_init::follow {
+namespace claude_init::loop {
 
 /// Tells that the file NAME in DIRECTORY may have another content than before: written, replaced, removed,
 /// there again; also when a link on the way to it was changed (a Kubernetes volume's `..data`), or DIRECTORY
@@ -74,4 +74,4 @@ class FileWatch : private Inotify::Listener {
   bool polls_ = false;
 };
 
-}  // namespace claude_init::follow
+}  // namespace claude_init::loop

@@ -15,7 +15,7 @@
 #include "base/unique_fd.h"
 #include "loop/mount_watch.h"
 
-namespace claude_init::follow {
+namespace claude_init::loop {
 
 struct Inotify::State : std::enable_shared_from_this<State> {
   struct Interest {
@@ -139,4 +139,4 @@ void Inotify::forget(Listener& listener) {
   for (auto at = state_->watches.begin(); at != state_->watches.end();) state_->remove(at++, listener);
 }
 
-}  // namespace claude_init::follow
+}  // namespace claude_init::loop

@@ -10,7 +10,7 @@
 
 #include "base/result.h"
 
-namespace claude_init::follow {
+namespace claude_init::loop {
 
 /// inotify(7) in the loop: one instance for the whole process, since a user has 128 of them, whose watches
 /// several listeners share, since a directory has one watch in an instance. Opened with the first watch. And,
@@ -53,4 +53,4 @@ class Inotify {
   std::shared_ptr<State> state_;  // outlives this for a handler that is due already
 };
 
-}  // namespace claude_init::follow
+}  // namespace claude_init::loop

@@ -7,7 +7,7 @@
 
 #include "base/unique_fd.h"
 
-namespace claude_init::follow {
+namespace claude_init::loop {
 
 struct MountWatch::State : std::enable_shared_from_this<State> {
   State(boost::asio::io_context& io, std::function<void()> call)
@@ -39,4 +39,4 @@ MountWatch::~MountWatch() {
   state_->descriptor.close(ignored);
 }
 
-}  // namespace claude_init::follow
+}  // namespace claude_init::loop

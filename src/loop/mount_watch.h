@@ -4,7 +4,7 @@
 #include <functional>
 #include <memory>
 
-namespace claude_init::follow {
+namespace claude_init::loop {
 
 /// Calls `on_change` whenever something is mounted or unmounted in our mount namespace, which inotify does
 /// not tell: proc_pid_mountinfo(5) can be polled for it. Where there is no /proc nothing is called, nor once
@@ -21,4 +21,4 @@ class MountWatch {
   std::shared_ptr<State> state_;  // outlives this for a handler that is due already
 };
 
-}  // namespace claude_init::follow
+}  // namespace claude_init::loop

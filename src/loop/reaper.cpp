@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
-namespace claude_init::supervise {
+namespace claude_init::loop {
 namespace {
 
 ChildChange change_of(const siginfo_t& info) {
@@ -83,4 +83,4 @@ void Reaper::tell(const ChildChange& change) {
   handler(change);
 }
 
-}  // namespace claude_init::supervise
+}  // namespace claude_init::loop

@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 
-namespace claude_init::supervise {
+namespace claude_init::loop {
 
 /// What became of a child.
 struct ChildChange {
@@ -48,4 +48,4 @@ class Reaper {
   std::vector<Watched> watched_;  // one or two
 };
 
-}  // namespace claude_init::supervise
+}  // namespace claude_init::loop

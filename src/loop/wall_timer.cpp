@@ -11,7 +11,7 @@
 
 #include "base/unique_fd.h"
 
-namespace claude_init::follow {
+namespace claude_init::loop {
 
 struct WallTimer::State : std::enable_shared_from_this<State> {
   explicit State(boost::asio::io_context& io) : descriptor(io) {}
@@ -86,4 +86,4 @@ void WallTimer::cancel() {
   ::timerfd_settime(state_->descriptor.native_handle(), 0, &none, nullptr);
 }
 
-}  // namespace claude_init::follow
+}  // namespace claude_init::loop

@@ -7,7 +7,7 @@
 #include "base/result.h"
 #include "base/time.h"
 
-namespace claude_init::follow {
+namespace claude_init::loop {
 
 /// Calls at a time of the wall clock, and when that is set: deadlines of a login are wall clock, so what is
 /// due then may be another. By timerfd_create(2) with TFD_TIMER_CANCEL_ON_SET, so that nothing else wakes us;
@@ -29,4 +29,4 @@ class WallTimer {
   std::shared_ptr<State> state_;  // outlives this for a handler that is due already
 };
 
-}  // namespace claude_init::follow
+}  // namespace claude_init::loop

@@ -192,7 +192,7 @@ void add_size(CLI::App& app, const std::string& name, std::uint64_t& target, con
   })->type_name("SIZE");
 }
 
-void add_limits(CLI::App& app, store::Limits& limits) {
+void add_limits(CLI::App& app, sync::Limits& limits) {
   add_size(app, "--max-bytes", limits.max_bytes, "refuse a state that is larger (default 16G)");
   add_number<std::uint64_t>(app, "--max-files", limits.max_files, 1, 1'000'000'000,
                             "refuse a state of more files and directories (default 2000000)");

@@ -2,15 +2,15 @@
 
 #include <unistd.h>
 
-namespace claude_init::commands {
+namespace claude_init::options {
 
-fs::Engine engine_of(const options::Environment& environment) {
-  if (!environment.get("KUBERNETES_SERVICE_HOST").empty()) return fs::Engine::kubernetes;
+ui::Engine engine_of(const options::Environment& environment) {
+  if (!environment.get("KUBERNETES_SERVICE_HOST").empty()) return ui::Engine::kubernetes;
   const std::string_view log_in = environment.get("CLAUDE_INIT_LOG_IN");
   if (log_in.starts_with("docker compose ") || log_in.starts_with("docker-compose "))
-    return fs::Engine::compose;
+    return ui::Engine::compose;
   const bool podman = environment.get("container") == "podman" || ::access("/run/.containerenv", F_OK) == 0;
-  return podman ? fs::Engine::podman : fs::Engine::docker;
+  return podman ? ui::Engine::podman : ui::Engine::docker;
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::options

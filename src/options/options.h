@@ -13,10 +13,10 @@
 #include "options/kept_stores.h"
 #include "store/generations.h"
 #include "store/layout.h"
-#include "sync/plan.h"
-#include "sync/restore.h"
 #include "store/store.h"
 #include "supervise/supervisor.h"
+#include "sync/plan.h"
+#include "sync/restore.h"
 
 /// The command line and the environment as plain, checked structures: one for each subcommand. Each option
 /// has an environment variable CLAUDE_INIT_NAME; the command line wins.
@@ -61,7 +61,7 @@ struct Setup {
   Milliseconds checkpoint = kCheckpoint;
   Renewal renewal;
   Storing storing;
-  store::Limits limits;
+  sync::Limits limits;
   std::string publish;  // the directory of a published store that is kept; "" = none
   store::Filter filter;
   supervise::Options supervision;
@@ -98,7 +98,7 @@ struct Run {
   bool new_privileges = false;             // --new-privileges: no PR_SET_NO_NEW_PRIVS
   bool exec = false;
   Storing storing;
-  store::Limits limits;
+  sync::Limits limits;
   store::Filter filter;
   supervise::Options supervision;
   std::vector<std::string> command;  // never empty: `claude` by default
@@ -147,7 +147,7 @@ struct Capture {
   std::string from;  // never empty
   bool delete_missing = false;
   Storing storing;
-  store::Limits limits;
+  sync::Limits limits;
   store::Filter filter;
 };
 
@@ -156,7 +156,7 @@ struct Restore {
   std::string to;           // never empty
   std::uint64_t generation = 0;  // 0 = what the store has now
   store::RefreshToken refresh_token = store::RefreshToken::withhold;
-  store::Limits limits;
+  sync::Limits limits;
   store::Filter filter;
 };
 

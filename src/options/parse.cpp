@@ -12,9 +12,9 @@
 #include <optional>
 
 #include "options/definitions.h"
-#include "ui/exit_status.h"
 #include "options/options.h"
 #include "options/suggest.h"
+#include "ui/exit_status.h"
 
 namespace claude_init::options {
 namespace {

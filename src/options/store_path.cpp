@@ -8,11 +8,11 @@
 #include <boost/filesystem/path.hpp>
 
 #include "base/text.h"
-#include "ui/remedies.h"
 #include "fs/mounts.h"
 #include "options/kept_stores.h"
+#include "ui/remedies.h"
 
-namespace claude_init::commands {
+namespace claude_init::options {
 namespace {
 
 // The documented place, as a shell on the host expands it. A placeholder would be taken for a volume's name.
@@ -78,7 +78,7 @@ std::string setup_command_line(const std::string& store, bool in_container,
     return name ? with_name(std::string(told), *name) : std::string(told);
   }
   if (!in_container) return "claude-init setup --store " + shell_quote(store);
-  return fs::engine_command() + std::string(" run -it --rm ") +
+  return ui::engine_command() + std::string(" run -it --rm ") +
          mounted(host_side_of(store, environment, mounts), store) + " claude-setup";
 }
 
@@ -89,4 +89,4 @@ std::string mounted(const std::string& host_side, const std::string& store, std:
   return words;
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::options

@@ -6,7 +6,7 @@
 #include "fs/mounts.h"
 #include "options/environment.h"
 
-namespace claude_init::commands {
+namespace claude_init::options {
 
 inline constexpr std::string_view kDefaultStore = "/claude-auth";
 
@@ -38,4 +38,4 @@ inline constexpr std::string_view kDefaultStore = "/claude-auth";
 [[nodiscard]] std::string mounted(const std::string& host_side, const std::string& store,
                                   std::string_view mode = "");
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::options

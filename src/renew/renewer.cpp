@@ -161,7 +161,7 @@ void Renewer::ask_version() {
     return run();
   }
   spawn({program->path, "--version"}, kVersionLimit,
-        [this, program = *program](const supervise::ChildChange&) { told_version(program); });
+        [this, program = *program](const loop::ChildChange&) { told_version(program); });
 }
 
 void Renewer::told_version(const store::RenewerNote::Program& program) {
@@ -184,10 +184,10 @@ void Renewer::run() {
   }
   // 3.
   log::debug("renewing the login", {{"store", options_.store}, {"command", tool_.shown()}});
-  spawn(tool_.words, options_.time_limit, [this](const supervise::ChildChange& change) { ended(change); });
+  spawn(tool_.words, options_.time_limit, [this](const loop::ChildChange& change) { ended(change); });
 }
 
-void Renewer::ended(const supervise::ChildChange& change) {
+void Renewer::ended(const loop::ChildChange& change) {
   const std::string said = log::last_words(output_.get(), kLinesShown);
   const Outcome outcome = std::exchange(renewal_, std::nullopt)->finish(tool_, {change, timed_out_, said});
   // 4.
@@ -211,21 +211,21 @@ void Renewer::find_out(const Outcome& unsure) {
 
 /// One that cannot be started ends like one that is not executable.
 void Renewer::spawn(const std::vector<std::string>& words, Milliseconds limit,
-                    std::function<void(const supervise::ChildChange&)> then) {
+                    std::function<void(const loop::ChildChange&)> then) {
   timed_out_ = false;
   output_.reset(::memfd_create("claude-init-renewal", MFD_CLOEXEC));
   const auto spawned =
       supervise::spawn(loop_.inherited, renewal_->command(words, options_.environment, output_.get()), -1);
   if (!spawned) {
     log::failure(log::Level::warn, spawned.error());
-    supervise::ChildChange none;
+    loop::ChildChange none;
     none.number = 126;
     return then(none);
   }
   limit_time(spawned->pid, limit);
-  loop_.reaper.watch(spawned->pid, [this, then = std::move(then), alive = std::weak_ptr<int>(alive_)](
-                                       const supervise::ChildChange& change) {
-    if (change.kind == supervise::ChildChange::Kind::stopped || alive.expired() || !renewal_) return;
+  loop_.reaper.watch(spawned->pid, [this, then = std::move(then),
+                                    alive = std::weak_ptr<int>(alive_)](const loop::ChildChange& change) {
+    if (change.kind == loop::ChildChange::Kind::stopped || alive.expired() || !renewal_) return;
     limit_.cancel();
     then(change);
   });

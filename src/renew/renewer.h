@@ -11,8 +11,8 @@
 #include "base/time.h"
 #include "loop/wall_timer.h"
 #include "renew/renewal.h"
-#include "renew/schedule.h"
 #include "renew/renewal_queue.h"
+#include "renew/schedule.h"
 #include "supervise/supervisor.h"
 
 namespace claude_init::renew {
@@ -70,10 +70,10 @@ class Renewer {
   void ask_version();
   void told_version(const store::RenewerNote::Program& program);
   void run();
-  void ended(const supervise::ChildChange& change);
+  void ended(const loop::ChildChange& change);
   void find_out(const Outcome& unsure);
   void spawn(const std::vector<std::string>& words, Milliseconds limit,
-             std::function<void(const supervise::ChildChange&)> then);
+             std::function<void(const loop::ChildChange&)> then);
   void limit_time(pid_t pid, Milliseconds limit);
   void tried(const Outcome& outcome);
   void show_output(const Outcome& outcome);
@@ -82,7 +82,7 @@ class Renewer {
 
   const supervise::Loop loop_;
   const Options options_;
-  follow::WallTimer timer_;
+  loop::WallTimer timer_;
   UnixMs armed_for_ = 0;
   boost::asio::steady_timer limit_;
   Secret due_;  // the access token in the store; "" = there is nothing to renew

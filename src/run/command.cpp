@@ -19,20 +19,20 @@
 #include "log/log.h"
 #include "store/named.h"
 
-namespace claude_init::commands {
+namespace claude_init::run {
 namespace {
 
 constexpr std::size_t kMaxSettings = std::size_t{1} << 20;
 
 /// "/" is what an account without passwd entry gets: no home.
-bool can_use_home(const workcopy::Account& account, int how) {
+bool can_use_home(const user::Account& account, int how) {
   const fs::ActAs as_target(account.identity());
   const std::string inside = account.home + "/.";
   return account.home != "/" && ::faccessat(AT_FDCWD, inside.c_str(), how, AT_EACCESS) == 0;
 }
 
 /// Of all settings in the copy.
-store::Named named_in(const workcopy::WorkingCopy& copy, const workcopy::Account& account) {
+store::Named named_in(const workcopy::WorkingCopy& copy, const user::Account& account) {
   store::Named named;
   const auto config = copy.open_config_dir();
   const fs::ActAs as_target(account.identity());
@@ -50,7 +50,7 @@ store::Named named_in(const workcopy::WorkingCopy& copy, const workcopy::Account
 
 /// git does not work in a repository of another user's unless told so (safe.directory): on a machine with
 /// many users it might run what one of them has configured. In a container it was mounted for this command.
-void trust_directory(options::Environment& environment, const workcopy::Account& account) {
+void trust_directory(options::Environment& environment, const user::Account& account) {
   struct stat st {};
   if (::stat(".", &st) != 0 || st.st_uid == account.uid) return;
   std::array<char, PATH_MAX> buffer{};
@@ -70,7 +70,7 @@ void trust_directory(options::Environment& environment, const workcopy::Account&
 }
 
 /// Whether settings name, by way of ~/.claude, what the copy has, and another directory stands there.
-bool lacks_what_the_copy_has(const workcopy::WorkingCopy& copy, const workcopy::Account& account) {
+bool lacks_what_the_copy_has(const workcopy::WorkingCopy& copy, const user::Account& account) {
   const store::Named named = named_in(copy, account);
   const fs::ActAs as_target(account.identity());
   const auto is_there = [](const std::string& path) {
@@ -87,7 +87,7 @@ bool lacks_what_the_copy_has(const workcopy::WorkingCopy& copy, const workcopy::
 
 }  // namespace
 
-std::string choose_home(workcopy::WorkingCopy& copy, const workcopy::Account& account, LinkHome link) {
+std::string choose_home(workcopy::WorkingCopy& copy, const user::Account& account, LinkHome link) {
   if (can_use_home(account, W_OK | X_OK)) {
     if (link == LinkHome::no) return account.home;
     copy.link_home(account.home);
@@ -101,7 +101,7 @@ std::string choose_home(workcopy::WorkingCopy& copy, const workcopy::Account& ac
   return copy.make_home(can_use_home(account, R_OK | X_OK) ? account.home : "");
 }
 
-void check_what_settings_name(const workcopy::WorkingCopy& copy, const workcopy::Account& account,
+void check_what_settings_name(const workcopy::WorkingCopy& copy, const user::Account& account,
                               const std::string& home, bool has_programs) {
   const store::Named named = named_in(copy, account);
   const fs::ActAs as_target(account.identity());
@@ -138,9 +138,9 @@ void check_what_settings_name(const workcopy::WorkingCopy& copy, const workcopy:
   }
 }
 
-supervise::Command command_in(const workcopy::WorkingCopy& copy, const workcopy::Account& account,
+supervise::Command command_in(const workcopy::WorkingCopy& copy, const user::Account& account,
                               const std::string& home, options::Environment environment,
-                              std::vector<std::string> argv, workcopy::NewPrivileges new_privileges) {
+                              std::vector<std::string> argv, user::NewPrivileges new_privileges) {
   environment.set("CLAUDE_CONFIG_DIR", copy.state().config_dir);
   environment.set("HOME", home);
   environment.set("USER", account.name);
@@ -150,8 +150,8 @@ supervise::Command command_in(const workcopy::WorkingCopy& copy, const workcopy:
   supervise::Command command;
   command.argv = std::move(argv);
   command.env = environment.variables();
-  command.before_exec = workcopy::drop_to(account, new_privileges);
+  command.before_exec = user::drop_to(account, new_privileges);
   return command;
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::run

@@ -3,20 +3,20 @@
 #include <optional>
 #include <string>
 
+#include "lock/lock.h"
 #include "options/environment.h"
 #include "options/options.h"
 #include "renew/renewer.h"
-#include "lock/lock.h"
 #include "store/inspect.h"
 #include "store/store.h"
 #include "supervise/supervisor.h"
 
-namespace claude_init::commands {
+namespace claude_init::run {
 
 /// The login of a run before its command starts: what it is, who may renew it, and what renews it.
 struct LoginSource {
   store::Inspection inspection;               // of the store, as it was last looked at
-  std::optional<store::Lock> right_to_renew;  // where the command gets the refresh token
+  std::optional<lock::Lock> right_to_renew;   // where the command gets the refresh token
   std::optional<renew::Renewer> renewer;
 };
 
@@ -30,4 +30,4 @@ struct LoginSource {
 [[nodiscard]] int check_login(const options::Run& options, const options::Environment& environment,
                               const store::Inspection& inspection);
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::run

@@ -11,17 +11,18 @@
 #include <optional>
 #include <utility>
 
-#include "base/text.h"
 #include "access/store_lock.h"
+#include "base/text.h"
 #include "log/log.h"
 #include "store/copies.h"
-#include "sync/merge.h"
 #include "store/names.h"
 #include "store/project.h"
 #include "store/published.h"
+#include "sync/merge.h"
 #include "sync/prepare.h"
+#include "ui/remedies.h"
 
-namespace claude_init::commands {
+namespace claude_init::run {
 namespace {
 
 /// Where the store itself cannot be written there is another way.
@@ -81,7 +82,7 @@ Result<KeptSessions> KeptSessions::open(const options::Run& options, const std::
                    "the sessions cannot be kept: " + printable(place->path()) + " is a published store"),
         in_store);
   }
-  if (const auto prepared = store::prepare(*place, 0); !prepared) {
+  if (const auto prepared = sync::prepare(*place, 0); !prepared) {
     return with_other_way(prepared.error_with("the sessions cannot be kept"), in_store);
   }
   return KeptSessions(std::move(*place), options);
@@ -93,7 +94,7 @@ std::string KeptSessions::kind() const {
   return fmt::format("{}-{:x}-{:x}", workcopy::WorkingCopy::kRun, st.st_dev, st.st_ino);
 }
 
-void KeptSessions::save_leftovers(const workcopy::Account& account, const workcopy::Places& places) const {
+void KeptSessions::save_leftovers(const user::Account& account, const workcopy::Places& places) const {
   for (workcopy::WorkingCopy& dead : workcopy::take_dead_copies(account, places, kind())) {
     const auto note = store::noted_copy(place_, dead.name(), dead.directory());
     if (!note) {
@@ -101,7 +102,7 @@ void KeptSessions::save_leftovers(const workcopy::Account& account, const workco
                 {{"path", dead.root()}, {"remedy", "remove it"}});
       continue;
     }
-    const auto saved = merge(dead, account, store::Given::parse(*note), {});
+    const auto saved = merge(dead, account, sync::Given::parse(*note), {});
     if (!saved) {
       log::failure(log::Level::warn,
                    saved.error_with("the sessions of a run that died stay in " + dead.root()));
@@ -113,16 +114,16 @@ void KeptSessions::save_leftovers(const workcopy::Account& account, const workco
   }
 }
 
-Result<store::Size> KeptSessions::measure() const {
-  if (already_given_) return store::Size{};
-  const auto measured = store::measure(place_, what_);
+Result<sync::Size> KeptSessions::measure() const {
+  if (already_given_) return sync::Size{};
+  const auto measured = sync::measure(place_, what_);
   if (!measured) return measured.error();
   return measured->size;
 }
 
-Result<void> KeptSessions::give(const workcopy::WorkingCopy& copy, const workcopy::Account& account) {
+Result<void> KeptSessions::give(const workcopy::WorkingCopy& copy, const user::Account& account) {
   if (!already_given_) {
-    const auto restored = store::restore(place_, copy.state(), account.identity(), what_);
+    const auto restored = sync::restore(place_, copy.state(), account.identity(), what_);
     if (!restored) return restored.error();
     for (const auto& skipped : restored->skipped) {
       log::warn("not in the working copy", {{"path", skipped.path}, {"reason", skipped.reason}});
@@ -130,36 +131,36 @@ Result<void> KeptSessions::give(const workcopy::WorkingCopy& copy, const workcop
   }
   const auto config = copy.open_config_dir();
   if (!config) return config.error();
-  auto given = store::Given::look({config->get(), copy.state().config_dir, account.identity()}, what_.limits);
+  auto given = sync::Given::look({config->get(), copy.state().config_dir, account.identity()}, what_.limits);
   if (!given) return given.error();
   given_ = std::move(*given);
   return store::note_copy(place_, copy.name(), copy.directory(), given_.text());
 }
 
-Result<void> KeptSessions::save(const workcopy::WorkingCopy& copy, const workcopy::Account& account,
+Result<void> KeptSessions::save(const workcopy::WorkingCopy& copy, const user::Account& account,
                                 const Deadline& deadline) const {
   auto merged = merge(copy, account, given_, deadline);
   if (merged) store::forget_copy(place_, copy.name());
   return merged;
 }
 
-Result<void> KeptSessions::merge(const workcopy::WorkingCopy& copy, const workcopy::Account& account,
-                                 const store::Given& given, const Deadline& deadline) const {
+Result<void> KeptSessions::merge(const workcopy::WorkingCopy& copy, const user::Account& account,
+                                 const sync::Given& given, const Deadline& deadline) const {
   const SteadyTime start = std::chrono::steady_clock::now();
   const auto config = copy.open_config_dir();
   if (!config && config.error().number == ENOENT)
     return Done{};  // the run has removed it, or died before it was made
   if (!config) return config.error();
-  const auto lock = lock_store(place_, "sessions", kCaptureWait, deadline);
+  const auto lock = access::lock_store(place_, "sessions", access::kCaptureWait, deadline);
   if (!lock) return lock.error();
-  store::MergeOptions options;
+  sync::MergeOptions options;
   options.filter = what_.filter;
   options.filter.only.clear();
   options.only = saved_;
   options.max_bytes = max_bytes_;
   options.deadline = deadline;
   const store::Tree tree{config->get(), copy.state().config_dir, account.identity()};
-  const auto report = store::merge_sessions(tree, given, place_, *lock, options);
+  const auto report = sync::merge_sessions(tree, given, place_, *lock, options);
   if (!report) return report.error();
   constexpr std::size_t kNamed = 50;  // a run may have made any number of them
   for (std::size_t i = 0; i < std::min(kNamed, report->skipped.size()); ++i) {
@@ -177,7 +178,7 @@ Result<void> KeptSessions::merge(const workcopy::WorkingCopy& copy, const workco
                                {"changed", report->changed},
                                {"bytes", report->bytes},
                                {"took", took_since(start)}});
-  if (const store::Skipped* failed = store::first_failed(report->skipped))
+  if (const sync::Skipped* failed = sync::first_failed(report->skipped))
     return system_error(failed->error,
                         "not all of the sessions' files are saved, " + printable(failed->path));
   if (report->left_out.empty()) return Done{};
@@ -186,7 +187,7 @@ Result<void> KeptSessions::merge(const workcopy::WorkingCopy& copy, const workco
       fmt::format("{} of the sessions' files could not be saved in time, {} first", report->left_out.size(),
                   printable(report->left_out.front())),
       fmt::format("give it longer: --stop-timeout 30s, and as much to the engine ({} run --stop-timeout 32)",
-                  fs::engine_command()));
+                  ui::engine_command()));
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::run

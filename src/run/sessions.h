@@ -8,13 +8,13 @@
 #include "base/deadline.h"
 #include "base/result.h"
 #include "options/options.h"
-#include "sync/session_baseline.h"
-#include "sync/restore.h"
 #include "store/store.h"
+#include "sync/restore.h"
+#include "sync/session_baseline.h"
 #include "user/account.h"
 #include "workcopy/workcopy.h"
 
-namespace claude_init::commands {
+namespace claude_init::run {
 
 /// Where the command runs, as the CLI will name it.
 [[nodiscard]] std::string working_directory();
@@ -33,29 +33,29 @@ class KeptSessions {
   /// Saves what runs that died have left in their copies, and wipes those. Copies that are not noted in the
   /// place where the sessions are kept are not looked into. Never an error: what cannot be saved stays where
   /// it is, and is named.
-  void save_leftovers(const workcopy::Account& account, const workcopy::Places& places) const;
+  void save_leftovers(const user::Account& account, const workcopy::Places& places) const;
 
   /// What giving them to a copy takes beside the rest of the state.
-  [[nodiscard]] Result<store::Size> measure() const;
+  [[nodiscard]] Result<sync::Size> measure() const;
   /// Gives those of the working directory to a copy that has the rest of its state, and notes what that was.
-  [[nodiscard]] Result<void> give(const workcopy::WorkingCopy& copy, const workcopy::Account& account);
+  [[nodiscard]] Result<void> give(const workcopy::WorkingCopy& copy, const user::Account& account);
 
   /// Saves what the run has added; what is not done when the deadline comes is an error too. Nothing of the
   /// copy is touched: when it stays, the next run that keeps its sessions here saves them.
-  [[nodiscard]] Result<void> save(const workcopy::WorkingCopy& copy, const workcopy::Account& account,
+  [[nodiscard]] Result<void> save(const workcopy::WorkingCopy& copy, const user::Account& account,
                                   const Deadline& deadline) const;
 
  private:
   KeptSessions(store::Store place, const options::Run& options);
-  [[nodiscard]] Result<void> merge(const workcopy::WorkingCopy& copy, const workcopy::Account& account,
-                                   const store::Given& given, const Deadline& deadline) const;
+  [[nodiscard]] Result<void> merge(const workcopy::WorkingCopy& copy, const user::Account& account,
+                                   const sync::Given& given, const Deadline& deadline) const;
 
   store::Store place_;
-  store::RestoreOptions what_;
+  sync::RestoreOptions what_;
   std::vector<std::string> saved_;  // patterns of what is saved
   std::uint64_t max_bytes_;
   bool already_given_;  // with the whole state of the store
-  store::Given given_;
+  sync::Given given_;
 };
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::run

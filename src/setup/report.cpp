@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "health/health.h"
 #include "options/store_path.h"
 #include "store/inspect.h"
-#include "ui/remedies.h"
-#include "health/health.h"
 #include "ui/exit_status.h"
+#include "ui/remedies.h"
 
-namespace claude_init::commands {
+namespace claude_init::setup {
 namespace {
 
 // A list that is longer says how much longer, and where the rest is to be seen.
@@ -29,7 +29,7 @@ std::string deadline(UnixMs time, UnixMs now) {
                     : fmt::format("ended {}, {} ago", format_utc(time), format_duration(now - time));
 }
 
-void tell_deadlines(const Console& console, const login::Login& login) {
+void tell_deadlines(const ui::Console& console, const login::Login& login) {
   const UnixMs now = unix_now();
   console.detail("access", deadline(login.expires_at, now));
   if (login.refresh_expires_at) {
@@ -42,7 +42,7 @@ void tell_deadlines(const Console& console, const login::Login& login) {
 }
 
 template <class List, class Show>
-void tell_list(const Console& console, std::string_view what, const List& list, Show show) {
+void tell_list(const ui::Console& console, std::string_view what, const List& list, Show show) {
   if (list.empty()) return;
   console.warning(fmt::format("{} {}:", list.size(), what));
   std::size_t shown = 0;
@@ -56,15 +56,15 @@ void tell_list(const Console& console, std::string_view what, const List& list, 
   }
 }
 
-void tell_next(const Console& console, const SetupStore& store) {
+void tell_next(const ui::Console& console, const SetupStore& store) {
   if (store.deployed && !store.in_container) return;  // whoever set that says how to go on, too
   console.blank();
   if (store.deployed) {
     console.text("What uses this store goes on with it by itself: nothing has to be restarted.");
   } else if (store.in_container) {
     console.text("Use it, in any number of containers:");
-    console.command(fmt::format("{} run --rm {} claude-runtime --print hello", fs::engine_command(),
-                                mounted(store.host_side, store.store.path(), ":ro")));
+    console.command(fmt::format("{} run --rm {} claude-runtime --print hello", ui::engine_command(),
+                                options::mounted(store.host_side, store.store.path(), ":ro")));
     console.text("(If your -v named another place just now, name that one.)");
   } else {
     console.text("Use it:");
@@ -74,7 +74,7 @@ void tell_next(const Console& console, const SetupStore& store) {
 }
 
 /// There is no usable login in the session, nor did the store have a better one.
-int tell_no_login(const Console& console, const SetupStore& store, const login::Verdict& verdict) {
+int tell_no_login(const ui::Console& console, const SetupStore& store, const login::Verdict& verdict) {
   const std::string& path = store.store.path();
   switch (verdict.source_state) {
     case login::State::missing:
@@ -105,7 +105,7 @@ int tell_no_login(const Console& console, const SetupStore& store, const login::
 }
 
 /// The store's login was better than the session's, and stays.
-int tell_kept(const Console& console, const SetupStore& store, const login::Verdict& verdict) {
+int tell_kept(const ui::Console& console, const SetupStore& store, const login::Verdict& verdict) {
   console.warning(fmt::format("The login in {} was kept: {}.", store.store.path(), verdict.reason));
   if (verdict.store_state == login::State::unreadable) {
     console.text(fmt::format("{}; then run setup again.", kHowToMakeRoom));
@@ -119,7 +119,7 @@ int tell_kept(const Console& console, const SetupStore& store, const login::Verd
 
 }  // namespace
 
-void greet(const Console& console, const SetupStore& store, const workcopy::Account& account,
+void greet(const ui::Console& console, const SetupStore& store, const user::Account& account,
            const store::Inspection& before) {
   console.title("claude-init setup");
   console.detail("store", store.read_only ? store.store.path() + " (read-only: nothing will be captured)"
@@ -144,7 +144,7 @@ void greet(const Console& console, const SetupStore& store, const workcopy::Acco
   console.blank();
 }
 
-int report_capture(const Console& console, const SetupStore& store, const store::CaptureReport& report,
+int report_capture(const ui::Console& console, const SetupStore& store, const sync::CaptureReport& report,
                    bool login_is_new) {
   const store::Inspection after = store::inspect(store.store.path(), unix_now());
   const login::Verdict& verdict = report.login;
@@ -175,21 +175,21 @@ int report_capture(const Console& console, const SetupStore& store, const store:
   return status;
 }
 
-int report_files(const Console& console, const store::CaptureReport& report) {
+int report_files(const ui::Console& console, const sync::CaptureReport& report) {
   if (report.added + report.changed + report.deleted + report.unchanged > 0)
     console.detail("files", fmt::format("{} new, {} changed,{} {} as they were ({} written)", report.added,
                                         report.changed,
                                         report.deleted > 0 ? fmt::format(" {} deleted,", report.deleted) : "",
                                         report.unchanged, format_bytes(report.bytes)));
   tell_list(console, "files were not saved", report.skipped,
-            [](const store::Skipped& s) { return fmt::format("{}: {}", printable(s.path), s.reason); });
+            [](const sync::Skipped& s) { return fmt::format("{}: {}", printable(s.path), s.reason); });
   tell_list(console, "files were left out because the time before the engine's kill was over",
             report.left_out, [](const std::string& path) { return printable(path); });
-  const store::Skipped* failed = store::first_failed(report.skipped);
+  const sync::Skipped* failed = sync::first_failed(report.skipped);
   return failed == nullptr ? kExitOk : exit_status_of(system_error(failed->error, failed->path));
 }
 
-int report_failure(const Console& console, const SetupStore& store, const Error& error) {
+int report_failure(const ui::Console& console, const SetupStore& store, const Error& error) {
   console.blank();
   console.bad(fmt::format("Not everything was saved: {}", error.message()));
   if (!error.remedy.empty()) console.text(error.remedy);
@@ -198,4 +198,4 @@ int report_failure(const Console& console, const SetupStore& store, const Error&
   return exit_status_of(error);
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::setup

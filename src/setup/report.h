@@ -1,33 +1,33 @@
 #pragma once
 
 #include "base/time.h"
-#include "store/inspect.h"
-#include "ui/console.h"
 #include "setup/store.h"
-#include "sync/capture.h"
+#include "store/inspect.h"
 #include "supervise/supervisor.h"
+#include "sync/capture.h"
+#include "ui/console.h"
 #include "user/account.h"
 
 /// What a setup session says to the person in front of it, and the exit status that says the same.
-namespace claude_init::commands {
+namespace claude_init::setup {
 
 /// What is in the store cannot be read, and so no login takes its place.
 inline constexpr std::string_view kHowToMakeRoom = "Move that file away, or let the store's owner read it";
 
 /// Before an interactive shell: which store, what it holds, how to log in and how to end.
-void greet(const Console& console, const SetupStore& store, const workcopy::Account& account,
+void greet(const ui::Console& console, const SetupStore& store, const user::Account& account,
            const store::Inspection& before);
 
 /// After the capture. `login_is_new`: the session's login was saved, now or by a checkpoint. Returns 0, or
 /// the status of ours that says why no login was kept.
-int report_capture(const Console& console, const SetupStore& store, const store::CaptureReport& report,
+int report_capture(const ui::Console& console, const SetupStore& store, const sync::CaptureReport& report,
                    bool login_is_new);
 
 /// What became of everything but the login. The status for what an error has prevented from being saved;
 /// kExitOk where there is no such.
-int report_files(const Console& console, const store::CaptureReport& report);
+int report_files(const ui::Console& console, const sync::CaptureReport& report);
 
 /// The capture failed: what that means for what is in the store, and what to do.
-int report_failure(const Console& console, const SetupStore& store, const Error& error);
+int report_failure(const ui::Console& console, const SetupStore& store, const Error& error);
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::setup

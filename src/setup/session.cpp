@@ -9,19 +9,19 @@
 #include <boost/filesystem/path.hpp>
 #include <chrono>
 
-#include "base/text.h"
-#include "ui/progress_line.h"
 #include "access/store_access.h"
 #include "access/store_lock.h"
+#include "base/text.h"
 #include "fs/open.h"
 #include "log/log.h"
 #include "login/login.h"
 #include "store/copies.h"
 #include "store/provenance.h"
-#include "sync/restore.h"
 #include "store/state_file.h"
+#include "sync/restore.h"
+#include "ui/progress_line.h"
 
-namespace claude_init::commands {
+namespace claude_init::setup {
 namespace {
 
 // Not 0: then a lease whose holder was killed is found out about.
@@ -51,11 +51,11 @@ std::string kind_of_copy(const SetupStore& found) {
 /// store got from elsewhere meanwhile is newer and stays; also another account's login, unless it is older.
 /// Its login only from where nobody else than the store's owner, or this container, can have put it.
 Result<void> save_leftover(const options::Setup& options, const SetupStore& found,
-                           const workcopy::Account& account, const store::StatePaths& state, bool in_copy,
-                           const Console& console) {
+                           const user::Account& account, const store::StatePaths& state, bool in_copy,
+                           const ui::Console& console) {
   const store::StateFile left = read_login(state, account.identity());
   const store::StateFile stored = store::read_state_file(found.store.tree(), store::kCredentials);
-  store::CaptureOptions capture;
+  sync::CaptureOptions capture;
   capture.filter = options.filter;
   const bool planted = in_copy && account.uid != found.store.owner().uid;
   if (planted) capture.filter.exclude.emplace_back(store::kCredentials);
@@ -66,7 +66,7 @@ Result<void> save_leftover(const options::Setup& options, const SetupStore& foun
   capture.rules.allow_account_change = left.st && (!stored.st || store::is_newer(*left.st, *stored.st));
   Session session;
   session.state = state;
-  const auto report = save_session(found, account, session, capture, kCaptureWait);
+  const auto report = save_session(found, account, session, capture, access::kCaptureWait);
   if (!report) return report.error_with("save what an earlier session left in " + state.config_dir);
   const login::Verdict& verdict = report->login;
   if (verdict.choice == login::Choice::take) {
@@ -85,11 +85,11 @@ bool is_of_the_store(std::string_view directory, const SetupStore& found) {
   const auto here = boost::filesystem::weakly_canonical(std::string(directory), ec);
   if (ec) return false;
   const auto store = boost::filesystem::weakly_canonical(found.store.path(), ec);
-  return !ec && (is_within(here, store) || is_within(store, here));
+  return !ec && (access::is_within(here, store) || access::is_within(store, here));
 }
 
 /// With all of its way, as the CLI does.
-Result<void> make_directory(const std::string& directory, const workcopy::Account& account) {
+Result<void> make_directory(const std::string& directory, const user::Account& account) {
   const fs::ActAs as(account.identity());
   boost::system::error_code ec;
   boost::filesystem::create_directories(directory, ec);
@@ -101,7 +101,7 @@ Result<void> make_directory(const std::string& directory, const workcopy::Accoun
 
 /// The account's own home, or a working copy.
 Result<void> choose_place(const options::Setup& options, const options::Environment& environment,
-                          const SetupStore& found, const workcopy::Account& account, Session& session) {
+                          const SetupStore& found, const user::Account& account, Session& session) {
   const std::string_view config_dir = environment.get("CLAUDE_CONFIG_DIR");
   const bool home = account.home != "/" && is_writable_directory(account.home, account.identity());
   const bool in_store = !config_dir.empty() && is_of_the_store(config_dir, found);
@@ -110,11 +110,11 @@ Result<void> choose_place(const options::Setup& options, const options::Environm
         config_dir.empty() ? store::state_in_home(account.home) : store::state_in_config_dir(config_dir);
     return config_dir.empty() ? Result<void>(Done{}) : make_directory(session.state.config_dir, account);
   }
-  store::RestoreOptions what;
+  sync::RestoreOptions what;
   what.withhold_elsewhere = false;
   what.filter = options.filter;
   what.limits = options.limits;
-  const auto measured = store::measure(found.store, what);
+  const auto measured = sync::measure(found.store, what);
   if (!measured) return measured.error();
   workcopy::WorkingCopy::Options place;
   place.places.runtime_dir = environment.get("XDG_RUNTIME_DIR");
@@ -130,8 +130,8 @@ Result<void> choose_place(const options::Setup& options, const options::Environm
 
 /// Leftovers: in the place itself, and in copies of sessions that were killed.
 Result<void> save_leftovers(const options::Setup& options, const options::Environment& environment,
-                            const SetupStore& found, const workcopy::Account& account, const Session& session,
-                            const Console& console) {
+                            const SetupStore& found, const user::Account& account, const Session& session,
+                            const ui::Console& console) {
   if (!session.copy) return save_leftover(options, found, account, session.state, false, console);
   const workcopy::Places places{"", std::string(environment.get("XDG_RUNTIME_DIR"))};
   for (auto& dead : workcopy::take_dead_copies(account, places, kind_of_copy(found))) {
@@ -149,8 +149,8 @@ Result<void> save_leftovers(const options::Setup& options, const options::Enviro
 }
 
 /// Sessions do not get into each other's way; the person in front of one is told of the other.
-Result<void> announce(const SetupStore& found, Session& session, const Console& console) {
-  auto lock = store::Lock::acquire(found.store, "setup", "setup", kBriefly);
+Result<void> announce(const SetupStore& found, Session& session, const ui::Console& console) {
+  auto lock = lock::Lock::acquire(found.store, "setup", "setup", kBriefly);
   if (lock) {
     session.lock = std::move(*lock);
     return Done{};
@@ -161,16 +161,16 @@ Result<void> announce(const SetupStore& found, Session& session, const Console& 
   return Done{};
 }
 
-Result<void> fill(const options::Setup& options, const SetupStore& found, const workcopy::Account& account,
+Result<void> fill(const options::Setup& options, const SetupStore& found, const user::Account& account,
                   Session& session, bool plain) {
-  store::RestoreOptions restore;
+  sync::RestoreOptions restore;
   restore.filter = options.filter;
   restore.withhold_elsewhere = false;  // it is the person's own state, and is captured again
   restore.baseline = &session.baseline;
   restore.limits = options.limits;
-  ProgressLine progress("restoring", plain);
+  ui::ProgressLine progress("restoring", plain);
   restore.progress = progress.callback();
-  const auto restored = store::restore(found.store, session.state, account.identity(), restore);
+  const auto restored = sync::restore(found.store, session.state, account.identity(), restore);
   if (!restored) return restored.error_with("restore the store's state");
   log::info("restored", {{"from", found.store.path()},
                          {"to", session.state.config_dir},
@@ -191,8 +191,8 @@ Result<void> fill(const options::Setup& options, const SetupStore& found, const 
 /// 3. Other sessions are told of this one.
 /// 4. The store's state, put there.
 Result<Session> open_session(const options::Setup& options, const options::Environment& environment,
-                             const SetupStore& found, const workcopy::Account& account,
-                             const Console& console) {
+                             const SetupStore& found, const user::Account& account,
+                             const ui::Console& console) {
   Session session;
   // 1.
   if (auto chosen = choose_place(options, environment, found, account, session); !chosen)
@@ -205,7 +205,7 @@ Result<Session> open_session(const options::Setup& options, const options::Envir
     if (done) done = announce(found, session, console);
   }
   // 4.
-  if (done) done = fill(options, found, account, session, is_plain(environment));
+  if (done) done = fill(options, found, account, session, access::is_plain(environment));
   if (done) return session;
   wipe_copy(found, session);
   return done.error();
@@ -217,13 +217,13 @@ void wipe_copy(const SetupStore& found, Session& session, const Deadline& deadli
   if (!found.read_only) store::forget_copy(found.store, session.copy->name());
 }
 
-Result<store::CaptureReport> save_session(const SetupStore& found, const workcopy::Account& account,
-                                          const Session& session, const store::CaptureOptions& capture,
-                                          Milliseconds wait) {
+Result<sync::CaptureReport> save_session(const SetupStore& found, const user::Account& account,
+                                         const Session& session, const sync::CaptureOptions& capture,
+                                         Milliseconds wait) {
   const SteadyTime start = std::chrono::steady_clock::now();
-  auto lock = lock_store(found.store, "capture", wait, capture.deadline);
+  auto lock = access::lock_store(found.store, "capture", wait, capture.deadline);
   if (!lock) return lock.error();
-  auto report = store::capture(session.state, account.identity(), found.store, *lock, capture);
+  auto report = sync::capture(session.state, account.identity(), found.store, *lock, capture);
   if (!report) return report.error();
   log::info("captured", {{"store", found.store.path()},
                          {"added", report->added},
@@ -239,4 +239,4 @@ Result<store::CaptureReport> save_session(const SetupStore& found, const workcop
   return report;
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::setup

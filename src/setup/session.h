@@ -5,26 +5,26 @@
 #include "base/deadline.h"
 #include "base/result.h"
 #include "base/secret.h"
-#include "ui/console.h"
-#include "setup/store.h"
+#include "lock/lock.h"
 #include "options/environment.h"
 #include "options/options.h"
+#include "setup/store.h"
+#include "store/layout.h"
 #include "sync/baseline.h"
 #include "sync/capture.h"
-#include "store/layout.h"
-#include "lock/lock.h"
+#include "ui/console.h"
 #include "user/account.h"
 #include "workcopy/workcopy.h"
 
-namespace claude_init::commands {
+namespace claude_init::setup {
 
 /// Where the CLI of a setup session keeps its state.
 struct Session {
   store::StatePaths state;
   std::optional<workcopy::WorkingCopy> copy;  // where it is not in the account's home directory
-  std::optional<store::Lock> lock;            // the first session on this store has it
+  std::optional<lock::Lock> lock;             // the first session on this store has it
   Secret given_access_token;                  // of the login that it starts with
-  store::Baseline baseline;                   // what of the store it has: proof for deletions
+  sync::Baseline baseline;                    // what of the store it has: proof for deletions
   bool login_saved = false;                   // one that was made or renewed in it
 };
 
@@ -33,17 +33,16 @@ struct Session {
 /// store is mounted on it and where it cannot be written, it is a working copy.
 [[nodiscard]] Result<Session> open_session(const options::Setup& options,
                                            const options::Environment& environment, const SetupStore& found,
-                                           const workcopy::Account& account, const Console& console);
+                                           const user::Account& account, const ui::Console& console);
 
 /// Wipes the session's copy, if it has one: nothing in it is needed any more.
 void wipe_copy(const SetupStore& found, Session& session, const Deadline& deadline = {});
 
 /// Captures the session's state, or its login only, waiting `wait` at most, and not beyond the deadline, for
 /// another capture to end.
-[[nodiscard]] Result<store::CaptureReport> save_session(const SetupStore& found,
-                                                        const workcopy::Account& account,
-                                                        const Session& session,
-                                                        const store::CaptureOptions& capture,
-                                                        Milliseconds wait);
+[[nodiscard]] Result<sync::CaptureReport> save_session(const SetupStore& found, const user::Account& account,
+                                                       const Session& session,
+                                                       const sync::CaptureOptions& capture,
+                                                       Milliseconds wait);
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::setup

@@ -8,23 +8,23 @@
 #include <cerrno>
 #include <cstdio>
 
-#include "base/text.h"
-#include "base/unique_fd.h"
 #include "access/health_context.h"
 #include "access/store_access.h"
 #include "access/store_lock.h"
-#include "options/store_path.h"
-#include "store/inspect.h"
-#include "sync/prepare.h"
-#include "ui/remedies.h"
+#include "base/text.h"
+#include "base/unique_fd.h"
 #include "fs/file.h"
 #include "fs/mounts.h"
 #include "health/health.h"
-#include "log/log.h"
-#include "store/provenance.h"
 #include "lock/lock.h"
+#include "log/log.h"
+#include "options/store_path.h"
+#include "store/inspect.h"
+#include "store/provenance.h"
+#include "sync/prepare.h"
+#include "ui/remedies.h"
 
-namespace claude_init::commands {
+namespace claude_init::setup {
 namespace {
 
 // Enough for a login and the CLI's settings many times over; a state that is larger is staged until the space
@@ -33,7 +33,7 @@ constexpr std::uint64_t kNeededBytes = std::uint64_t{4} << 20;
 
 /// A store that goes with the container is refused, or warned about where somebody may have meant it.
 Result<void> check_persistence(const std::string& path, bool allow_ephemeral,
-                               const options::Environment& environment, const Console& console) {
+                               const options::Environment& environment, const ui::Console& console) {
   constexpr const char* kAllow =
       "add -e CLAUDE_INIT_ALLOW_EPHEMERAL=1 (--allow-ephemeral) to go on all the same";
   const auto mounts = fs::read_mounts();
@@ -49,7 +49,7 @@ Result<void> check_persistence(const std::string& path, bool allow_ephemeral,
   const fs::Persistence persistence = fs::persistence_of(*mounts, ec ? path : resolved);
   log::debug("store's file system", {{"path", path}, {"persistence", static_cast<int>(persistence)}});
   const std::string mount = fmt::format("mount a directory or a named volume there:\n    {}",
-                                        setup_command_line(path, true, environment, &*mounts));
+                                        options::setup_command_line(path, true, environment, &*mounts));
   switch (persistence) {
     case fs::Persistence::mounted:
       return Done{};
@@ -67,7 +67,7 @@ Result<void> check_persistence(const std::string& path, bool allow_ephemeral,
     case fs::Persistence::anonymous_volume:
       if (!allow_ephemeral) {
         console.warning(fmt::format("{} is an anonymous volume: `{} run --rm` deletes it at the end.", path,
-                                    fs::engine_command()));
+                                    ui::engine_command()));
         console.text(mount);
       }
       return Done{};
@@ -92,7 +92,7 @@ bool is_hosts_root() {
 }
 
 /// Docker makes the directory that -v names where there is none, for root: a mistyped one looks like a store.
-void warn_if_just_made(const std::string& path, const workcopy::Account& account, const Console& console) {
+void warn_if_just_made(const std::string& path, const user::Account& account, const ui::Console& console) {
   const store::Inspection seen = store::inspect(path, unix_now());
   if (!seen.empty_directory || seen.owner.uid != 0 || account.uid == 0 || !is_hosts_root()) return;
   const auto mounts = fs::read_mounts();
@@ -109,8 +109,8 @@ void warn_if_just_made(const std::string& path, const workcopy::Account& account
 }  // namespace
 
 Result<SetupStore> open_setup_store(const options::Setup& options, const options::Environment& environment,
-                                    const workcopy::Account& account, const Console& console) {
-  const std::string path = choose_store(options.store, account.home, environment);
+                                    const user::Account& account, const ui::Console& console) {
+  const std::string path = options::choose_store(options.store, account.home, environment);
   const bool in_container = fs::in_container();
   log::debug("store chosen", {{"path", path}, {"container", in_container ? "yes" : "no"}});
 
@@ -120,30 +120,31 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
   }
   // On the host any directory is fine; in a container --allow-ephemeral may name one that is not there yet.
   if (!in_container || options.allow_ephemeral) {
-    if (auto created = create_directories(path); !created) return created.error();
+    if (auto created = access::create_directories(path); !created) return created.error();
   }
   if (in_container && environment.get("KUBERNETES_SERVICE_HOST").empty())
     warn_if_just_made(path, account, console);
-  auto store = open_to_write(path, options.storing, environment);
+  auto store = access::open_to_write(path, options.storing, environment);
   if (!store) return store.error();
 
-  if (const auto own = check_not_published(*store); !own) return own.error();
+  if (const auto own = access::check_not_published(*store); !own) return own.error();
   SetupStore found{.store = std::move(*store),
                    .in_container = in_container,
-                   .host_side = host_side_of(path, environment),
+                   .host_side = options::host_side_of(path, environment),
                    .at_home = path == account.home + "/.claude",
                    .deployed = !environment.get("CLAUDE_INIT_LOG_IN").empty(),
                    .read_only = false};
-  if (auto fit = store::prepare(found.store, kNeededBytes); !fit) {
+  if (auto fit = sync::prepare(found.store, kNeededBytes); !fit) {
     // The documented way to try a login out: `-v DIR:/home/node/.claude:ro`. Nobody expects a capture there.
     if (!found.at_home || fit.error().kind != ErrorKind::read_only) return fit.error();
     found.read_only = true;
   }
   // A copy is said, or taken over, before anybody logs in.
   if (!found.read_only && (options.storing.options.adopt || !store::check_identity(found.store))) {
-    const auto lock = store::Lock::acquire(found.store, "store", "setup", kCaptureWait);
+    const auto lock = lock::Lock::acquire(found.store, "store", "setup", access::kCaptureWait);
     if (!lock) return lock.error();
-    if (auto settled = settle_identity(found.store, options.storing, *lock); !settled) return settled.error();
+    if (auto settled = access::settle_identity(found.store, options.storing, *lock); !settled)
+      return settled.error();
   }
   return found;
 }
@@ -151,10 +152,10 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
 std::optional<Error> why_not_replaceable(const store::Inspection& before,
                                          const options::Environment& environment) {
   if (before.state != login::State::unreadable && !before.in_the_way) return std::nullopt;
-  const health::Explanation words = health::explain(before, health_context(before, environment));
+  const health::Explanation words = health::explain(before, access::health_context(before, environment));
   return make_error(before.in_the_way ? ErrorKind::invalid : ErrorKind::permission,
                     words.headline + ". " + words.meaning,
                     fmt::format("{}", fmt::join(words.remedies, "\n  ")));
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::setup

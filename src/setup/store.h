@@ -4,14 +4,14 @@
 #include <string>
 
 #include "base/result.h"
-#include "store/inspect.h"
-#include "ui/console.h"
 #include "options/environment.h"
 #include "options/options.h"
+#include "store/inspect.h"
 #include "store/store.h"
+#include "ui/console.h"
 #include "user/account.h"
 
-namespace claude_init::commands {
+namespace claude_init::setup {
 
 /// The store of a setup session, found to be fit for it before anybody logs in.
 struct SetupStore {
@@ -29,11 +29,11 @@ struct SetupStore {
 /// with the container. Errors carry what to type.
 [[nodiscard]] Result<SetupStore> open_setup_store(const options::Setup& options,
                                                   const options::Environment& environment,
-                                                  const workcopy::Account& account, const Console& console);
+                                                  const user::Account& account, const ui::Console& console);
 
 /// Why a new login could not take the place of what the store has, if so, and what to do: what cannot be read
 /// cannot be judged, and a directory is in the way. The status for it is that of its state.
 [[nodiscard]] std::optional<Error> why_not_replaceable(const store::Inspection& before,
                                                        const options::Environment& environment);
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::setup

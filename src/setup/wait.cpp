@@ -8,17 +8,17 @@
 #include <utility>
 
 #include "base/text.h"
-#include "options/store_path.h"
-#include "store/inspect.h"
-#include "ui/remedies.h"
 #include "fs/mounts.h"
 #include "log/log.h"
-#include "ui/exit_status.h"
 #include "options/options.h"
+#include "options/store_path.h"
+#include "store/inspect.h"
 #include "store/store.h"
 #include "supervise/signals.h"
+#include "ui/exit_status.h"
+#include "ui/remedies.h"
 
-namespace claude_init::commands {
+namespace claude_init::setup {
 namespace {
 
 // What the CLI writes after a login (the account, that its first run is over) comes within a second or two.
@@ -39,7 +39,7 @@ std::string host_name() {
 
 /// The CLI in this container, from outside of it; "" where it is not known what this container is called
 /// there. An engine knows no host name, which is whatever somebody has chosen.
-std::string exec_command(const workcopy::Account& account, const options::Environment& environment) {
+std::string exec_command(const user::Account& account, const options::Environment& environment) {
   if (!environment.get("KUBERNETES_SERVICE_HOST").empty()) {
     const std::string pod = host_name();
     return pod.empty() ? "" : "kubectl exec -it " + shell_quote(pod) + " -- claude";
@@ -48,7 +48,7 @@ std::string exec_command(const workcopy::Account& account, const options::Enviro
   const std::string id = mounts ? fs::container_id(*mounts) : "";
   if (id.empty()) return "";
   const std::string user = account.uid == ::geteuid() ? "" : "--user " + shell_quote(account.name) + " ";
-  return fs::engine_command() + std::string(" exec -it ") + user + id.substr(0, kShortId) + " claude";
+  return ui::engine_command() + std::string(" exec -it ") + user + id.substr(0, kShortId) + " claude";
 }
 
 }  // namespace
@@ -82,7 +82,7 @@ int SetupWait::exit_status(int status) const {
   return state == login::State::renewable ? kExitLoginExpired : exit_status_of(state);
 }
 
-void greet_waiting(const Console& console, const SetupStore& found, const workcopy::Account& account,
+void greet_waiting(const ui::Console& console, const SetupStore& found, const user::Account& account,
                    const options::Environment& environment, Milliseconds limit, bool shell) {
   const std::string within =
       limit == options::kForever ? "" : fmt::format(" within {}", format_duration(limit.count()));
@@ -93,8 +93,8 @@ void greet_waiting(const Console& console, const SetupStore& found, const workco
   console.title(fmt::format("Waiting for somebody to log in{}.", within));
   console.text("From another terminal, with /login:");
   const std::string here = found.in_container ? exec_command(account, environment) : "";
-  console.command(here.empty() ? setup_command_line(found.store.path(), found.in_container, environment)
-                               : here);
+  console.command(
+      here.empty() ? options::setup_command_line(found.store.path(), found.in_container, environment) : here);
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::setup

@@ -7,13 +7,13 @@
 #include <string>
 
 #include "base/time.h"
-#include "ui/console.h"
-#include "setup/store.h"
 #include "loop/debounce.h"
 #include "options/environment.h"
+#include "setup/store.h"
+#include "ui/console.h"
 #include "user/account.h"
 
-namespace claude_init::commands {
+namespace claude_init::setup {
 
 /// `setup --wait-login`: ends the session when the store has a login that can be used, or when the time for
 /// that is over. A CLI that has just logged in gets a few seconds to write the rest of its state.
@@ -33,12 +33,12 @@ class SetupWait {
   const std::string store_;
   std::shared_ptr<bool> over_ = std::make_shared<bool>(false);  // outlives this for a handler that is due
   boost::asio::steady_timer limit_;
-  follow::Debounce settle_;
+  loop::Debounce settle_;
 };
 
 /// How to log in, to somebody who has no terminal of this session (`shell` is false), or that there is no
 /// need to end it.
-void greet_waiting(const Console& console, const SetupStore& found, const workcopy::Account& account,
+void greet_waiting(const ui::Console& console, const SetupStore& found, const user::Account& account,
                    const options::Environment& environment, Milliseconds limit, bool shell);
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::setup

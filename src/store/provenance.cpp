@@ -14,12 +14,12 @@
 #include <cstring>
 #include <map>
 
+#include "base/random_name.h"
 #include "base/text.h"
 #include "fs/file.h"
 #include "fs/identity.h"
 #include "fs/open.h"
 #include "store/layout.h"
-#include "base/random_name.h"
 
 namespace claude_init::store {
 namespace {

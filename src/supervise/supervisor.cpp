@@ -14,8 +14,8 @@
 #include "base/interrupt.h"
 #include "base/pages.h"
 #include "log/log.h"
-#include "supervise/processes.h"
 #include "loop/reaper.h"
+#include "supervise/processes.h"
 #include "supervise/shutdown.h"
 #include "supervise/terminal.h"
 #include "supervise/waiting.h"
@@ -49,7 +49,8 @@ struct Timer {
 
 class Supervisor {
  public:
-  Supervisor(Reaper& reaper, const Options& options, const Hooks& hooks, std::unique_ptr<Waiting> waiting)
+  Supervisor(loop::Reaper& reaper, const Options& options, const Hooks& hooks,
+             std::unique_ptr<Waiting> waiting)
       : options_(options), hooks_(hooks), reaper_(reaper), waiting_(std::move(waiting)) {}
 
   Result<Outcome> run(const Inherited& inherited, const Command& command, bool leaves_directory);
@@ -62,7 +63,7 @@ class Supervisor {
   void forward(int number, const signalfd_siginfo& info);
   void reap();
   void fail(const Error& error);
-  void on_child(const ChildChange& change);
+  void on_child(const loop::ChildChange& change);
   void on_child_stopped(int number);
   void on_continued();
 
@@ -83,7 +84,7 @@ class Supervisor {
 
   const Options options_;
   const Hooks hooks_;
-  Reaper& reaper_;
+  loop::Reaper& reaper_;
   std::unique_ptr<Waiting> waiting_;
   Timer end_timer_;    // the grace, then the second after KILL
   Timer time_timer_;   // the stop timeout
@@ -174,7 +175,7 @@ Result<void> Supervisor::start(const Inherited& inherited, const Command& comman
   outcome_.executed = !spawned->failure;
   if (spawned->failure) log::failure(log::Level::error, *spawned->failure);
   log::debug("started", {{"command", command.argv.front()}, {"pid", child_}});
-  reaper_.watch(child_, [this](const ChildChange& change) { on_child(change); });
+  reaper_.watch(child_, [this](const loop::ChildChange& change) { on_child(change); });
   return Done{};
 }
 
@@ -260,16 +261,16 @@ void Supervisor::fail(const Error& error) {
   apply(Event::stop);
 }
 
-void Supervisor::on_child(const ChildChange& change) {
-  if (change.kind == ChildChange::Kind::stopped) return on_child_stopped(change.number);
-  child_killed_ = change.kind == ChildChange::Kind::killed;
+void Supervisor::on_child(const loop::ChildChange& change) {
+  if (change.kind == loop::ChildChange::Kind::stopped) return on_child_stopped(change.number);
+  child_killed_ = change.kind == loop::ChildChange::Kind::killed;
   if (child_killed_) {
     log::info("the command was ended by a signal",
               {{"signal", signal_name(change.number)}, {"core", change.core ? "yes" : "no"}});
   } else {
     log::debug("the command ended", {{"status", change.number}});
   }
-  outcome_.exited = change.kind == ChildChange::Kind::exited && outcome_.executed;
+  outcome_.exited = change.kind == loop::ChildChange::Kind::exited && outcome_.executed;
   outcome_.exit_status = change.shell_status();
   const auto remap = options_.remap_exit.find(outcome_.exit_status);
   if (remap != options_.remap_exit.end()) outcome_.exit_status = remap->second;
@@ -437,7 +438,7 @@ Result<Outcome> supervise(const Loop& loop, const Options& options, const Comman
 }
 
 Result<Outcome> supervise_alone(const Inherited& inherited, const Options& options, const Command& command) {
-  Reaper reaper;
+  loop::Reaper reaper;
   return Supervisor(reaper, options, {}, wait_for_signals_only()).run(inherited, command, true);
 }
 

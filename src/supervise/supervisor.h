@@ -42,7 +42,7 @@ struct Outcome {
 /// and no terminal, then Reaper::watch().
 struct Loop {
   boost::asio::io_context& io;
-  Reaper& reaper;
+  loop::Reaper& reaper;
   const Inherited& inherited;
 };
 

@@ -12,17 +12,17 @@
 #include "fs/open.h"
 #include "log/log.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 namespace {
 
 constexpr std::size_t kFewDirectories = 16;  // more are synced by one syncfs
 
 class Application {
  public:
-  Application(const Tree& to, int stage, const ApplyOptions& options)
+  Application(const store::Tree& to, int stage, const ApplyOptions& options)
       : to_(to), stage_(stage), options_(options) {}
 
-  Result<void> move(const Journal::Move& move) {
+  Result<void> move(const store::Journal::Move& move) {
     return in_parent(move.path, [&](int parent, const char* name) {
       if (stage_ < 0) return 0;
       if (::renameat(stage_, move.staged.c_str(), parent, name) == 0) return 0;
@@ -30,11 +30,11 @@ class Application {
     });
   }
 
-  Result<void> remove(const Journal::Deletion& deletion) {
+  Result<void> remove(const store::Journal::Deletion& deletion) {
     return in_parent(deletion.path, [&](int parent, const char* name) {
       struct stat st {};
       if (::fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT ? 0 : errno;
-      if (S_ISDIR(st.st_mode) || stamp_of(st) != deletion.copy) return 0;  // it is another one by now
+      if (S_ISDIR(st.st_mode) || store::stamp_of(st) != deletion.copy) return 0;  // it is another one by now
       return ::unlinkat(parent, name, 0) == 0 || errno == ENOENT ? 0 : errno;
     });
   }
@@ -83,7 +83,7 @@ class Application {
     return Done{};
   }
 
-  const Tree& to_;
+  const store::Tree& to_;
   int stage_;
   const ApplyOptions& options_;
   std::vector<UniqueFd> parents_;  // all that changed, or more than a few
@@ -93,7 +93,7 @@ class Application {
 
 }  // namespace
 
-Result<std::vector<Conflict>> apply(const Tree& to, int stage, const Journal& journal,
+Result<std::vector<Conflict>> apply(const store::Tree& to, int stage, const store::Journal& journal,
                                     const ApplyOptions& options) {
   Application application(to, stage, options);
   for (const auto& move : journal.moves) {
@@ -114,4 +114,4 @@ Result<void> sync_file_system(int fd, const std::string& path) {
   return Done{};
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace claude_init::store {
+namespace claude_init::sync {
 namespace {
 
 /// The finaliser of SplitMix64: every bit of the result depends on every bit of the input.
@@ -95,4 +95,4 @@ void Baseline::sort() const {
   sorted_ = entries_.size();
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace claude_init::store {
+namespace claude_init::sync {
 
 /// What one session has restored or captured: for each path which copy the store had then. It is the proof
 /// without which a capture deletes nothing, and tells what the session itself has changed from what somebody
@@ -54,4 +54,4 @@ class Baseline {
   mutable std::size_t sorted_ = 0;
 };
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

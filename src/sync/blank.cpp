@@ -15,7 +15,7 @@
 #include "login/secrets.h"
 #include "store/layout.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 namespace {
 
 constexpr off_t kPieceBytes = off_t{1} << 20;
@@ -53,7 +53,7 @@ class Sweep {
     const auto entries = fs::list_directory(fd, std::numeric_limits<std::size_t>::max());
     if (!entries) return entries.error_with(printable(path));
     for (const fs::Entry& entry : *entries) {
-      if (path.empty() && (entry.name == kPrivateDir || entry.name == kCredentials)) continue;
+      if (path.empty() && (entry.name == store::kPrivateDir || entry.name == store::kCredentials)) continue;
       if (auto done = look_at(fd, entry, fs::join(path, entry.name), depth); !done) return done;
     }
     return Done{};
@@ -112,9 +112,9 @@ Result<void> blank_secrets(int file, const std::string& path) {
   return Done{};
 }
 
-Result<void> remove_secrets(const Store& store) {
+Result<void> remove_secrets(const store::Store& store) {
   const fs::ActAs as(store.owner());
   return Sweep().directory(store.fd(), "", 0);
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

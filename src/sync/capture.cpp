@@ -10,15 +10,15 @@
 #include "base/text.h"
 #include "fs/file.h"
 #include "fs/open.h"
+#include "lock/cli_locks.h"
 #include "log/log.h"
 #include "login/merge.h"
 #include "login/secrets.h"
-#include "lock/cli_locks.h"
-#include "sync/stage.h"
 #include "store/state_file.h"
+#include "sync/stage.h"
 #include "sync/transaction.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 namespace {
 
 /// A directory of the source, or nothing where it is missing: nobody has used the CLI yet.
@@ -29,13 +29,13 @@ Result<std::optional<UniqueFd>> open_source(const std::string& path, fs::Identit
   return opened.error();
 }
 
-std::optional<std::string_view> view(const StateFile& file) {
+std::optional<std::string_view> view(const store::StateFile& file) {
   return file.text ? std::optional<std::string_view>(file.text->reveal()) : std::nullopt;
 }
 
 class Capture {
  public:
-  Capture(const Store& store, const Lock& lock, const CaptureOptions& options)
+  Capture(const store::Store& store, const lock::Lock& lock, const CaptureOptions& options)
       : store_(store),
         to_(store.tree()),
         modes_(store.modes()),
@@ -46,19 +46,19 @@ class Capture {
   }
 
   /// The login: a transaction of its own, which is durable by each file's own fsync.
-  Result<void> login(const Tree& from) {
-    if (!options_.filter.captures(kCredentials)) return Done{};
+  Result<void> login(const store::Tree& from) {
+    if (!options_.filter.captures(store::kCredentials)) return Done{};
     if (const auto judged = judge_login(from); !judged || !judged->text)
       return judged ? Result<void>() : judged.error();
     // A CLI that works in the store itself may just be renewing: what it has when it is done is judged.
-    const auto locks = take_cli_locks(CliLocks::What::login);
+    const auto locks = take_cli_locks(lock::CliLocks::What::login);
     if (!locks) return locks.error();
     const auto login = judge_login(from);
     if (!login) return login.error();
     if (!login->text) return Done{};
     // 5. to 7.
     if (report_.login.proven) generations_.prove();
-    return put(kCredentials, login->text->reveal(), login->source, login->replaces);
+    return put(store::kCredentials, login->text->reveal(), login->source, login->replaces);
   }
 
   /// What the store's file is to be, if it is to be another one.
@@ -68,11 +68,11 @@ class Capture {
     bool replaces = false;
   };
   /// Error: one of the two cannot be read now, and so nothing be judged.
-  Result<NewLogin> judge_login(const Tree& from) {
+  Result<NewLogin> judge_login(const store::Tree& from) {
     // 2.
-    StateFile source = source_login(from);
-    StateFile stored = read_state_file(to_, kCredentials);
-    for (const StateFile* file : {&source, &stored}) {
+    store::StateFile source = source_login(from);
+    store::StateFile stored = store::read_state_file(to_, store::kCredentials);
+    for (const store::StateFile* file : {&source, &stored}) {
       if (file->problem && is_for_now(*file->problem)) return *file->problem;
     }
     // 4.
@@ -81,7 +81,7 @@ class Capture {
     rules.store_proven = has_proven_deadline(stored);
     verdict = login::compare(view(source), view(stored), unix_now(), rules);
     if (source.problem) {
-      verdict.source_state = state_of_problem(*source.problem);
+      verdict.source_state = store::state_of_problem(*source.problem);
       verdict.reason = "the captured one cannot be read (" + source.problem->message() + ")";
     }
     // Readers of a published store can keep us from reading it (fcntl(2), leases), and it has nothing of its
@@ -97,15 +97,15 @@ class Capture {
   }
 
   /// `.claude.json`: one that does not parse never replaces one that does.
-  Result<void> settings(const Tree& from, std::string_view name) {
-    if (!options_.filter.captures(kClaudeJson)) return Done{};
+  Result<void> settings(const store::Tree& from, std::string_view name) {
+    if (!options_.filter.captures(store::kClaudeJson)) return Done{};
     // Held whole, since what is judged is what is put there.
     constexpr std::size_t kMost = std::size_t{1} << 30;
-    StateFile source = read_state_file(from, name, kMost);
+    store::StateFile source = store::read_state_file(from, name, kMost);
     if (source.text && withholds()) source.text = Secret(login::with_secrets_blanked(source.text->reveal()));
     if (source.problem) return skip_settings(*source.problem);
     if (!source.text) return Done{};
-    const StateFile stored = open_state_file(to_, kClaudeJson);
+    const store::StateFile stored = store::open_state_file(to_, store::kClaudeJson);
     // What cannot be read now might be the later one.
     if (stored.problem && !is_verdict(*stored.problem) && !is_published())
       return skip_settings(*stored.problem);
@@ -113,7 +113,7 @@ class Capture {
     const auto same = there ? is_content(stored, source.text->reveal()) : Result<bool>(false);
     if (!same) return skip_settings(same.error());
     if (*same) {
-      if (options_.baseline != nullptr) noted_.note(kClaudeJson, *source.st);
+      if (options_.baseline != nullptr) noted_.note(store::kClaudeJson, *source.st);
       report_.unchanged += 1;
       return Done{};
     }
@@ -123,24 +123,24 @@ class Capture {
     }
     if (!login::is_json_object(login::whole(source.text->reveal()))) {
       report_.settings_kept = there && login::is_json_object(fs::read_pieces(stored.fd.get()));
-      report_.skipped.push_back({std::string(kClaudeJson), "is not complete JSON"});
+      report_.skipped.push_back({std::string(store::kClaudeJson), "is not complete JSON"});
       return Done{};
     }
-    const auto locks = take_cli_locks(CliLocks::What::settings);
+    const auto locks = take_cli_locks(lock::CliLocks::What::settings);
     if (!locks && locks.error().kind == ErrorKind::busy) {
       report_.skipped.push_back(
-          {std::string(kClaudeJson), "a claude that works in the store is writing it", EAGAIN});
+          {std::string(store::kClaudeJson), "a claude that works in the store is writing it", EAGAIN});
       return Done{};
     }
     if (!locks) return locks.error();
-    return put(kClaudeJson, source.text->reveal(), *source.st, stored.st.has_value());
+    return put(store::kClaudeJson, source.text->reveal(), *source.st, stored.st.has_value());
   }
 
   /// Everything else. Nothing is written before the limits are known to be kept.
-  Result<void> tree(const Tree& from) {
+  Result<void> tree(const store::Tree& from) {
     // 2. and 3.
     auto start = std::chrono::steady_clock::now();
-    ScanOptions scan{options_.filter, Extent::all, options_.limits, options_.keep_newer};
+    ScanOptions scan{options_.filter, store::Extent::all, options_.limits, options_.keep_newer};
     scan.deletions = options_.delete_missing;
     scan.deadline = options_.deadline;
     scan.follow_links_out = options_.follow_links_out;
@@ -199,7 +199,7 @@ class Capture {
 
  private:
   /// Into a published store.
-  [[nodiscard]] bool withholds() const { return options_.refresh_token == RefreshToken::withhold; }
+  [[nodiscard]] bool withholds() const { return options_.refresh_token == store::RefreshToken::withhold; }
 
   /// The store's file with what is to be taken of the source's: Claude's login as it was judged, and of the
   /// logins beside it those that are newer. A published store has what its store has. Nothing where nothing
@@ -226,7 +226,7 @@ class Capture {
   }
 
   /// Looked up only where a deadline could not be believed else.
-  [[nodiscard]] bool has_proven_deadline(const StateFile& stored) const {
+  [[nodiscard]] bool has_proven_deadline(const store::StateFile& stored) const {
     if (!stored.text) return false;
     const UnixMs now = unix_now();
     const auto login = login::parse(stored.text->reveal());
@@ -238,7 +238,7 @@ class Capture {
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
   }
 
-  static Result<bool> is_content(const StateFile& file, std::string_view text) {
+  static Result<bool> is_content(const store::StateFile& file, std::string_view text) {
     if (static_cast<std::size_t>(file.st->st_size) != text.size()) return false;
     int error = 0;
     const auto pieces = fs::read_pieces(file.fd.get(), &error);
@@ -246,19 +246,19 @@ class Capture {
       if (!text.starts_with(piece)) return false;
       text.remove_prefix(piece.size());
     }
-    if (error != 0) return system_error(error, std::string("read ").append(kClaudeJson));
+    if (error != 0) return system_error(error, std::string("read ").append(store::kClaudeJson));
     return text.empty();
   }
 
   Result<void> skip_settings(const Error& problem) {
     report_.skipped.push_back(
-        {std::string(kClaudeJson), problem.message(), is_verdict(problem) ? 0 : problem.number});
+        {std::string(store::kClaudeJson), problem.message(), is_verdict(problem) ? 0 : problem.number});
     return Done{};
   }
 
   static bool changes_settings(const Plan& plan) {
-    const auto is_settings = [](const auto& entry) { return is_settings_file(entry.name); };
-    const auto is_deleted = [](const auto& deletion) { return is_settings_file(deletion.path); };
+    const auto is_settings = [](const auto& entry) { return store::is_settings_file(entry.name); };
+    const auto is_deleted = [](const auto& deletion) { return store::is_settings_file(deletion.path); };
     return std::any_of(plan.directories.begin(), plan.directories.end(),
                        [&](const PlannedDirectory& directory) {
                          return directory.path.empty() &&
@@ -269,28 +269,28 @@ class Capture {
 
   /// Without refresh token there is nothing that a CLI of a reader's could renew, and whoever can make its
   /// locks there must not stop what is published.
-  [[nodiscard]] Result<std::optional<CliLocks>> take_cli_locks(CliLocks::What what) const {
-    std::optional<CliLocks> held;
+  [[nodiscard]] Result<std::optional<lock::CliLocks>> take_cli_locks(lock::CliLocks::What what) const {
+    std::optional<lock::CliLocks> held;
     if (is_published()) return held;
-    auto taken = CliLocks::take(to_, what, lock_.patience_ends());
+    auto taken = lock::CliLocks::take(to_, what, lock_.patience_ends());
     if (!taken) return taken.error();
     held.emplace(std::move(*taken));
     return held;
   }
 
-  [[nodiscard]] bool is_published() const { return options_.refresh_token == RefreshToken::withhold; }
+  [[nodiscard]] bool is_published() const { return options_.refresh_token == store::RefreshToken::withhold; }
 
   /// Whether the store's `.claude.json` is somebody else's later work, and the session has nothing to say
   /// about it.
   [[nodiscard]] bool is_left_alone(const struct stat& source, const struct stat& stored) const {
-    if (options_.keep_newer && is_newer(stored, source)) return true;
-    return options_.baseline != nullptr && options_.baseline->is_same_content(kClaudeJson, source);
+    if (options_.keep_newer && store::is_newer(stored, source)) return true;
+    return options_.baseline != nullptr && options_.baseline->is_same_content(store::kClaudeJson, source);
   }
 
   /// The source's, without its refresh token where that is withheld. One that cannot be parsed is not taken.
-  [[nodiscard]] StateFile source_login(const Tree& from) const {
+  [[nodiscard]] store::StateFile source_login(const store::Tree& from) const {
     if (from.root < 0) return {};
-    StateFile file = read_state_file(from, kCredentials);
+    store::StateFile file = store::read_state_file(from, store::kCredentials);
     if (!withholds() || !file.text) return file;
     if (auto text = login::without_refresh_token(file.text->reveal()); text) file.text = std::move(*text);
     return file;
@@ -304,23 +304,23 @@ class Capture {
     if (auto added = transaction->add_file(name, text); !added) return added;
     if (auto held = lock_.verify(); !held) return held;
     if (auto committed = transaction->commit(); !committed) return committed;
-    if (name == kClaudeJson && options_.baseline != nullptr) noted_.note(name, source);
+    if (name == store::kClaudeJson && options_.baseline != nullptr) noted_.note(name, source);
     (replaces ? report_.changed : report_.added) += 1;
     report_.bytes += text.size();
     return Done{};
   }
 
-  const Store& store_;
-  Tree to_;
-  Modes modes_;
-  const Lock& lock_;
+  const store::Store& store_;
+  store::Tree to_;
+  store::Modes modes_;
+  const lock::Lock& lock_;
   const CaptureOptions& options_;
-  GenerationKeeper generations_;
+  store::GenerationKeeper generations_;
   Baseline noted_;
   CaptureReport report_;
 };
 
-Result<void> capture_rest(Capture& capture, const StatePaths& from, const Tree& tree,
+Result<void> capture_rest(Capture& capture, const store::StatePaths& from, const store::Tree& tree,
                           const CaptureOptions& options) {
   const std::string beside = fs::parent_of(from.claude_json);
   const auto home = open_source(beside.empty() ? "/" : beside, tree.who, O_PATH);
@@ -329,7 +329,7 @@ Result<void> capture_rest(Capture& capture, const StatePaths& from, const Tree& 
     auto done = capture.settings({(*home)->get(), beside, tree.who}, fs::name_of(from.claude_json));
     if (!done) return done;
   }
-  if (tree.root < 0 || options.extent != Extent::all) return Done{};
+  if (tree.root < 0 || options.extent != store::Extent::all) return Done{};
   return capture.tree(tree);
 }
 
@@ -354,15 +354,15 @@ Error after_login(const Error& error, const login::Verdict& verdict) {
 //    is among the generations.
 // 6. Write the journal, fsync, rename it to its committed name, fsync the directory: the commit point.
 // 7. Rename into place, delete, fsync the directories; the journal goes.
-Result<CaptureReport> capture(const StatePaths& from, fs::Identity source, const Store& to, const Lock& lock,
-                              const CaptureOptions& options) {
+Result<CaptureReport> capture(const store::StatePaths& from, fs::Identity source, const store::Store& to,
+                              const lock::Lock& lock, const CaptureOptions& options) {
   // 1.
   if (const auto recovered = Transaction::recover(to.tree()); !recovered)
     return recovered.error_with("capture");
   Capture capture(to, lock, options);
   const auto config = open_source(from.config_dir, source, O_RDONLY);
   if (!config) return config.error_with("capture");
-  const Tree tree{*config ? (*config)->get() : -1, from.config_dir, source};
+  const store::Tree tree{*config ? (*config)->get() : -1, from.config_dir, source};
   if (const auto done = capture.login(tree); !done) return done.error_with("the login could not be saved");
   Result<void> rest = capture_rest(capture, from, tree, options);
   capture.keep_generation();
@@ -370,4 +370,4 @@ Result<CaptureReport> capture(const StatePaths& from, fs::Identity source, const
   return capture.take_report();
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

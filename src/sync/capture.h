@@ -7,22 +7,22 @@
 #include "base/deadline.h"
 #include "base/result.h"
 #include "fs/identity.h"
+#include "lock/lock.h"
 #include "login/login.h"
-#include "sync/baseline.h"
 #include "store/generations.h"
 #include "store/layout.h"
-#include "lock/lock.h"
+#include "store/store.h"
+#include "sync/baseline.h"
 #include "sync/plan.h"
 #include "ui/progress.h"
-#include "store/store.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 
 struct CaptureOptions {
-  Filter filter{};
-  Extent extent = Extent::all;  // login: nothing but .credentials.json and .claude.json
+  store::Filter filter{};
+  store::Extent extent = store::Extent::all;  // login: nothing but .credentials.json and .claude.json
   login::Rules rules{};
-  RefreshToken refresh_token = RefreshToken::copy;  // withhold: into a published store
+  store::RefreshToken refresh_token = store::RefreshToken::copy;  // withhold: into a published store
   Deadline deadline{};                              // what is not staged then is left out and named
   // A file (but the login, which is judged) of which the store has a later version stays.
   bool keep_newer = false;
@@ -32,8 +32,8 @@ struct CaptureOptions {
   // Of the session that captures; brought up to date when the capture succeeds. Not owned, may be null.
   Baseline* baseline = nullptr;
   std::string reason = "capture";  // of the generation: "setup", "checkpoint", "renewal", "capture"
-  unsigned keep_generations = kKeepGenerations;
-  ProgressCallback progress{};
+  unsigned keep_generations = store::kKeepGenerations;
+  ui::ProgressCallback progress{};
 };
 
 struct CaptureReport {
@@ -54,7 +54,8 @@ struct CaptureReport {
 /// latter may still have to be put into place, which the next capture does), and a login that was reported
 /// taken is durable. Login files that are replaced are among the generations before. Needs the "store" lock.
 /// Errors: no_space, read_only, permission, io, limit.
-[[nodiscard]] Result<CaptureReport> capture(const StatePaths& from, fs::Identity source, const Store& to,
-                                            const Lock& lock, const CaptureOptions& options);
+[[nodiscard]] Result<CaptureReport> capture(const store::StatePaths& from, fs::Identity source,
+                                            const store::Store& to, const lock::Lock& lock,
+                                            const CaptureOptions& options);
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

@@ -13,7 +13,7 @@
 #include "fs/open.h"
 #include "log/log.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 
 void Missing::compare(int directory, const std::string& path, const std::vector<fs::Entry>& entries,
                       std::size_t present) {
@@ -41,7 +41,7 @@ void Missing::add_to(Plan& plan) {
 /// Whether it will be deleted, with everything in it.
 bool Missing::is_gone(int parent, const std::string& path, const std::string& name, unsigned depth) {
   const std::string full = fs::join(path, name);
-  if (full == kCredentials || full == kClaudeJson) return false;
+  if (full == store::kCredentials || full == store::kClaudeJson) return false;
   struct stat st {};
   if (::fstatat(parent, name.c_str(), &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0) return false;
   if (S_ISDIR(st.st_mode)) {
@@ -57,7 +57,7 @@ bool Missing::is_gone(int parent, const std::string& path, const std::string& na
                {{"path", fs::join(tree_.path, full)}});
     return false;
   }
-  files_.push_back({full, stamp_of(st)});
+  files_.push_back({full, store::stamp_of(st)});
   return true;
 }
 
@@ -79,4 +79,4 @@ bool Missing::may_go(const std::string& path, const struct stat& st) const {
   return options_.baseline != nullptr && options_.baseline->is_same_copy(path, st);
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

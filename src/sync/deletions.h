@@ -6,15 +6,15 @@
 
 #include "base/result.h"
 #include "fs/tree.h"
-#include "sync/plan.h"
 #include "store/tree.h"
+#include "sync/plan.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 
 /// Finds what one tree has and the other has not (any more), and that may be deleted for it.
 class Missing {
  public:
-  Missing(const Tree& tree, const ScanOptions& options) : tree_(tree), options_(options) {}
+  Missing(const store::Tree& tree, const ScanOptions& options) : tree_(tree), options_(options) {}
 
   /// Compares one directory of the tree, open, with all entries of its counterpart. `present` of them are
   /// known to be in it: where it has no more than these, nothing is missing.
@@ -32,10 +32,10 @@ class Missing {
   bool is_directory_gone(int parent, const std::string& path, const std::string& name, unsigned depth);
   [[nodiscard]] bool may_go(const std::string& path, const struct stat& st) const;
 
-  const Tree& tree_;
+  const store::Tree& tree_;
   const ScanOptions& options_;
-  std::vector<Journal::Deletion> files_;
+  std::vector<store::Journal::Deletion> files_;
   std::vector<std::string> directories_;
 };
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

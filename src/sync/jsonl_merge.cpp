@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <vector>
 
-namespace claude_init::store {
+namespace claude_init::sync {
 namespace {
 
 constexpr std::size_t kPiece = 64 << 10;
@@ -75,4 +75,4 @@ std::string missing_lines(std::string_view ours, std::string_view theirs) {
   return missing;
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

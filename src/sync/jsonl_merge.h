@@ -9,7 +9,7 @@
 #include "base/result.h"
 
 /// Two versions of one file that only ever has lines appended to it: a session, one JSON object a line.
-namespace claude_init::store {
+namespace claude_init::sync {
 
 enum class Relation {
   same,
@@ -31,4 +31,4 @@ struct Comparison {
 /// comes behind the common part; a line that both have written is one and the same.
 [[nodiscard]] std::string missing_lines(std::string_view ours, std::string_view theirs);
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

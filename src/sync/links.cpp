@@ -6,7 +6,7 @@
 #include <array>
 #include <climits>
 
-namespace claude_init::store {
+namespace claude_init::sync {
 
 bool is_atomic_writer_entry(std::string_view name) {
   return name.starts_with("..") && name != "..";
@@ -50,4 +50,4 @@ std::string kept_target(std::string_view target, std::size_t depth, std::string_
   return kept.append(target);
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

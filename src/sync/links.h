@@ -7,7 +7,7 @@
 /// Symbolic links in a tree that is not trusted, and those of a Kubernetes volume, whose files are links
 /// through
 /// `..data`, which is swapped for another one.
-namespace claude_init::store {
+namespace claude_init::sync {
 
 /// A name that such a volume keeps for itself: it begins with "..", and is not the directory above.
 [[nodiscard]] bool is_atomic_writer_entry(std::string_view name);
@@ -24,4 +24,4 @@ namespace claude_init::store {
 /// absolute.
 [[nodiscard]] std::string kept_target(std::string_view target, std::size_t depth, std::string_view root);
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

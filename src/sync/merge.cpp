@@ -16,13 +16,13 @@
 #include "fs/file.h"
 #include "fs/open.h"
 #include "log/log.h"
+#include "store/state_file.h"
 #include "sync/jsonl_merge.h"
 #include "sync/source.h"
 #include "sync/stage.h"
-#include "store/state_file.h"
 #include "sync/transaction.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 namespace {
 
 // Of lines that only one side has: they are compared in memory.
@@ -65,7 +65,7 @@ Result<std::string> conflict_name(int fd, const std::string& path, const Deadlin
 
 class Merger {
  public:
-  Merger(const Tree& from, const Given& given, const Store& to, const MergeOptions& options)
+  Merger(const store::Tree& from, const Given& given, const store::Store& to, const MergeOptions& options)
       : from_(from), given_(given), to_(to.tree()), modes_(to.modes()), options_(options) {}
 
   // 1. Plan: what the copy has.
@@ -74,7 +74,7 @@ class Merger {
   // 3. Stage the rest, and commit everything at once.
   Result<MergeReport> run() {
     // 1.
-    ScanOptions scan{options_.filter, Extent::sessions, options_.limits};
+    ScanOptions scan{options_.filter, store::Extent::sessions, options_.limits};
     scan.distrust_times = true;
     scan.deadline = options_.deadline;
     scan.filter.include.clear();  // by it links that lead outside would be followed, and a job made these
@@ -125,7 +125,7 @@ class Merger {
   }
 
   void drop_unwanted(Plan& plan) {
-    Filter wanted = options_.filter;
+    store::Filter wanted = options_.filter;
     wanted.only = options_.only;
     plan.files = 0;
     for (PlannedDirectory& directory : plan.directories) {
@@ -165,7 +165,7 @@ class Merger {
       }
     }
     if (options_.max_bytes == MergeOptions{}.max_bytes) return Done{};
-    const auto there = make_plan(to_, nullptr, {options_.filter, Extent::sessions});
+    const auto there = make_plan(to_, nullptr, {options_.filter, store::Extent::sessions});
     if (!there) return there.error();
     if (there->bytes + bytes <= options_.max_bytes + replaced) return Done{};
     return make_error(
@@ -221,7 +221,7 @@ class Merger {
     // A line that was cut off when its writer died must not run into the next one.
     if (!ends_a_line(ours.fd.get(), ours.st.st_size)) lines.insert(0, 1, '\n');
     struct stat st = ours.st;
-    if (is_newer(theirs.st, ours.st)) st.st_mtim = theirs.st.st_mtim;
+    if (store::is_newer(theirs.st, ours.st)) st.st_mtim = theirs.st.st_mtim;
     if (auto staged = stage_version(path, ours.fd.get(), st, lines, into); !staged) return staged.error();
     report_.changed += 1;
     return Verdict::done;
@@ -230,7 +230,7 @@ class Merger {
   /// The later one gets the name.
   Result<Verdict> keep_both(const std::string& path, const fs::RegularFile& ours,
                             const fs::RegularFile& theirs, Transaction& into) {
-    const bool theirs_is_later = is_newer(theirs.st, ours.st);
+    const bool theirs_is_later = store::is_newer(theirs.st, ours.st);
     const fs::RegularFile& other = theirs_is_later ? ours : theirs;
     const auto name = conflict_name(other.fd.get(), path, options_.deadline);
     if (!name) return skip(path, name.error());
@@ -292,7 +292,7 @@ class Merger {
     plan.directories = std::move(kept);
   }
 
-  [[nodiscard]] static Result<fs::RegularFile> open(const Tree& tree, const std::string& path) {
+  [[nodiscard]] static Result<fs::RegularFile> open(const store::Tree& tree, const std::string& path) {
     const fs::ActAs as(tree.who);
     return fs::open_regular(tree.root, path, fs::Links::refuse);
   }
@@ -313,10 +313,10 @@ class Merger {
     return Verdict::done;
   }
 
-  const Tree& from_;
+  const store::Tree& from_;
   const Given& given_;
-  Tree to_;
-  Modes modes_;
+  store::Tree to_;
+  store::Modes modes_;
   const MergeOptions& options_;
   fs::Copier copier_;
   MergeReport report_;
@@ -324,8 +324,8 @@ class Merger {
 
 }  // namespace
 
-Result<MergeReport> merge_sessions(const Tree& from, const Given& given, const Store& to,
-                                   const Lock& /*held*/, const MergeOptions& options) {
+Result<MergeReport> merge_sessions(const store::Tree& from, const Given& given, const store::Store& to,
+                                   const lock::Lock& /*held*/, const MergeOptions& options) {
   if (const auto recovered = Transaction::recover(to.tree()); !recovered) {
     return recovered.error_with("save the sessions");
   }
@@ -334,4 +334,4 @@ Result<MergeReport> merge_sessions(const Tree& from, const Given& given, const S
   return report;
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

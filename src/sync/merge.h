@@ -7,16 +7,16 @@
 
 #include "base/deadline.h"
 #include "base/result.h"
-#include "sync/session_baseline.h"
 #include "lock/lock.h"
-#include "sync/plan.h"
 #include "store/store.h"
 #include "store/tree.h"
+#include "sync/plan.h"
+#include "sync/session_baseline.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 
 struct MergeOptions {
-  Filter filter{};
+  store::Filter filter{};
   Limits limits{};
   Deadline deadline{};  // what is not staged then is left out and named
   std::vector<std::string>
@@ -42,7 +42,8 @@ struct MergeReport {
 /// nothing. `from` may be hostile: read with the rights of `from.who`, no link is followed or kept. One
 /// durable transaction; needs the "store" lock. An eighth of the file system, 16 MiB at most, stays free for
 /// the login. Errors: no_space, read_only, permission, io, limit (`max_bytes`).
-[[nodiscard]] Result<MergeReport> merge_sessions(const Tree& from, const Given& given, const Store& to,
-                                                 const Lock& lock, const MergeOptions& options);
+[[nodiscard]] Result<MergeReport> merge_sessions(const store::Tree& from, const Given& given,
+                                                 const store::Store& to, const lock::Lock& lock,
+                                                 const MergeOptions& options);
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

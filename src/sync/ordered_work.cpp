@@ -8,7 +8,7 @@
 
 #include "base/time.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 namespace {
 
 // Each may keep a few descriptors open; more would not be faster.
@@ -108,4 +108,4 @@ Result<void> OrderedWork::settle_first() {
   return first->then();
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

@@ -10,7 +10,7 @@
 
 #include "base/result.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 
 /// Does pieces of work several at a time, and what follows from each on the calling thread, in the order in
 /// which they were given. The threads have the rights (fsuid, groups) that the caller has when it makes this,
@@ -58,4 +58,4 @@ class OrderedWork {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

@@ -15,13 +15,13 @@
 #include "base/text.h"
 #include "fs/open.h"
 #include "fs/tree.h"
-#include "sync/links.h"
+#include "store/state_file.h"
 #include "sync/deletions.h"
+#include "sync/links.h"
 #include "sync/ordered_work.h"
 #include "sync/source.h"
-#include "store/state_file.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 namespace {
 
 bool same_content(const struct stat& a, const struct stat& b) {
@@ -81,7 +81,8 @@ bool is_much(const std::vector<Candidate>& directories) {
 
 class Scanner {
  public:
-  Scanner(const Tree& from, const Tree* to, const struct stat* to_root, const ScanOptions& options)
+  Scanner(const store::Tree& from, const store::Tree* to, const struct stat* to_root,
+          const ScanOptions& options)
       : from_(from), to_(to), options_(options), source_(from, options, to_root) {
     if (options.baseline != nullptr) options.baseline->sort();
   }
@@ -99,7 +100,7 @@ class Scanner {
  private:
   [[nodiscard]] Part empty_part() const {
     Part part;
-    if (to_ != nullptr && options_.deletions != Deletions::none && options_.extent == Extent::all)
+    if (to_ != nullptr && options_.deletions != Deletions::none && options_.extent == store::Extent::all)
       part.missing.emplace(*to_, options_);
     if (options_.noted != nullptr) part.noted = options_.noted->empty_copy();
     return part;
@@ -117,7 +118,7 @@ class Scanner {
     if (here.depth > options_.limits.max_depth)
       return too_much(from_, "deeper than", options_.limits.max_depth, "directories", "--max-depth");
     // 1.
-    Pending::Moves staged;
+    store::Pending::Moves staged;
     auto entries = source_.list(here, staged);
     if (!entries && !here.path.empty() && entries.error().number != 0) {
       part.plan.skipped.push_back(unreadable(here.path, entries.error()));
@@ -186,7 +187,8 @@ class Scanner {
     const PlannedEntry& entry = sub.entry;
     Place below{-1, fs::join(above.path, entry.name), {}, above.outside, above.depth + 1};
     if (entry.outside) below.outside = below.path;
-    if (!entry.staged.empty()) below.staged = fs::join(fs::join(kPrivateDir, kStage), entry.staged);
+    if (!entry.staged.empty())
+      below.staged = fs::join(fs::join(store::kPrivateDir, store::kStage), entry.staged);
     if (!above.staged.empty()) below.staged = fs::join(above.staged, entry.name);
     const auto from = source_.open(above, below.path, entry);
     if (!from) {
@@ -218,7 +220,8 @@ class Scanner {
   /// Drops the files that are the same on both sides.
   void drop_unchanged(int to, const Place& here, std::vector<fs::Entry>& entries, Part& part) const {
     const fs::ActAs as(to_->who);
-    const auto differs = [&, filter = DirectoryFilter(options_.filter, here.path)](const fs::Entry& entry) {
+    const auto differs = [&, filter =
+                                 store::DirectoryFilter(options_.filter, here.path)](const fs::Entry& entry) {
       if (interrupt::number() != 0) return true;  // the caller ends
       if (options_.distrust_times || !source_.is_plain_file(here, filter, entry)) return true;
       struct stat st {};
@@ -285,7 +288,7 @@ class Scanner {
   [[nodiscard]] bool is_left_alone(const std::string& full, const Candidate& candidate,
                                    const struct stat& st) const {
     if (candidate.directory || S_ISDIR(st.st_mode)) return false;
-    if (options_.keep_newer && is_newer(st, candidate.st)) return true;
+    if (options_.keep_newer && store::is_newer(st, candidate.st)) return true;
     return options_.baseline != nullptr && candidate.entry.link_target.empty() &&
            options_.baseline->is_same_content(full, candidate.st);
   }
@@ -297,8 +300,8 @@ class Scanner {
     return late_;
   }
 
-  const Tree& from_;
-  const Tree* to_;
+  const store::Tree& from_;
+  const store::Tree* to_;
   const ScanOptions& options_;
   Source source_;
   const std::thread::id ours_ = std::this_thread::get_id();
@@ -309,7 +312,7 @@ class Scanner {
 
 }  // namespace
 
-Result<Plan> make_plan(const Tree& from, const Tree* to, const ScanOptions& options) {
+Result<Plan> make_plan(const store::Tree& from, const store::Tree* to, const ScanOptions& options) {
   struct stat from_st {};
   struct stat to_st {};
   if (::fstat(from.root, &from_st) != 0) return system_error(errno, "stat " + printable(from.path));
@@ -322,4 +325,4 @@ Result<Plan> make_plan(const Tree& from, const Tree* to, const ScanOptions& opti
   return Scanner(from, to, &to_st, options).run();
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

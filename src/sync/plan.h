@@ -7,14 +7,14 @@
 
 #include "base/deadline.h"
 #include "base/result.h"
-#include "sync/baseline.h"
 #include "store/journal.h"
 #include "store/layout.h"
 #include "store/tree.h"
+#include "sync/baseline.h"
 
 /// Comparing two trees: what has to be copied so that the one has what the other has. The same for a capture
 /// (state → store) and a restore (store → working copy). Reads only.
-namespace claude_init::store {
+namespace claude_init::sync {
 
 /// What was not copied, and why.
 struct Skipped {
@@ -46,8 +46,8 @@ enum class Deletions {
 };
 
 struct ScanOptions {
-  Filter filter{};
-  Extent extent = Extent::all;
+  store::Filter filter{};
+  store::Extent extent = store::Extent::all;
   Limits limits{};
   bool keep_newer = false;  // what the other side has changed since is not planned
   // Files of the same size and mtime are planned too: two runs may have written them in one tick of the
@@ -88,7 +88,7 @@ struct PlannedDirectory {
 
 struct Plan {
   std::vector<PlannedDirectory> directories;  // a parent before its children, a subtree without gaps
-  std::vector<Journal::Deletion> deletions;
+  std::vector<store::Journal::Deletion> deletions;
   std::vector<std::string> empty_directories;  // what is in them is deleted too; a child before its parent
   std::vector<Skipped> skipped;
   std::uint64_t files = 0;      // planned, links included
@@ -107,6 +107,7 @@ struct Plan {
 /// the tree does not lie in. That reads what a process in the place of the tree's owner could read, so it is
 /// for trees that were written in this mount namespace, or where a person asks. Behind such a link no other
 /// one is followed. Error limit: more, larger or deeper than allowed; interrupted.
-[[nodiscard]] Result<Plan> make_plan(const Tree& from, const Tree* to, const ScanOptions& options);
+[[nodiscard]] Result<Plan> make_plan(const store::Tree& from, const store::Tree* to,
+                                     const ScanOptions& options);
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

@@ -17,30 +17,30 @@
 #include "store/layout.h"
 #include "ui/remedies.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 namespace {
 
 /// Why the store's owner, or we, may not write it, and what to type.
-std::string how_to_allow_writing(const Store& store) {
+std::string how_to_allow_writing(const store::Store& store) {
   constexpr mode_t kOwnersAll = S_IRWXU;
   const bool in_container = fs::in_container();
   const fs::Identity owner = store.owner();
   if (!fs::ActAs(owner).effective()) {
     const fs::Identity ours = fs::current_identity();
     return "it belongs to uid " + std::to_string(owner.uid) + " and we are uid " + std::to_string(ours.uid) +
-           ": " + fs::how_to_give(store.path(), ours, in_container) +
-           (in_container ? "; or " + fs::how_to_run_as(owner) : "");
+           ": " + ui::how_to_give(store.path(), ours, in_container) +
+           (in_container ? "; or " + ui::how_to_run_as(owner) : "");
   }
   struct stat st {};
   if (::fstat(store.fd(), &st) == 0 && (st.st_mode & kOwnersAll) != kOwnersAll) {
-    return "its mode bars its owner: " + fs::how_to_open_modes(store.path(), in_container);
+    return "its mode bars its owner: " + ui::how_to_open_modes(store.path(), in_container);
   }
   return "something in it is not its owner's, or its mode bars the owner: " +
-         fs::how_to_give(store.path(), owner, in_container);
+         ui::how_to_give(store.path(), owner, in_container);
 }
 
 /// What a person can do about a store that cannot be written.
-Error with_remedy(Error error, const Store& store) {
+Error with_remedy(Error error, const store::Store& store) {
   error.what = printable(store.path()) + " cannot be written: " + error.what;
   switch (error.kind) {
     case ErrorKind::read_only:
@@ -58,7 +58,7 @@ Error with_remedy(Error error, const Store& store) {
   return error;
 }
 
-Result<void> check_space(const Store& store, std::uint64_t needed) {
+Result<void> check_space(const store::Store& store, std::uint64_t needed) {
   constexpr fsfilcnt_t kInodes = 64;  // a session makes a few files; more cannot be known beforehand
   struct statvfs vfs {};
   if (::fstatvfs(store.fd(), &vfs) != 0) return system_error(errno, "look at the free space");
@@ -72,13 +72,13 @@ Result<void> check_space(const Store& store, std::uint64_t needed) {
   return Done{};
 }
 
-Result<void> probe(const Store& store, Locked locked) {
+Result<void> probe(const store::Store& store, Locked locked) {
   const fs::ActAs as(store.owner());
-  const Modes modes = store.modes();
-  const auto own = fs::make_directory(store.fd(), std::string(kPrivateDir), modes.directory);
+  const store::Modes modes = store.modes();
+  const auto own = fs::make_directory(store.fd(), std::string(store::kPrivateDir), modes.directory);
   if (!own) return own.error();
   if (locked == Locked::yes) {
-    if (const auto locks = open_locks(store); !locks) return locks.error();
+    if (const auto locks = lock::open_locks(store); !locks) return locks.error();
   }
   constexpr const char* kProbe = "probe";
   if (auto written = fs::replace_file(own->get(), kProbe, "probe\n", modes.file, fs::Sync::yes); !written) {
@@ -89,7 +89,7 @@ Result<void> probe(const Store& store, Locked locked) {
 
 }  // namespace
 
-Result<void> prepare(const Store& store, std::uint64_t needed, Locked locked) {
+Result<void> prepare(const store::Store& store, std::uint64_t needed, Locked locked) {
   const auto start = std::chrono::steady_clock::now();
   if (const auto probed = probe(store, locked); !probed) return with_remedy(probed.error(), store);
   if (const auto space = check_space(store, needed); !space) return with_remedy(space.error(), store);
@@ -97,4 +97,4 @@ Result<void> prepare(const Store& store, std::uint64_t needed, Locked locked) {
   return Done{};
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

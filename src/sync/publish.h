@@ -10,7 +10,7 @@
 #include "lock/lock.h"
 #include "store/store.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 
 struct Publishing {
   Milliseconds wait{5000};          // for somebody else who publishes
@@ -23,11 +23,11 @@ struct Publishing {
 /// elsewhere. A directory that is not marked and whose own login can still be used is left as it is, unless
 /// it is a copy of the store's: somebody may have no other. Errors: usage (it is the store, or beneath or
 /// around it), invalid (a login of its own), busy, and those of prepare().
-[[nodiscard]] Result<Store> open_published(const std::string& directory, const Store& from,
-                                           const Publishing& how = {});
+[[nodiscard]] Result<store::Store> open_published(const std::string& directory, const store::Store& from,
+                                                  const Publishing& how = {});
 
 /// What is published has no lock: its readers could hold it. Who publishes `from` holds one of that store's,
 /// or none where that may not be written. Error: busy, and others of Lock::acquire().
-[[nodiscard]] Result<Lock> lock_to_publish(const Store& from, Milliseconds wait);
+[[nodiscard]] Result<lock::Lock> lock_to_publish(const store::Store& from, Milliseconds wait);
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

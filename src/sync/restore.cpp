@@ -14,17 +14,17 @@
 #include "fs/file.h"
 #include "fs/open.h"
 #include "fs/tree.h"
+#include "lock/lock.h"
 #include "log/log.h"
 #include "login/login.h"
-#include "sync/blank.h"
-#include "lock/lock.h"
 #include "store/published.h"
 #include "store/snapshot.h"
-#include "sync/stage.h"
 #include "store/state_file.h"
+#include "sync/blank.h"
+#include "sync/stage.h"
 #include "sync/transaction.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 namespace {
 
 /// The directory at `path`, made if it is missing, as `who`.
@@ -35,20 +35,20 @@ Result<UniqueFd> make_root(const std::string& path, fs::Identity who) {
   const auto parent = fs::open_root(above.empty() ? "/" : above, who);
   if (!parent) return parent.error();
   const fs::ActAs as(who);
-  return fs::make_directory(parent->get(), fs::name_of(path), Modes{}.directory);
+  return fs::make_directory(parent->get(), fs::name_of(path), store::Modes{}.directory);
 }
 
 /// The store's lock, where it can be taken; without it we try again. What is published has none.
-std::optional<Lock> hold_still(const Store& store) {
+std::optional<lock::Lock> hold_still(const store::Store& store) {
   constexpr Milliseconds kStandStill{4000};
-  if (is_published(store)) return std::nullopt;
-  auto lock = Lock::acquire(store, "store", "restore", kStandStill);
+  if (store::is_published(store)) return std::nullopt;
+  auto lock = lock::Lock::acquire(store, "store", "restore", kStandStill);
   if (!lock) return std::nullopt;
   return std::move(*lock);
 }
 
 bool withholds_elsewhere(const RestoreOptions& options) {
-  return options.withhold_elsewhere && options.refresh_token == RefreshToken::withhold;
+  return options.withhold_elsewhere && options.refresh_token == store::RefreshToken::withhold;
 }
 
 /// What the store notes of itself goes to `stored`.
@@ -61,8 +61,8 @@ ScanOptions scan_options(const RestoreOptions& options, Baseline& stored) {
 }
 
 /// Of a login file that was not parsed (yet).
-login::State state_of(const StateFile& file) {
-  if (file.problem) return state_of_problem(*file.problem);
+login::State state_of(const store::StateFile& file) {
+  if (file.problem) return store::state_of_problem(*file.problem);
   if (!file.text) return login::State::missing;
   return file.text->reveal().empty() ? login::State::empty : login::State::malformed;
 }
@@ -72,8 +72,8 @@ class Restore {
   explicit Restore(const RestoreOptions& options) : options_(options) {}
 
   /// A pass that begins. What an earlier one has done stays done, but what it reports is not doubled.
-  Result<void> begin_pass(const Store& from) {
-    auto snapshot = Snapshot::take(from.tree());
+  Result<void> begin_pass(const store::Store& from) {
+    auto snapshot = store::Snapshot::take(from.tree());
     if (!snapshot) return snapshot.error();
     begin_pass(std::move(*snapshot));
     return Done{};
@@ -87,10 +87,10 @@ class Restore {
   /// Whether the store has stayed as it was since the pass began, or was measured.
   [[nodiscard]] bool pass_holds() const { return snapshot_->holds(); }
 
-  [[nodiscard]] bool sessions_only() const { return options_.extent == Extent::sessions; }
+  [[nodiscard]] bool sessions_only() const { return options_.extent == store::Extent::sessions; }
 
   // What an earlier pass has put there and the store no longer has goes again.
-  Result<void> tree(const Tree& to) {
+  Result<void> tree(const store::Tree& to) {
     const auto start = std::chrono::steady_clock::now();
     auto plan = take_plan(to);
     if (!plan) return plan.error();
@@ -98,7 +98,7 @@ class Restore {
     report_.skipped = std::move(plan->skipped);
     if (plan->directories.empty() && plan->deletions.empty()) return Done{};
     {
-      auto transaction = Transaction::begin(to, Modes{}, Durability::none);
+      auto transaction = Transaction::begin(to, store::Modes{}, Durability::none);
       if (!transaction) return transaction.error();
       const StageOptions how{SteadyTime::max(), options_.limits.max_bytes, &stored_,
                              &restored_,        options_.progress,         withholds_elsewhere(options_)};
@@ -113,13 +113,13 @@ class Restore {
     }
     // Only the stage needed it, unless this is a store too.
     const fs::ActAs as(to.who);
-    ::unlinkat(to.root, std::string(kPrivateDir).c_str(), AT_REMOVEDIR);
+    ::unlinkat(to.root, std::string(store::kPrivateDir).c_str(), AT_REMOVEDIR);
     log::debug("restored", {{"path", to.path}, {"files", report_.files}, {"took", took_since(start)}});
     return Done{};
   }
 
-  Result<void> settings(const Tree& to, const std::string& name) {
-    StateFile file = wanted(kClaudeJson, open_state_file);
+  Result<void> settings(const store::Tree& to, const std::string& name) {
+    store::StateFile file = wanted(store::kClaudeJson, store::open_state_file);
     if (file.problem && is_for_now(*file.problem)) return *file.problem;
     if (!file.fd.valid()) return Done{};
     const fs::RegularFile source{std::move(file.fd), *file.st};
@@ -127,11 +127,11 @@ class Restore {
     const bool is_complete = login::is_json_object(fs::read_pieces(source.fd.get(), &error));
     if (error != 0) return system_error(error, "read " + name);
     if (!is_complete) {
-      report_.skipped.push_back({std::string(kClaudeJson), "is not complete JSON"});
+      report_.skipped.push_back({std::string(store::kClaudeJson), "is not complete JSON"});
       return Done{};
     }
     const fs::ActAs as_owner(to.who);
-    const auto put = fs::replace_with_copy(to.root, name, source, Modes{}.file);
+    const auto put = fs::replace_with_copy(to.root, name, source, store::Modes{}.file);
     if (auto done = note_put(put, name, static_cast<std::uint64_t>(source.st.st_size)); !done) return done;
     if (withholds_elsewhere(options_)) {
       const auto copy = fs::open_beneath(to.root, name, O_RDWR, fs::Links::refuse);
@@ -141,22 +141,23 @@ class Restore {
     // With its time, by which a capture sees that the session has not changed it.
     const std::array<timespec, 2> times{file.st->st_atim, file.st->st_mtim};
     if (::utimensat(to.root, name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) == 0)
-      stored_.note(kClaudeJson, *file.st);
+      stored_.note(store::kClaudeJson, *file.st);
     return Done{};
   }
 
-  Result<void> login(const Tree& to) {
+  Result<void> login(const store::Tree& to) {
     report_.login.reset();
     report_.login_restored = false;
-    if (!options_.filter.captures(kCredentials)) return Done{};
-    const StateFile file = wanted(
-        kCredentials, [](const Tree& tree, std::string_view name) { return read_state_file(tree, name); });
+    if (!options_.filter.captures(store::kCredentials)) return Done{};
+    const store::StateFile file = wanted(
+        store::kCredentials,
+        [](const store::Tree& tree, std::string_view name) { return store::read_state_file(tree, name); });
     if (file.problem && is_for_now(*file.problem)) return *file.problem;
     report_.login = state_of(file);
     if (!file.text) return Done{};
     const Secret& stored = *file.text;
     const auto say = [&](std::string why) {
-      report_.skipped.push_back({std::string(kCredentials), std::move(why)});
+      report_.skipped.push_back({std::string(store::kCredentials), std::move(why)});
     };
     auto parsed = login::parse(stored.reveal());
     if (!parsed) {
@@ -164,7 +165,7 @@ class Restore {
       return Done{};
     }
     report_.login = login::judge(*parsed, unix_now());
-    const StateFile there = read_state_file(to, kCredentials);
+    const store::StateFile there = store::read_state_file(to, store::kCredentials);
     // What cannot be read now might be the better one.
     if (options_.keep_better_login && there.problem && is_for_now(*there.problem)) return *there.problem;
     if (options_.keep_better_login && there.text &&
@@ -175,11 +176,11 @@ class Restore {
     }
     const auto put_login = [&](std::string_view text) {
       const std::uint64_t before = report_.files;
-      auto done = put(to, std::string(kCredentials), text);
+      auto done = put(to, std::string(store::kCredentials), text);
       report_.login_restored = report_.files > before;
       return done;
     };
-    if (options_.refresh_token == RefreshToken::copy) return put_login(stored.reveal());
+    if (options_.refresh_token == store::RefreshToken::copy) return put_login(stored.reveal());
     const auto withheld = login::without_refresh_token(stored.reveal());
     if (!withheld) return withheld.error();
     parsed->has_refresh_token = false;
@@ -193,12 +194,12 @@ class Restore {
   }
 
  private:
-  void begin_pass(Snapshot&& snapshot) {
+  void begin_pass(store::Snapshot&& snapshot) {
     snapshot_ = std::move(snapshot);
     report_.skipped.clear();
   }
 
-  Result<Plan> take_plan(const Tree& to) {
+  Result<Plan> take_plan(const store::Tree& to) {
     if (plan_) return std::move(*std::exchange(plan_, std::nullopt));
     ScanOptions scan = scan_options(options_, stored_);
     scan.baseline = &restored_;
@@ -208,9 +209,9 @@ class Restore {
 
   /// A file of the store's, where it is there and asked for.
   template <class Get>
-  StateFile wanted(std::string_view name, Get get) {
+  store::StateFile wanted(std::string_view name, Get get) {
     if (!options_.filter.captures(name)) return {};
-    StateFile file = get(snapshot_->tree(), name);
+    store::StateFile file = get(snapshot_->tree(), name);
     if (file.problem) {
       report_.skipped.push_back(
           {std::string(name), file.problem->message(), is_verdict(*file.problem) ? 0 : file.problem->number});
@@ -218,9 +219,10 @@ class Restore {
     return file;
   }
 
-  Result<void> put(const Tree& to, const std::string& name, std::string_view text) {
+  Result<void> put(const store::Tree& to, const std::string& name, std::string_view text) {
     const fs::ActAs as(to.who);
-    return note_put(fs::replace_file(to.root, name, text, Modes{}.file, fs::Sync::no), name, text.size());
+    return note_put(fs::replace_file(to.root, name, text, store::Modes{}.file, fs::Sync::no), name,
+                    text.size());
   }
 
   Result<void> note_put(const Result<void>& put, const std::string& name, std::uint64_t bytes) {
@@ -235,7 +237,7 @@ class Restore {
   }
 
   const RestoreOptions& options_;
-  std::optional<Snapshot> snapshot_;
+  std::optional<store::Snapshot> snapshot_;
   std::optional<Plan> plan_;  // of an empty place
   Baseline stored_;           // the store's copies
   Baseline restored_;         // ours of them
@@ -246,7 +248,8 @@ class Restore {
 // 1. The tree.
 // 2. `.claude.json`, which may lie beside the configuration directory.
 // 3. The login last: a copy that has one is complete.
-Result<void> restore_once(Restore& restore, const StatePaths& to, const Tree& tree, fs::Identity target) {
+Result<void> restore_once(Restore& restore, const store::StatePaths& to, const store::Tree& tree,
+                          fs::Identity target) {
   // 1.
   if (auto done = restore.tree(tree); !done || restore.sessions_only()) return done;
   // 2.
@@ -259,7 +262,7 @@ Result<void> restore_once(Restore& restore, const StatePaths& to, const Tree& tr
   return restore.login(tree);
 }
 
-bool is_empty(const Tree& tree) {
+bool is_empty(const store::Tree& tree) {
   const fs::ActAs as(tree.who);
   const auto names = fs::list_names(tree.root);
   return names && names->empty();
@@ -267,16 +270,16 @@ bool is_empty(const Tree& tree) {
 
 }  // namespace
 
-Result<Measured> measure(const Store& from, const RestoreOptions& options) {
-  auto snapshot = Snapshot::take(from.tree());
+Result<Measured> measure(const store::Store& from, const RestoreOptions& options) {
+  auto snapshot = store::Snapshot::take(from.tree());
   if (!snapshot) return snapshot.error();
-  const Tree tree = snapshot->tree();
+  const store::Tree tree = snapshot->tree();
   Baseline stored;
   auto plan = make_plan(tree, nullptr, scan_options(options, stored));
   if (!plan) return plan.error();
   Size size{plan->bytes, plan->files, plan->has_executables};
-  for (const std::string_view name : {kCredentials, kClaudeJson}) {
-    if (options.extent == Extent::sessions || !options.filter.captures(name)) continue;
+  for (const std::string_view name : {store::kCredentials, store::kClaudeJson}) {
+    if (options.extent == store::Extent::sessions || !options.filter.captures(name)) continue;
     const fs::ActAs as(tree.who);
     const auto file = fs::open_regular(tree.root, name, fs::Links::beneath);
     if (!file) continue;
@@ -290,7 +293,7 @@ Result<Measured> measure(const Store& from, const RestoreOptions& options) {
 // 2. Pass by pass, without a lock, until the store has stayed as it was for a whole one. The later passes
 //    have little to do: only what was changed meanwhile is copied again.
 // 3. A store that is never still for that long is held still, if we may.
-Result<RestoreReport> restore(const Store& from, const StatePaths& to, fs::Identity target,
+Result<RestoreReport> restore(const store::Store& from, const store::StatePaths& to, fs::Identity target,
                               const RestoreOptions& options, std::optional<Measured> measured) {
   constexpr int kLockFree = 5;
   constexpr int kPasses = 50;
@@ -298,9 +301,9 @@ Result<RestoreReport> restore(const Store& from, const StatePaths& to, fs::Ident
   // 1.
   const auto config = make_root(to.config_dir, target);
   if (!config) return config.error_with("restore");
-  const Tree tree{config->get(), to.config_dir, target};
+  const store::Tree tree{config->get(), to.config_dir, target};
   if (const auto recovered = Transaction::recover(tree); !recovered) return recovered.error_with("restore");
-  std::optional<Lock> lock;
+  std::optional<lock::Lock> lock;
   for (int pass = 1; pass <= kPasses; ++pass) {
     if (auto go_on = interrupt::check(); !go_on) return go_on.error_with("restore");
     // 3.
@@ -323,4 +326,4 @@ Result<RestoreReport> restore(const Store& from, const StatePaths& to, fs::Ident
                     "end what changes it, or try again");
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

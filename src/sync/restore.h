@@ -7,28 +7,28 @@
 #include "base/result.h"
 #include "fs/identity.h"
 #include "login/login.h"
-#include "sync/baseline.h"
 #include "store/layout.h"
-#include "sync/plan.h"
-#include "ui/progress.h"
 #include "store/snapshot.h"
 #include "store/store.h"
+#include "sync/baseline.h"
+#include "sync/plan.h"
+#include "ui/progress.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 
 struct RestoreOptions {
-  Extent extent = Extent::all;
-  RefreshToken refresh_token = RefreshToken::withhold;
+  store::Extent extent = store::Extent::all;
+  store::RefreshToken refresh_token = store::RefreshToken::withhold;
   // Where the refresh token is withheld: also what looks like one anywhere else, and copies of logins. For
   // whoever is not the store's own person.
   bool withhold_elsewhere = true;
-  Filter filter{};
+  store::Filter filter{};
   Limits limits{};
   // Filled with what was restored, when all of it was; not owned, may be null.
   Baseline* baseline = nullptr;
   // A login that is in its place already and better than the store's stays. `restore --generation`: false.
   bool keep_better_login = true;
-  ProgressCallback progress{};
+  ui::ProgressCallback progress{};
 };
 
 struct RestoreReport {
@@ -51,12 +51,12 @@ struct Size {
 /// again.
 struct Measured {
   Size size;
-  Snapshot snapshot;
+  store::Snapshot snapshot;
   Plan plan;
   Baseline stored;  // the store's copies
 };
 /// The store has to outlive what is returned. Errors: permission, io, limit.
-[[nodiscard]] Result<Measured> measure(const Store& from, const RestoreOptions& options);
+[[nodiscard]] Result<Measured> measure(const store::Store& from, const RestoreOptions& options);
 
 /// Copies the store's state to `to`: the way both a working copy and a setup session get theirs. The
 /// configuration directory is made if its parent is there. Files are created as `target` (0700 directories,
@@ -66,8 +66,8 @@ struct Measured {
 /// store would take is kept; both are named. Not durable: a working copy is not worth an fsync. `measured` is
 /// of this store with these options; what was found then is used if the store is still the same and the place
 /// is empty. Errors: permission, no_space, limit, not_found, invalid (`to` is the store itself).
-[[nodiscard]] Result<RestoreReport> restore(const Store& from, const StatePaths& to, fs::Identity target,
-                                            const RestoreOptions& options,
+[[nodiscard]] Result<RestoreReport> restore(const store::Store& from, const store::StatePaths& to,
+                                            fs::Identity target, const RestoreOptions& options,
                                             std::optional<Measured> measured = std::nullopt);
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

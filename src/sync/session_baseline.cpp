@@ -12,7 +12,7 @@
 #include "fs/tree.h"
 #include "store/layout.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 namespace {
 
 /// The number at the beginning of `record` and the blank behind it, taken off; false if there is none.
@@ -26,7 +26,7 @@ bool take_number(std::string_view& record, std::int64_t& number) {
 
 }  // namespace
 
-Result<Given> Given::look(const Tree& tree, const Limits& limits) {
+Result<Given> Given::look(const store::Tree& tree, const Limits& limits) {
   const fs::ActAs as(tree.who);
   Given given;
   if (auto done = given.look_into(tree.root, "", limits, 0); !done) return done.error();
@@ -38,7 +38,7 @@ Result<void> Given::look_into(int directory, const std::string& path, const Limi
   const auto entries = fs::list_directory(directory, limits.max_files - files_.size());
   if (!entries) return entries.error();
   for (const fs::Entry& entry : *entries) {
-    if (path.empty() && !is_sessions_directory(entry.name)) continue;
+    if (path.empty() && !store::is_sessions_directory(entry.name)) continue;
     const std::string full = fs::join(path, entry.name);
     if (entry.error != 0) return system_error(entry.error, "look at " + full);
     if (S_ISREG(entry.st.st_mode)) files_.emplace(full, stamp_of(entry.st));
@@ -82,4 +82,4 @@ Given Given::parse(std::string_view text) {
   return given;
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

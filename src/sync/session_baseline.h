@@ -8,17 +8,17 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "sync/plan.h"
 #include "store/tree.h"
+#include "sync/plan.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 
 /// What a working copy was given of the sessions: size and mtime of each file. One that still looks so is not
 /// the work of the run, and a store's file that still looks so has not changed since.
 class Given {
  public:
   /// The sessions of `tree` as they are now. Error limit: more or deeper than allowed.
-  [[nodiscard]] static Result<Given> look(const Tree& tree, const Limits& limits);
+  [[nodiscard]] static Result<Given> look(const store::Tree& tree, const Limits& limits);
 
   [[nodiscard]] bool has(const std::string& path, const struct stat& st) const;
 
@@ -38,7 +38,8 @@ class Given {
   [[nodiscard]] Result<void> look_into(int directory, const std::string& path, const Limits& limits,
                                        unsigned depth);
 
-  std::map<std::string, Stamp, std::less<>> files_;  // ordered: who writes a note could choose what collides
+  std::map<std::string, Stamp, std::less<>>
+      files_;  // ordered: who writes a note could choose what collides
 };
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

@@ -11,7 +11,7 @@
 #include "login/secrets.h"
 #include "sync/links.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 namespace {
 
 std::uint64_t data_bytes(const struct stat& st) {
@@ -44,13 +44,13 @@ bool may_lie_in(int inner, const struct stat& st, const struct stat& outer) {
 
 struct Source::Judging {
   const Place& here;
-  const Pending::Moves& staged;
+  const store::Pending::Moves& staged;
   std::vector<Skipped>& skipped;
 
   void skip(const std::string& path, std::string reason) { skipped.push_back({path, std::move(reason)}); }
 };
 
-Source::Source(const Tree& from, const ScanOptions& options, const struct stat* not_entered)
+Source::Source(const store::Tree& from, const ScanOptions& options, const struct stat* not_entered)
     : from_(from), options_(options), not_entered_(not_entered) {
   if (from_.pending == nullptr) return;
   const fs::ActAs as(from_.who);
@@ -62,7 +62,7 @@ Source::Source(const Tree& from, const ScanOptions& options, const struct stat* 
   }
 }
 
-Result<std::vector<fs::Entry>> Source::list(const Place& here, Pending::Moves& staged) {
+Result<std::vector<fs::Entry>> Source::list(const Place& here, store::Pending::Moves& staged) {
   if (stage_problem_) return *stage_problem_;
   const std::uint64_t limit = options_.limits.max_files;
   const fs::ActAs as(from_.who);
@@ -78,12 +78,12 @@ Result<std::vector<fs::Entry>> Source::list(const Place& here, Pending::Moves& s
 
 /// What the journal has not put into place yet is seen, and what it has not deleted yet is not. Returns
 /// what is still in the stage.
-Pending::Moves Source::look_through(const Place& here, std::vector<fs::Entry>& entries) const {
+store::Pending::Moves Source::look_through(const Place& here, std::vector<fs::Entry>& entries) const {
   std::erase_if(entries, [&](const fs::Entry& entry) {
     return from_.pending->deletes(fs::join(here.path, entry.name), entry.st);
   });
-  Pending::Moves staged;
-  const Pending::Moves* moves = from_.pending->moves_into(here.path);
+  store::Pending::Moves staged;
+  const store::Pending::Moves* moves = from_.pending->moves_into(here.path);
   if (moves == nullptr) return staged;
   std::erase_if(entries, [&](const fs::Entry& entry) { return moves->contains(entry.name); });
   for (const auto& [name, source] : *moves) {
@@ -102,13 +102,14 @@ Pending::Moves Source::look_through(const Place& here, std::vector<fs::Entry>& e
   return staged;
 }
 
-bool Source::is_plain_file(const Place& here, const DirectoryFilter& filter, const fs::Entry& entry) const {
+bool Source::is_plain_file(const Place& here, const store::DirectoryFilter& filter,
+                           const fs::Entry& entry) const {
   return entry.error == 0 && S_ISREG(entry.st.st_mode) && !is_foreign_hard_link(entry.st) &&
          filter.captures(entry.name) && !is_withheld(entry.name) &&
          (!here.path.empty() || is_wanted_at_top(entry.name));
 }
 
-std::vector<Candidate> Source::judge(const Place& here, const Pending::Moves& staged,
+std::vector<Candidate> Source::judge(const Place& here, const store::Pending::Moves& staged,
                                      std::vector<fs::Entry>& entries, std::vector<Skipped>& skipped) const {
   std::sort(entries.begin(), entries.end(),
             [](const fs::Entry& a, const fs::Entry& b) { return a.name < b.name; });
@@ -126,7 +127,7 @@ std::vector<Candidate> Source::judge(const Place& here, const Pending::Moves& st
 std::optional<Candidate> Source::judge_entry(Judging& judging, fs::Entry& entry) const {
   const std::string full = fs::join(judging.here.path, entry.name);
   if (judging.here.path.empty() && !is_wanted_at_top(full)) return std::nullopt;
-  const Filter& filter = options_.filter;
+  const store::Filter& filter = options_.filter;
   if (S_ISDIR(entry.st.st_mode) ? !filter.enters(full) : !filter.captures(full)) return std::nullopt;
   Candidate candidate;
   candidate.st = entry.st;
@@ -194,7 +195,7 @@ std::optional<Skipped> Source::follow_out(const Place& here, const std::string& 
     return Skipped{full, "points outside" + why, is_for_now(error) ? error.number : 0};
   };
   const auto& include = options_.filter.include;
-  if (!options_.follow_links_out && (include.empty() || !Filter{{}, {}, true, include}.captures(full)))
+  if (!options_.follow_links_out && (include.empty() || !store::Filter{{}, {}, true, include}.captures(full)))
     return points_outside("");
   if (!here.outside.empty() || !candidate.entry.staged.empty()) return points_outside(", from outside");
   const auto opened = open_outside(here.fd, candidate.entry.name, from_.who.uid);
@@ -232,9 +233,9 @@ bool Source::is_foreign_hard_link(const struct stat& st) const {
 }
 
 bool Source::is_wanted_at_top(const std::string& name) const {
-  if (name == kCredentials || name == kClaudeJson || is_atomic_writer_entry(name)) return false;
-  if (options_.extent == Extent::login) return is_settings_file(name);
-  return options_.extent == Extent::all || is_sessions_directory(name);
+  if (name == store::kCredentials || name == store::kClaudeJson || is_atomic_writer_entry(name)) return false;
+  if (options_.extent == store::Extent::login) return store::is_settings_file(name);
+  return options_.extent == store::Extent::all || store::is_sessions_directory(name);
 }
 
 Result<UniqueFd> open_outside(int directory, const std::string& name, uid_t owner) {
@@ -249,7 +250,8 @@ Result<UniqueFd> open_outside(int directory, const std::string& name, uid_t owne
 }
 
 Result<UniqueFd> open_stage_of(int store) {
-  auto stage = fs::open_beneath(store, fs::join(kPrivateDir, kStage), fs::kDirectory, fs::Links::refuse);
+  auto stage =
+      fs::open_beneath(store, fs::join(store::kPrivateDir, store::kStage), fs::kDirectory, fs::Links::refuse);
   if (!stage && (stage.error().number == ENOENT || is_verdict(stage.error()))) return UniqueFd();
   return stage;
 }
@@ -287,11 +289,11 @@ std::string how_to_allow(const std::string& option) {
   return "leave out what is not needed (--exclude GLOB), or allow more (" + option + ")";
 }
 
-Error too_much(const Tree& tree, const char* how, std::uint64_t limit, const char* what,
+Error too_much(const store::Tree& tree, const char* how, std::uint64_t limit, const char* what,
                const std::string& option) {
   return make_error(ErrorKind::limit,
                     printable(tree.path) + " has " + how + " " + std::to_string(limit) + " " + what,
                     how_to_allow(option));
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

@@ -11,14 +11,14 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "fs/tree.h"
-#include "sync/plan.h"
 #include "store/snapshot.h"
 #include "store/tree.h"
+#include "sync/plan.h"
 
 /// The tree that a plan copies from: what each of its entries is to a copy. Everything is looked at with the
 /// rights of its owner, by descriptors: whatever is renamed or swapped meanwhile, we stay in the directory
 /// that we opened.
-namespace claude_init::store {
+namespace claude_init::sync {
 
 /// A directory of the source while it is looked at.
 struct Place {
@@ -40,16 +40,16 @@ struct Candidate {
 class Source {
  public:
   /// `not_entered`: a directory in it that is passed over (of a store beneath what it captures).
-  Source(const Tree& from, const ScanOptions& options, const struct stat* not_entered);
+  Source(const store::Tree& from, const ScanOptions& options, const struct stat* not_entered);
 
   /// What a directory holds, unsorted; of a store with a journal that has not been applied what it will hold,
   /// and in `staged` what of that is still in the stage. Error limit: the tree has more than is allowed.
-  [[nodiscard]] Result<std::vector<fs::Entry>> list(const Place& here, Pending::Moves& staged);
+  [[nodiscard]] Result<std::vector<fs::Entry>> list(const Place& here, store::Pending::Moves& staged);
   /// Whether it is a file that is copied as it is, with nothing more to be found out.
-  [[nodiscard]] bool is_plain_file(const Place& here, const DirectoryFilter& filter,
+  [[nodiscard]] bool is_plain_file(const Place& here, const store::DirectoryFilter& filter,
                                    const fs::Entry& entry) const;
   /// What of the entries is to be copied, sorted by name; in `skipped` what should be and cannot.
-  [[nodiscard]] std::vector<Candidate> judge(const Place& here, const Pending::Moves& staged,
+  [[nodiscard]] std::vector<Candidate> judge(const Place& here, const store::Pending::Moves& staged,
                                              std::vector<fs::Entry>& entries,
                                              std::vector<Skipped>& skipped) const;
   /// A subdirectory; `path` is its own.
@@ -58,7 +58,7 @@ class Source {
 
  private:
   struct Judging;  // of one directory
-  Pending::Moves look_through(const Place& here, std::vector<fs::Entry>& entries) const;
+  store::Pending::Moves look_through(const Place& here, std::vector<fs::Entry>& entries) const;
   [[nodiscard]] std::optional<Candidate> judge_entry(Judging& judging, fs::Entry& entry) const;
   [[nodiscard]] bool judge_link(Judging& judging, const std::string& full, Candidate& candidate) const;
   [[nodiscard]] std::optional<Skipped> follow_out(const Place& here, const std::string& full,
@@ -67,7 +67,7 @@ class Source {
   [[nodiscard]] bool is_foreign_hard_link(const struct stat& st) const;
   [[nodiscard]] bool is_wanted_at_top(const std::string& name) const;
 
-  const Tree& from_;
+  const store::Tree& from_;
   const ScanOptions& options_;
   const struct stat* not_entered_;
   UniqueFd stage_;                      // of a source with a journal that has not been applied
@@ -94,7 +94,7 @@ class Source {
 [[nodiscard]] std::string how_to_allow(const std::string& option);
 
 /// Error limit, for this tree: it "has `how` `limit` `what`".
-[[nodiscard]] Error too_much(const Tree& tree, const char* how, std::uint64_t limit, const char* what,
+[[nodiscard]] Error too_much(const store::Tree& tree, const char* how, std::uint64_t limit, const char* what,
                              const std::string& option);
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

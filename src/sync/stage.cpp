@@ -18,12 +18,12 @@
 #include "fs/file.h"
 #include "fs/open.h"
 #include "log/log.h"
-#include "sync/blank.h"
 #include "store/layout.h"
+#include "sync/blank.h"
 #include "sync/ordered_work.h"
 #include "sync/source.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 namespace {
 
 // From here on threads pay: each costs a fraction of a millisecond.
@@ -39,7 +39,7 @@ bool lies_beneath(const std::string& path, const std::string& directory) {
 
 class Stager {
  public:
-  Stager(const Plan& plan, const Tree& from, Transaction& into, const StageOptions& options)
+  Stager(const Plan& plan, const store::Tree& from, Transaction& into, const StageOptions& options)
       : from_(from),
         into_(into),
         options_(options),
@@ -291,7 +291,7 @@ class Stager {
   }
 
   Result<End> fill(FileCopy& file, int in, UniqueFd out, unsigned worker) {
-    const Modes& modes = into_.modes();
+    const store::Modes& modes = into_.modes();
     const struct stat& st = file.source;
     const mode_t mode = (st.st_mode & S_IXUSR) != 0 ? modes.executable : modes.file;
     if (const auto set = fs::set_mode(out.get(), mode, file.path); !set) return set.error();
@@ -322,13 +322,13 @@ class Stager {
     return End::staged;
   }
 
-  const Tree& from_;
+  const store::Tree& from_;
   Transaction& into_;
   const StageOptions& options_;
   UniqueFd from_stage_;  // of a source with a journal that has not been applied
   std::optional<Error> stage_problem_;
   Staged result_;
-  Progress progress_;
+  ui::Progress progress_;
   std::string lost_;               // a source directory that could not be opened
   std::string top_;                // the new directory that is being built…
   std::string top_staged_;         // …and its name in the stage
@@ -342,7 +342,8 @@ class Stager {
 
 }  // namespace
 
-Result<Staged> stage(const Plan& plan, const Tree& from, Transaction& into, const StageOptions& options) {
+Result<Staged> stage(const Plan& plan, const store::Tree& from, Transaction& into,
+                     const StageOptions& options) {
   const fs::ActAs as(into.to().who);
   Stager stager(plan, from, into, options);
   for (const PlannedDirectory& directory : plan.directories) {
@@ -352,4 +353,4 @@ Result<Staged> stage(const Plan& plan, const Tree& from, Transaction& into, cons
   return stager.take_result();
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

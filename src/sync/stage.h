@@ -8,17 +8,17 @@
 #include "base/result.h"
 #include "sync/baseline.h"
 #include "sync/plan.h"
-#include "ui/progress.h"
 #include "sync/transaction.h"
+#include "ui/progress.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 
 struct StageOptions {
   Deadline deadline{};
   std::uint64_t max_bytes = Limits{}.max_bytes;  // files may have grown since they were planned
   Baseline* noted_sources = nullptr;             // what was copied, as it was in the source
   Baseline* noted_copies = nullptr;              // and as it will be where it is moved to
-  ProgressCallback progress{};
+  ui::ProgressCallback progress{};
   bool withhold_secrets = false;  // what looks like one is overwritten in the copies (sync/blank.h)
 };
 
@@ -34,7 +34,7 @@ struct Staged {
 /// Copies what `plan` lists from `from` into the stage of `into`. Mtimes are kept. A directory that is new is
 /// built whole and moved as one. What has gone from the source meanwhile is passed over. An Error is one of
 /// writing, or limit; nothing of the stage is to be committed then.
-[[nodiscard]] Result<Staged> stage(const Plan& plan, const Tree& from, Transaction& into,
+[[nodiscard]] Result<Staged> stage(const Plan& plan, const store::Tree& from, Transaction& into,
                                    const StageOptions& options);
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

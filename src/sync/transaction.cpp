@@ -19,10 +19,10 @@
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
-#include "sync/apply.h"
 #include "store/layout.h"
+#include "sync/apply.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 namespace {
 
 constexpr const char* kUnfinishedJournal = "journal.new";
@@ -61,13 +61,13 @@ std::string random_id() {
 /// journal gone nobody would know that a name in it is one that has been moved.
 Result<void> finish(int own, int stage) {
   if (stage >= 0) {
-    if (auto synced = fs::sync_to_disk(stage, kStage); !synced) return synced;
+    if (auto synced = fs::sync_to_disk(stage, store::kStage); !synced) return synced;
   }
-  if (auto renamed = rename_in(own, kJournal, kCommitted); !renamed) return renamed;
-  return fs::sync_to_disk(own, kPrivateDir);
+  if (auto renamed = rename_in(own, store::kJournal, store::kCommitted); !renamed) return renamed;
+  return fs::sync_to_disk(own, store::kPrivateDir);
 }
 
-void tell_conflicts(const Tree& tree, const std::vector<Conflict>& conflicts) {
+void tell_conflicts(const store::Tree& tree, const std::vector<Conflict>& conflicts) {
   for (const Conflict& conflict : conflicts) {
     log::failure(log::Level::warn,
                  system_error(conflict.number, "cannot be put into place and is left as it was: " +
@@ -75,36 +75,36 @@ void tell_conflicts(const Tree& tree, const std::vector<Conflict>& conflicts) {
   }
 }
 
-Result<void> set_aside(const Tree& tree, int own, const Error& why) {
-  log::warn(
-      "a damaged journal is set aside; what it was about is left as it is",
-      {{"path", fs::join(fs::join(tree.path, kPrivateDir), kDamagedJournal)}, {"reason", why.message()}});
+Result<void> set_aside(const store::Tree& tree, int own, const Error& why) {
+  log::warn("a damaged journal is set aside; what it was about is left as it is",
+            {{"path", fs::join(fs::join(tree.path, store::kPrivateDir), kDamagedJournal)},
+             {"reason", why.message()}});
   if (auto removed = fs::remove_tree(own, kDamagedJournal); !removed) return removed;
-  return rename_in(own, kJournal, kDamagedJournal);
+  return rename_in(own, store::kJournal, kDamagedJournal);
 }
 
 /// The stage of a committed journal. None where it is gone, or is no directory: then there is nothing to
 /// move.
 Result<UniqueFd> open_stage(int own) {
-  UniqueFd stage(::openat(own, kStage, fs::kDirectory));
+  UniqueFd stage(::openat(own, store::kStage, fs::kDirectory));
   const int error = stage.valid() ? 0 : errno;
   if (error == 0 || error == ENOENT || error == ENOTDIR || error == ELOOP) return stage;
-  return system_error(error, std::string("open ") + kStage);
+  return system_error(error, std::string("open ") + store::kStage);
 }
 
 struct CommittedJournal {
   UniqueFd fd;
-  Journal journal;
+  store::Journal journal;
 };
 
 /// Nothing where there is none. Error with is_verdict(): it was read, and is not one of ours.
 Result<std::optional<CommittedJournal>> read_journal(int own) {
-  auto file = fs::open_regular(own, kJournal, fs::Links::refuse);
+  auto file = fs::open_regular(own, store::kJournal, fs::Links::refuse);
   if (!file && file.error().number == ENOENT) return std::optional<CommittedJournal>();
   if (!file) return file.error();
-  const auto text = fs::read_all(*file, kMaxJournalBytes, kJournal);
+  const auto text = fs::read_all(*file, store::kMaxJournalBytes, store::kJournal);
   if (!text) return text.error();
-  auto journal = parse_journal(*text);
+  auto journal = store::parse_journal(*text);
   if (!journal) return journal.error();
   return std::optional(CommittedJournal{std::move(file->fd), std::move(*journal)});
 }
@@ -112,11 +112,11 @@ Result<std::optional<CommittedJournal>> read_journal(int own) {
 // a. The last run may have ended before its commit point had reached the disk.
 // b. Do what it says, as far as that is not done.
 // c. It goes.
-Result<void> roll_forward(const Tree& tree, int own, const CommittedJournal& committed) {
-  const Journal& journal = committed.journal;
+Result<void> roll_forward(const store::Tree& tree, int own, const CommittedJournal& committed) {
+  const store::Journal& journal = committed.journal;
   // a.
-  if (auto synced = fs::sync_to_disk(committed.fd.get(), kJournal); !synced) return synced;
-  if (auto synced = fs::sync_to_disk(own, kPrivateDir); !synced) return synced;
+  if (auto synced = fs::sync_to_disk(committed.fd.get(), store::kJournal); !synced) return synced;
+  if (auto synced = fs::sync_to_disk(own, store::kPrivateDir); !synced) return synced;
   // b.
   const auto stage = open_stage(own);
   if (!stage) return stage.error();
@@ -140,9 +140,9 @@ Durability durability_for(std::uint64_t entries) {
 //    and cannot be believed is set aside, as it would stop every capture from now on. After any other error
 //    all is left as it is, to be done later.
 // 2. What is left in the stage is of a transaction that never was.
-Result<void> Transaction::recover(const Tree& tree) {
+Result<void> Transaction::recover(const store::Tree& tree) {
   const fs::ActAs as(tree.who);
-  const auto own = fs::open_beneath(tree.root, kPrivateDir, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
+  const auto own = fs::open_beneath(tree.root, store::kPrivateDir, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
   if (!own) return own.error().number == ENOENT ? Result<void>(Done{}) : own.error_with(printable(tree.path));
   // 1.
   Result<void> done;
@@ -154,27 +154,28 @@ Result<void> Transaction::recover(const Tree& tree) {
   }
   if (!done) return done.error_with(printable(tree.path));
   // 2.
-  for (const char* leftover : {kUnfinishedJournal, kStage}) {
+  for (const char* leftover : {kUnfinishedJournal, store::kStage}) {
     if (auto dropped = fs::remove_tree(own->get(), leftover); !dropped)
       return dropped.error_with(printable(tree.path));
   }
   return Done{};
 }
 
-Transaction::Transaction(const Tree& to, const Modes& modes, Durability durability)
+Transaction::Transaction(const store::Tree& to, const store::Modes& modes, Durability durability)
     : to_(to), modes_(modes), durability_(durability), id_(random_id()) {}
 
-Result<Transaction> Transaction::begin(const Tree& to, const Modes& modes, Durability durability) {
+Result<Transaction> Transaction::begin(const store::Tree& to, const store::Modes& modes,
+                                       Durability durability) {
   // Never over the stage of one that is committed and not in place yet.
   if (auto recovered = recover(to); !recovered) return recovered.error();
   Transaction made(to, modes, durability);
   const fs::ActAs as(to.who);
   made.act_in_vain_ = !as.effective();
-  const std::string name(kPrivateDir);
+  const std::string name(store::kPrivateDir);
   auto own = fs::make_directory(to.root, name, modes.directory);
   if (!own) return own.error_with(printable(to.path));
   made.give(own->get());
-  auto stage = fs::make_directory(own->get(), kStage, modes.directory);
+  auto stage = fs::make_directory(own->get(), store::kStage, modes.directory);
   if (!stage) return stage.error_with(printable(fs::join(to.path, name)));
   made.give(stage->get());
   made.private_ = std::move(*own);
@@ -215,7 +216,7 @@ Result<void> Transaction::add_file(std::string_view path, std::string_view text)
   return Done{};
 }
 
-void Transaction::remove(std::vector<Journal::Deletion> files, std::vector<std::string> directories) {
+void Transaction::remove(std::vector<store::Journal::Deletion> files, std::vector<std::string> directories) {
   journal_.deletions = std::move(files);
   journal_.directories = std::move(directories);
 }
@@ -254,8 +255,8 @@ Result<void> Transaction::commit() {
 /// no journal either.
 bool Transaction::needs_journal() const {
   if (durability_ == Durability::none) return false;
-  const auto is_login_file = [](const Journal::Move& move) {
-    return move.path == kCredentials || move.path == kClaudeJson;
+  const auto is_login_file = [](const store::Journal::Move& move) {
+    return move.path == store::kCredentials || move.path == store::kClaudeJson;
   };
   const bool one_move =
       journal_.moves.size() == 1 && journal_.deletions.empty() && journal_.directories.empty();
@@ -269,15 +270,15 @@ bool Transaction::needs_journal() const {
 // d. That reaches the disk. When this fails nobody can know whether it did: then all is left as it is for
 //    recover(), which makes sure before it goes on.
 Result<void> Transaction::write_journal() {
-  const std::string text = encode(journal_);
-  if (text.size() > kMaxJournalBytes)
+  const std::string text = store::encode(journal_);
+  if (text.size() > store::kMaxJournalBytes)
     return make_error(ErrorKind::limit, "too many files changed at once in " + printable(to_.path));
   const int own = private_.get();
   const bool bulk = durability_ == Durability::bulk;
   // a. and b.
   if (auto removed = fs::remove_tree(own, kUnfinishedJournal); !removed) return removed;
   if (!bulk) {
-    if (auto synced = fs::sync_to_disk(stage_.get(), kStage); !synced) return synced;
+    if (auto synced = fs::sync_to_disk(stage_.get(), store::kStage); !synced) return synced;
   }
   if (auto written =
           fs::write_file(own, kUnfinishedJournal, text, modes_.file, bulk ? fs::Sync::no : fs::Sync::yes);
@@ -287,16 +288,16 @@ Result<void> Transaction::write_journal() {
   if (bulk) {
     if (auto synced = sync_file_system(own, to_.path); !synced) return synced;
   } else {
-    if (auto synced = fs::sync_to_disk(own, kPrivateDir); !synced) return synced;
-    if (::faccessat(own, kCommitted, F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (auto synced = fs::sync_to_disk(own, store::kPrivateDir); !synced) return synced;
+    if (::faccessat(own, store::kCommitted, F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
       if (auto synced = fs::sync_to_disk(to_.root, to_.path); !synced) return synced;
     }
   }
   // c.
-  if (auto renamed = rename_in(own, kUnfinishedJournal, kJournal); !renamed) return renamed;
+  if (auto renamed = rename_in(own, kUnfinishedJournal, store::kJournal); !renamed) return renamed;
   committed_ = true;
   // d.
-  return fs::sync_to_disk(own, kPrivateDir);
+  return fs::sync_to_disk(own, store::kPrivateDir);
 }
 
 Result<void> Transaction::put_into_place(bool journaled) {
@@ -317,11 +318,11 @@ void Transaction::drop_stage() {
   if (!private_.valid()) return;
   const fs::ActAs as(to_.who);
   // What cannot be removed now is removed by the next transaction.
-  if (auto dropped = fs::remove_tree(private_.get(), kStage); !dropped) {
+  if (auto dropped = fs::remove_tree(private_.get(), store::kStage); !dropped) {
     log::debug(dropped.error().message(), {{"path", to_.path}});
   }
   stage_.reset();
   private_.reset();
 }
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

@@ -10,7 +10,7 @@
 #include "store/journal.h"
 #include "store/tree.h"
 
-namespace claude_init::store {
+namespace claude_init::sync {
 
 /// When new content has to have reached the disk: never, file by file, or all at once before the commit (one
 /// syncfs(2); cheaper from a handful of files on).
@@ -29,18 +29,19 @@ class Transaction {
   /// Brings a tree back to order in which a transaction ended early: rolls a committed one forward, drops
   /// what is staged of another. A journal that cannot be believed is set aside as `journal.damaged`, and
   /// said. To be called under the tree's lock before anything in it is changed. May be cut off at any point.
-  [[nodiscard]] static Result<void> recover(const Tree& tree);
+  [[nodiscard]] static Result<void> recover(const store::Tree& tree);
 
   /// Recovers first.
-  [[nodiscard]] static Result<Transaction> begin(const Tree& to, const Modes& modes, Durability durability);
+  [[nodiscard]] static Result<Transaction> begin(const store::Tree& to, const store::Modes& modes,
+                                                 Durability durability);
   Transaction(Transaction&&) noexcept = default;
   Transaction& operator=(Transaction&&) = delete;
   ~Transaction();
 
   [[nodiscard]] int stage() const { return stage_.get(); }
-  [[nodiscard]] const Modes& modes() const { return modes_; }
+  [[nodiscard]] const store::Modes& modes() const { return modes_; }
   [[nodiscard]] Durability durability() const { return durability_; }
-  [[nodiscard]] const Tree& to() const { return to_; }
+  [[nodiscard]] const store::Tree& to() const { return to_; }
 
   /// A name in the stage that nothing has, or has had in an earlier transaction: whoever still reads through
   /// that one's journal must not find what is not committed.
@@ -52,7 +53,7 @@ class Transaction {
   [[nodiscard]] Result<void> add_file(std::string_view path, std::string_view text);
   /// Files that go, if they are still the same copies then, and directories that go, if they are empty then;
   /// of these a child before its parent.
-  void remove(std::vector<Journal::Deletion> files, std::vector<std::string> directories);
+  void remove(std::vector<store::Journal::Deletion> files, std::vector<std::string> directories);
   /// Gives what was just made to the tree's owner where we cannot act as them. Best effort.
   void give(int fd) const;
 
@@ -62,14 +63,14 @@ class Transaction {
   [[nodiscard]] Result<void> commit();
 
  private:
-  Transaction(const Tree& to, const Modes& modes, Durability durability);
+  Transaction(const store::Tree& to, const store::Modes& modes, Durability durability);
   [[nodiscard]] bool needs_journal() const;
   [[nodiscard]] Result<void> write_journal();
   [[nodiscard]] Result<void> put_into_place(bool journaled);
   void drop_stage();
 
-  Tree to_;
-  Modes modes_;
+  store::Tree to_;
+  store::Modes modes_;
   Durability durability_;
   bool act_in_vain_ = false;  // we may not act as the owner, but perhaps chown
   bool committed_ = false;    // and not in place yet: the stage is needed
@@ -77,7 +78,7 @@ class Transaction {
   UniqueFd stage_;
   std::string id_;
   unsigned names_ = 0;
-  Journal journal_;
+  store::Journal journal_;
 };
 
-}  // namespace claude_init::store
+}  // namespace claude_init::sync

@@ -11,7 +11,7 @@
 #include "log/redact.h"
 #include "ui/exit_status.h"
 
-namespace claude_init::commands {
+namespace claude_init::ui {
 namespace {
 
 constexpr std::string_view kBold = "\x1b[1m";
@@ -74,4 +74,4 @@ int print(std::string_view text) {
   return exit_status_of(error);
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::ui

@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-namespace claude_init::commands {
+namespace claude_init::ui {
 
 /// What setup says to the person at the terminal. On standard error, so that the command's own output stays
 /// clean; with marks and colour on a terminal, in plain words elsewhere (and with NO_COLOR or TERM=dumb),
@@ -33,4 +33,4 @@ class Console {
 /// was left, a closed descriptor), else that of why it could not be written, which is said.
 [[nodiscard]] int print(std::string_view text);
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::ui

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <functional>
 
-namespace claude_init::store {
+namespace claude_init::ui {
 
 /// How far a capture or a restore has come. What is planned is known before the first file is copied.
 struct Progress {
@@ -16,4 +16,4 @@ struct Progress {
 /// Called between two files, from the thread that called capture() or restore(); it has to be quick.
 using ProgressCallback = std::function<void(const Progress&)>;
 
-}  // namespace claude_init::store
+}  // namespace claude_init::ui

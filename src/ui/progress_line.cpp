@@ -9,7 +9,7 @@
 #include "base/output.h"
 #include "base/text.h"
 
-namespace claude_init::commands {
+namespace claude_init::ui {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -28,7 +28,7 @@ std::size_t terminal_width() {
 
 }  // namespace
 
-std::string describe(const store::Progress& progress, const std::string& what, Milliseconds elapsed) {
+std::string describe(const Progress& progress, const std::string& what, Milliseconds elapsed) {
   const auto ms = static_cast<std::uint64_t>(std::max<std::int64_t>(elapsed.count(), 1));
   std::string text = fmt::format("{}: {} of {} files, {} of {}", what, progress.files, progress.files_planned,
                                  format_bytes(progress.bytes), format_bytes(progress.bytes_planned));
@@ -56,11 +56,11 @@ ProgressLine::~ProgressLine() {
   if (shown_) write_to_reader(STDERR_FILENO, kClear, kBetween);
 }
 
-store::ProgressCallback ProgressLine::callback() {
-  return [this](const store::Progress& progress) { show(progress); };
+ProgressCallback ProgressLine::callback() {
+  return [this](const Progress& progress) { show(progress); };
 }
 
-void ProgressLine::show(const store::Progress& progress) {
+void ProgressLine::show(const Progress& progress) {
   const SteadyTime now = Clock::now();
   if (!terminal_ || now < next_) return;
   next_ = now + kBetween;
@@ -71,4 +71,4 @@ void ProgressLine::show(const store::Progress& progress) {
   shown_ = true;
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::ui

@@ -5,7 +5,7 @@
 #include "base/time.h"
 #include "ui/progress.h"
 
-namespace claude_init::commands {
+namespace claude_init::ui {
 
 /// Shows how far a capture or a restore has come, on standard error, where that is a terminal and once it has
 /// taken a second: files, bytes, rate and what is left, on one line that is gone in the end. Elsewhere
@@ -19,10 +19,10 @@ class ProgressLine {
   ProgressLine& operator=(const ProgressLine&) = delete;
 
   /// For CaptureOptions and RestoreOptions; not to be called after our end.
-  [[nodiscard]] store::ProgressCallback callback();
+  [[nodiscard]] ProgressCallback callback();
 
  private:
-  void show(const store::Progress& progress);
+  void show(const Progress& progress);
 
   std::string what_;
   bool terminal_;
@@ -32,7 +32,6 @@ class ProgressLine {
 };
 
 /// "capturing: 1200 of 10000 files, 12 MiB of 270 MiB, 6 MiB/s, 43 s left"
-[[nodiscard]] std::string describe(const store::Progress& progress, const std::string& what,
-                                   Milliseconds elapsed);
+[[nodiscard]] std::string describe(const Progress& progress, const std::string& what, Milliseconds elapsed);
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::ui

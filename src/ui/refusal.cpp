@@ -3,7 +3,7 @@
 #include "log/log.h"
 #include "ui/exit_status.h"
 
-namespace claude_init::commands {
+namespace claude_init::ui {
 
 int refuse(const Error& error, std::optional<int> status) {
   log::failure(log::Level::error, error);
@@ -16,4 +16,4 @@ int refuse(const Console& console, const Error& error, std::optional<int> status
   return status.value_or(exit_status_of(error));
 }
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::ui

@@ -7,11 +7,11 @@
 
 /// How a command says that it cannot go on: the error with its remedy. Returns the exit status: `status`, or
 /// the one that the error has (ui/exit_status.h).
-namespace claude_init::commands {
+namespace claude_init::ui {
 
 /// In the log, for what runs unattended.
 int refuse(const Error& error, std::optional<int> status = std::nullopt);
 /// To a person.
 int refuse(const Console& console, const Error& error, std::optional<int> status = std::nullopt);
 
-}  // namespace claude_init::commands
+}  // namespace claude_init::ui

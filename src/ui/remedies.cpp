@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 
-namespace claude_init::fs {
+namespace claude_init::ui {
 namespace {
 
 Engine g_engine = Engine::docker;  // a process is in one container
@@ -28,7 +28,7 @@ const char* engine_command() {
   return g_engine == Engine::podman ? "podman" : "docker";
 }
 
-std::string how_to_run_as(Identity who) {
+std::string how_to_run_as(fs::Identity who) {
   switch (g_engine) {
     case Engine::compose:
       return fmt::format("run as uid {0}: CLAUDE_HUB_USER={0}:{1} in .env, then docker compose up --detach",
@@ -41,24 +41,24 @@ std::string how_to_run_as(Identity who) {
   }
 }
 
-std::string how_to_drop_to(Identity who) {
+std::string how_to_drop_to(fs::Identity who) {
   return fmt::format("stay uid {0}: leave {2} run --user out, and add -e CLAUDE_INIT_USER={0}:{1}",
                      who.uid, who.gid, engine_command());
 }
 
-std::string how_to_become(Identity who) {
+std::string how_to_become(fs::Identity who) {
   // KILL is not needed to become somebody, but to stop what runs as somebody else then.
   return "root without capabilities has no more rights than others: --cap-add SETUID --cap-add SETGID "
          "--cap-add KILL; or " +
          how_to_run_as(who);
 }
 
-std::string how_to_give(const std::string& directory, Identity who, bool in_container) {
+std::string how_to_give(const std::string& directory, fs::Identity who, bool in_container) {
   return fmt::format("{}sudo chown -R {}:{} {dir} && sudo chmod -R u+rwX,go= {dir}", on_host(in_container),
                      who.uid, who.gid, fmt::arg("dir", host_name_of(directory, in_container)));
 }
 
-std::string how_to_make(const std::string& directory, Identity who) {
+std::string how_to_make(const std::string& directory, fs::Identity who) {
   return fmt::format("sudo install -d -o {} -g {} -m 700 {}", who.uid, who.gid, shell_quote(directory));
 }
 
@@ -73,4 +73,4 @@ std::string how_to_open_modes(const std::string& directory, bool in_container) {
                      host_name_of(directory, in_container));
 }
 
-}  // namespace claude_init::fs
+}  // namespace claude_init::ui

@@ -9,7 +9,7 @@
 /// What a person can type where we may not do something to a file or act as somebody: the same words wherever
 /// that is met. What is typed on the host names the directory there, which is not to be seen from a
 /// container.
-namespace claude_init::fs {
+namespace claude_init::ui {
 
 /// Who has started the container, as far as it can be known: what a person types depends on it.
 enum class Engine { docker, podman, compose, kubernetes };
@@ -19,19 +19,19 @@ void be_started_by(Engine engine);
 [[nodiscard]] const char* engine_command();
 
 /// In a container: to be started as `who`.
-[[nodiscard]] std::string how_to_run_as(Identity who);
+[[nodiscard]] std::string how_to_run_as(fs::Identity who);
 
 /// As that user with a store of another one: claude-init starts as root, reads it, and drops.
-[[nodiscard]] std::string how_to_drop_to(Identity who);
+[[nodiscard]] std::string how_to_drop_to(fs::Identity who);
 
 /// In a container: for root that may not change its user, to allow that, or to be started as `who`.
-[[nodiscard]] std::string how_to_become(Identity who);
+[[nodiscard]] std::string how_to_become(fs::Identity who);
 
 /// To make everything in `directory` `who`'s, who can then do everything with it, and nobody else.
-[[nodiscard]] std::string how_to_give(const std::string& directory, Identity who, bool in_container);
+[[nodiscard]] std::string how_to_give(const std::string& directory, fs::Identity who, bool in_container);
 
 /// On a host: to make `directory` for `who`, where they may not.
-[[nodiscard]] std::string how_to_make(const std::string& directory, Identity who);
+[[nodiscard]] std::string how_to_make(const std::string& directory, fs::Identity who);
 
 /// On a host: to let everybody through `directory` to what lies in it.
 [[nodiscard]] std::string how_to_let_pass(const std::string& directory);
@@ -39,4 +39,4 @@ void be_started_by(Engine engine);
 /// To let the owner of everything in `directory` do everything with it.
 [[nodiscard]] std::string how_to_open_modes(const std::string& directory, bool in_container);
 
-}  // namespace claude_init::fs
+}  // namespace claude_init::ui

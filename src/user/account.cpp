@@ -16,13 +16,13 @@
 
 #include "base/text.h"
 #include "base/unique_fd.h"
-#include "ui/remedies.h"
 #include "fs/file.h"
 #include "fs/identity.h"
 #include "fs/mounts.h"
+#include "ui/remedies.h"
 #include "user/privileges.h"
 
-namespace claude_init::workcopy {
+namespace claude_init::user {
 namespace {
 
 constexpr std::string_view kUsualUser = "node";  // of the official Node.js images
@@ -232,13 +232,13 @@ Result<Account> choose_account(std::string_view spec, std::string_view home_vari
         ErrorKind::usage,
         fmt::format("cannot run as {} ({}:{}): we are not root but {}:{}", printable(wanted->name),
                     wanted->uid, wanted->gid, ourselves.uid, ourselves.gid),
-        "leave --user out, or " + fs::how_to_run_as({wanted->uid, wanted->gid}));
+        "leave --user out, or " + ui::how_to_run_as({wanted->uid, wanted->gid}));
   }
   if (!can_change_user()) {
     return make_error(ErrorKind::permission,
                       fmt::format("cannot become {} ({}:{}): root may not change its user here",
                                   printable(wanted->name), wanted->uid, wanted->gid),
-                      fs::how_to_become({wanted->uid, wanted->gid}));
+                      ui::how_to_become({wanted->uid, wanted->gid}));
   }
   if (!is_mapped(*wanted)) {
     return make_error(ErrorKind::permission,
@@ -249,4 +249,4 @@ Result<Account> choose_account(std::string_view spec, std::string_view home_vari
   return wanted;
 }
 
-}  // namespace claude_init::workcopy
+}  // namespace claude_init::user

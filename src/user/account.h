@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "fs/identity.h"
 
-namespace claude_init::workcopy {
+namespace claude_init::user {
 
 /// A user as the password and group files of this root file system describe it. Read with fgetpwent and
 /// fgetgrent: NSS needs shared libraries.
@@ -51,4 +51,4 @@ struct AccountFiles {
 /// the account is who we are.
 void keep_given_groups(Account& account, gid_t store_group, const AccountFiles& files = {});
 
-}  // namespace claude_init::workcopy
+}  // namespace claude_init::user

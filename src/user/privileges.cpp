@@ -16,7 +16,7 @@
 #include "log/log.h"
 #include "user/typing.h"
 
-namespace claude_init::workcopy {
+namespace claude_init::user {
 namespace {
 
 // Plain system calls throughout: the C library's wrappers signal every thread that they believe exists, which
@@ -169,4 +169,4 @@ void give_standard_streams(const Account& account) {
   }
 }
 
-}  // namespace claude_init::workcopy
+}  // namespace claude_init::user

@@ -5,7 +5,7 @@
 #include "base/result.h"
 #include "user/account.h"
 
-namespace claude_init::workcopy {
+namespace claude_init::user {
 
 enum class NewPrivileges {
   forbid,
@@ -42,4 +42,4 @@ void keep_least(const Account& account, NewPrivileges new_privileges);
 /// terminal outlives us. Best effort.
 void give_standard_streams(const Account& account);
 
-}  // namespace claude_init::workcopy
+}  // namespace claude_init::user

@@ -15,7 +15,7 @@
 
 #include "base/unique_fd.h"
 
-namespace claude_init::workcopy {
+namespace claude_init::user {
 namespace {
 
 // The kernel looks at the lower half of the request only: one with something above it is the same request.
@@ -97,4 +97,4 @@ int forbid_typing() {
   return errno;
 }
 
-}  // namespace claude_init::workcopy
+}  // namespace claude_init::user

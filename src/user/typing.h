@@ -1,6 +1,6 @@
 #pragma once
 
-namespace claude_init::workcopy {
+namespace claude_init::user {
 
 /// A process of another user that shares a terminal with us could type into it (ioctl TIOCSTI, TIOCLINUX):
 /// the shell that started us would read that, with its own rights, when we have ended.
@@ -16,4 +16,4 @@ namespace claude_init::workcopy {
 /// done it cannot be undone. Async-signal-safe; 0 or errno (EACCES: neither of the two).
 [[nodiscard]] int forbid_typing();
 
-}  // namespace claude_init::workcopy
+}  // namespace claude_init::user

@@ -17,7 +17,7 @@ struct Places {
 };
 
 /// The directories to try, in order: those in memory before those on disk.
-[[nodiscard]] std::vector<std::string> candidates(const Places& places, const Account& target);
+[[nodiscard]] std::vector<std::string> candidates(const Places& places, const user::Account& target);
 
 struct Demand {
   std::uint64_t bytes = 0;

@@ -16,12 +16,12 @@
 #include <string_view>
 
 #include "base/text.h"
-#include "ui/remedies.h"
 #include "fs/file.h"
 #include "fs/identity.h"
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
+#include "ui/remedies.h"
 
 namespace claude_init::workcopy {
 namespace {
@@ -50,7 +50,7 @@ bool is_copy_name(std::string_view name, std::string_view kind) {
 }
 
 /// Opens the directory NAME of `target`'s in `place` and takes its lock. Error: busy if somebody holds it.
-Result<UniqueFd> open_locked(int place, const std::string& name, const Account& target) {
+Result<UniqueFd> open_locked(int place, const std::string& name, const user::Account& target) {
   UniqueFd fd(::openat(place, name.c_str(), fs::kDirectory));
   struct stat st {};
   if (!fd.valid() || ::fstat(fd.get(), &st) != 0) return system_error(errno, "open " + name);
@@ -115,7 +115,7 @@ std::pair<std::string, std::string> split(const std::string& root) {
 /// 1. Make a directory with a random name, as the target.
 /// 2. Take its lock. A run that looks for dead copies may have taken it in between.
 /// 3. If it did, it has removed the directory: the name no longer leads to what we locked. Try another.
-Result<WorkingCopy> WorkingCopy::create_in(const std::string& place, const Account& target,
+Result<WorkingCopy> WorkingCopy::create_in(const std::string& place, const user::Account& target,
                                            const Options& options, Fit fit) {
   const auto dir = open_place(place, options.demand, fit);
   if (!dir) return dir.error();
@@ -152,7 +152,7 @@ Result<WorkingCopy> WorkingCopy::create_in(const std::string& place, const Accou
   return make_error(ErrorKind::busy, printable(place) + ": every directory made there was taken away again");
 }
 
-Result<WorkingCopy> WorkingCopy::create(const Account& target, const Options& options) {
+Result<WorkingCopy> WorkingCopy::create(const user::Account& target, const Options& options) {
   const fs::ActAs as_target(target.identity());
   Error failure = make_error(ErrorKind::not_found, "no directory to try");
   std::string tried;
@@ -175,7 +175,7 @@ Result<WorkingCopy> WorkingCopy::create(const Account& target, const Options& op
                   tried.empty() ? failure.message() : tried),
       fmt::format("give it one: {} run --tmpfs /tmp, or --workdir DIR (CLAUDE_INIT_WORKDIR=DIR) with a "
                   "directory that the user can write to",
-                  fs::engine_command())};
+                  ui::engine_command())};
 }
 
 std::string WorkingCopy::name() const {
@@ -255,7 +255,7 @@ Result<void> WorkingCopy::wipe(const Deadline& deadline) {
   return {};
 }
 
-std::vector<WorkingCopy> take_dead_copies(const Account& target, const Places& places,
+std::vector<WorkingCopy> take_dead_copies(const user::Account& target, const Places& places,
                                           std::string_view kind) {
   const fs::ActAs as_target(target.identity());
   std::vector<WorkingCopy> taken;
@@ -277,7 +277,7 @@ std::vector<WorkingCopy> take_dead_copies(const Account& target, const Places& p
   return taken;
 }
 
-std::size_t remove_dead_copies(const Account& target, const Places& places, const Deadline& deadline) {
+std::size_t remove_dead_copies(const user::Account& target, const Places& places, const Deadline& deadline) {
   std::size_t removed = 0;
   for (WorkingCopy& copy : take_dead_copies(target, places, WorkingCopy::kRun)) {
     const auto gone = copy.wipe(deadline);

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-using namespace claude_init::store;
+using namespace claude_init::sync;
 
 namespace {
 

@@ -10,6 +10,8 @@
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::sync;
+using namespace claude_init::lock;
 using test::TempDir;
 
 namespace {

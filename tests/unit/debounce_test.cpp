@@ -6,7 +6,7 @@
 #include "loop.h"
 
 using namespace claude_init;
-using namespace claude_init::follow;
+using namespace claude_init::loop;
 using test::run_for;
 using test::run_until;
 

@@ -8,6 +8,7 @@
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::sync;
 using test::FakeLogin;
 using test::TempDir;
 
@@ -21,8 +22,8 @@ struct Session {
   void restore(const TempDir& store) {
     RestoreOptions options;
     options.baseline = &baseline;
-    REQUIRE(store::restore(test::open_store(store.path()), state_in_home(home.path()), fs::current_identity(),
-                           options)
+    REQUIRE(sync::restore(test::open_store(store.path()), state_in_home(home.path()), fs::current_identity(),
+                          options)
                 .ok());
   }
   CaptureReport capture(const TempDir& store, Deletions deletions = Deletions::proven) {
@@ -30,8 +31,8 @@ struct Session {
     options.delete_missing = deletions;
     options.baseline = &baseline;
     const Store opened = test::open_store(store.path());
-    auto report = store::capture(state_in_home(home.path()), fs::current_identity(), opened,
-                                 test::lock_store(opened), options);
+    auto report = sync::capture(state_in_home(home.path()), fs::current_identity(), opened,
+                                test::lock_store(opened), options);
     REQUIRE(report.ok());
     return std::move(*report);
   }

@@ -10,7 +10,7 @@
 #include "temp_dir.h"
 
 using namespace claude_init;
-using namespace claude_init::follow;
+using namespace claude_init::loop;
 using test::run_for;
 using test::run_until;
 using test::TempDir;

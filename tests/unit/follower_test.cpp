@@ -10,6 +10,7 @@
 
 using namespace claude_init;
 using namespace claude_init::follow;
+using namespace claude_init::loop;
 using test::FakeLogin;
 using test::run_for;
 using test::run_until;

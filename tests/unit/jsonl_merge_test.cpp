@@ -7,7 +7,7 @@
 #include "temp_dir.h"
 
 using namespace claude_init;
-using namespace claude_init::store;
+using namespace claude_init::sync;
 using test::TempDir;
 
 namespace {

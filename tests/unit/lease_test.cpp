@@ -8,11 +8,13 @@
 #include <filesystem>
 
 #include "fake_clock.h"
-#include "state_helpers.h"
 #include "lock/lock.h"
+#include "state_helpers.h"
+#include "lock/lock_method.h"
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::lock;
 using test::TempDir;
 
 namespace {

@@ -2,11 +2,12 @@
 
 #include <catch2/catch.hpp>
 
-#include "state_helpers.h"
 #include "lock/lock.h"
+#include "state_helpers.h"
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::lock;
 using test::TempDir;
 
 namespace {

@@ -13,6 +13,7 @@
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::lock;
 using test::TempDir;
 
 namespace {

@@ -3,8 +3,8 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 
-#include "ui/exit_status.h"
 #include "options/suggest.h"
+#include "ui/exit_status.h"
 
 using namespace claude_init;
 using namespace claude_init::options;

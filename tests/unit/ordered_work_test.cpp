@@ -7,7 +7,7 @@
 #include <thread>
 
 using namespace claude_init;
-using store::OrderedWork;
+using sync::OrderedWork;
 
 namespace {
 

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 
 using namespace claude_init;
-using namespace claude_init::commands;
+using namespace claude_init::ui;
 
 TEST_CASE("progress tells files, bytes, rate and what is left") {
   const std::uint64_t mib = 1 << 20;

@@ -1,3 +1,4 @@
+#include "lock/lock_method.h"
 #include "store/provenance.h"
 
 #include <sys/mount.h>
@@ -5,11 +6,12 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
-#include "state_helpers.h"
 #include "lock/adopt.h"
+#include "state_helpers.h"
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::lock;
 using test::TempDir;
 
 namespace {

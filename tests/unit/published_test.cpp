@@ -18,7 +18,7 @@ struct Stores {
     dir.file("store/.credentials.json", FakeLogin{}.text(), 0600);
   }
   Result<store::Store> publish(const std::string& name) {
-    return store::open_published(dir.path(name), test::open_store(dir.path("store")));
+    return sync::open_published(dir.path(name), test::open_store(dir.path("store")));
   }
   TempDir dir;
 };

@@ -7,7 +7,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-using namespace claude_init::supervise;
+using namespace claude_init::loop;
 using ChangeKind = ChildChange::Kind;
 
 namespace {

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 using namespace claude_init::fs;
+using namespace claude_init::ui;
 using Catch::Matchers::Contains;
 using Catch::Matchers::EndsWith;
 

@@ -19,11 +19,11 @@
 #include <set>
 
 #include "keep/keeper.h"
+#include "lock/lock.h"
 #include "renew/renewal_queue.h"
 #include "signals_taken.h"
-#include "lock/lock.h"
-#include "temp_dir.h"
 #include "store/inspect.h"
+#include "temp_dir.h"
 
 using namespace claude_init;
 using keep::Change;
@@ -262,9 +262,9 @@ class Simulation {
   test::TempDir dir_;
   std::optional<test::Mounted> memory_;  // hundreds of durable renewals
   boost::asio::io_context io_{1};
-  supervise::Reaper reaper_;
+  loop::Reaper reaper_;
   const supervise::Loop loop_{io_, reaper_, signals_.inherited};
-  follow::Inotify inotify_{io_};
+  loop::Inotify inotify_{io_};
   renew::Turns turns_{io_};
   std::deque<keep::Keeper> keepers_;
 };
@@ -385,9 +385,9 @@ TEST_CASE("what nobody renews is told soon after the access token's end, at no c
   SECTION("since somebody holds a lock and does not end") {
     Simulation world(kEnd);
     const store::Store store = world.store("s0");
-    std::optional<store::Lock> lock;
+    std::optional<lock::Lock> lock;
     {
-      auto taken = store::Lock::acquire(store, "renewal", "test", Milliseconds{0});
+      auto taken = lock::Lock::acquire(store, "renewal", "test", Milliseconds{0});
       REQUIRE(taken.ok());
       lock.emplace(std::move(*taken));
     }

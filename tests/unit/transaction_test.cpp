@@ -8,6 +8,7 @@
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::sync;
 using test::TempDir;
 
 namespace {

@@ -6,7 +6,7 @@
 #include <optional>
 
 using namespace claude_init;
-using namespace claude_init::follow;
+using namespace claude_init::loop;
 
 namespace {
 

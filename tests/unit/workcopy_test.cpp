@@ -20,11 +20,12 @@
 #include <fstream>
 
 #include "user/account.h"
-#include "workcopy/place.h"
 #include "user/privileges.h"
+#include "workcopy/place.h"
 
 using namespace claude_init;
 using namespace claude_init::workcopy;
+using namespace claude_init::user;
 namespace bfs = boost::filesystem;
 
 namespace {
