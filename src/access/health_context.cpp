@@ -93,8 +93,8 @@ Error with_how_to_read(Error error, const std::string& store, const options::Env
   return error;
 }
 
-void tell(log::Level level, std::string_view before, const health::Explanation& words,
-          const options::Environment& environment) {
+void print_explanation(log::Level level, std::string_view before, const health::Explanation& words,
+                       const options::Environment& environment) {
   const std::string headline = std::string(before) + words.headline;
   if (log::format() == log::Format::json) {
     log::write(level, headline,

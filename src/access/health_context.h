@@ -31,7 +31,7 @@ namespace claude_init::access {
 
 /// Says a store's state, what to do and what else is noted, as `health` does, with `before` put before the
 /// headline; with --log-format json one line, and one for each note. `level` is error or warn.
-void tell(log::Level level, std::string_view before, const health::Explanation& words,
-          const options::Environment& environment);
+void print_explanation(log::Level level, std::string_view before, const health::Explanation& words,
+                       const options::Environment& environment);
 
 }  // namespace claude_init::access

@@ -30,7 +30,7 @@ constexpr Milliseconds kInterval{2000};  // between two looks where inotify cann
 int await_login(const supervise::Loop& loop, const LoginWait& wait, const options::Environment& environment) {
   store::Inspection seen;
   bool changed = false;
-  const auto look = [&] {
+  const auto check_now = [&] {
     changed = false;
     seen = store::inspect(wait.store, unix_now());
     wait.on_change(seen);
@@ -62,15 +62,15 @@ int await_login(const supervise::Loop& loop, const LoginWait& wait, const option
   std::string told;  // of what a keeper has left
   const auto say = [&] {
     told = seen.unpublished;
-    tell(log::Level::warn, fmt::format("waiting for a login{}: ", at_most),
-         health::explain(seen, health_context(seen, environment)), environment);
+    print_explanation(log::Level::warn, fmt::format("waiting for a login{}: ", at_most),
+                      health::explain(seen, health_context(seen, environment)), environment);
   };
   // 1.
   seen = store::inspect(wait.store, unix_now());
   watch_as(seen.owner);
   watch_word();
   // 2.
-  if (look()) return 0;
+  if (check_now()) return 0;
   // 3.
   say();
   // 4.
@@ -79,12 +79,12 @@ int await_login(const supervise::Loop& loop, const LoginWait& wait, const option
   until.renewer = wait.renewer;
   until.over = [&] {
     if (!changed) return false;
-    if (look()) return true;
+    if (check_now()) return true;
     watch_word();
     if (!seen.unpublished.empty() && told.empty()) say();
     if (seen.state == login::State::no_store || seen.owner == owner) return false;
     watch_as(seen.owner);
-    return look();  // what was told to the watch of before is lost
+    return check_now();  // what was told to the watch of before is lost
   };
   const int stopped = wait_until_over(loop, until);
   if (stopped == 0 && wait.can_be_used(seen)) {

@@ -30,7 +30,7 @@ void add(std::vector<std::string>& found, std::string_view text, Settings whose,
 }
 
 /// With our own rights: of a file only what its keys are called is told.
-void look_into(std::vector<std::string>& found, const std::string& path, Settings whose) {
+void add_shadows_in(std::vector<std::string>& found, const std::string& path, Settings whose) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   struct stat st {};
   if (!fd.valid() || ::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) return;
@@ -50,18 +50,18 @@ std::vector<std::string> shadowing_settings(const std::string& path) {
     const store::StateFile settings = store::read_state_file(store->tree(), "settings.json");
     if (settings.text) add(found, settings.text->reveal(), Settings::user, fs::join(path, "settings.json"));
   }
-  look_into(found, fs::join(kManaged, "managed-settings.json"), Settings::managed);
+  add_shadows_in(found, fs::join(kManaged, "managed-settings.json"), Settings::managed);
   const std::string more = fs::join(kManaged, "managed-settings.d");
   const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(more.c_str()), &::closedir);
   while (const dirent* entry = directory ? ::readdir(directory.get()) : nullptr) {
     const std::string name = entry->d_name;
-    if (name.ends_with(".json")) look_into(found, fs::join(more, name), Settings::managed);
+    if (name.ends_with(".json")) add_shadows_in(found, fs::join(more, name), Settings::managed);
   }
   boost::system::error_code ec;
   const std::string here = boost::filesystem::current_path(ec).string();
   if (ec) return found;
   for (const char* name : {"settings.json", "settings.local.json"})
-    look_into(found, fs::join(fs::join(here, ".claude"), name), Settings::project);
+    add_shadows_in(found, fs::join(fs::join(here, ".claude"), name), Settings::project);
   return found;
 }
 

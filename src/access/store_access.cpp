@@ -180,7 +180,7 @@ Result<void> settle_identity(const store::Store& store, const options::Storing& 
   const auto identity = store::check_identity(store);
   if (storing.options.adopt) {
     // Where nothing is to be taken over, adopting does nothing: it may be left in a script.
-    const auto locks = lock::look_at_locks(store);
+    const auto locks = lock::find_locks(store);
     const bool method = storing.options.locking == store::Locking::automatic ||
                         (locks && locks->method == storing.options.locking);
     return identity && method ? Result<void>(Done{}) : lock::adopt(store, lock);

@@ -42,7 +42,8 @@ std::string how_to_take_over(const std::string& publish, const options::Environm
 }
 
 Result<keep::Keeper::Options> keeper_options(const options::Keep& options, const options::KeptStore& kept,
-                                             const options::Environment& environment, renew::Turns& turns) {
+                                             const options::Environment& environment,
+                                             renew::RenewalQueue& turns) {
   keep::Keeper::Options keeper;
   keeper.store = options::choose_store(kept.directory, environment.get("HOME"), environment);
   keeper.name = kept.name;
@@ -126,9 +127,9 @@ int keep_command(const options::Keep& options, const options::Environment& envir
   loop::Reaper reaper;
   const supervise::Loop loop{io, reaper, inherited};
   loop::Inotify inotify(io);
-  renew::Turns turns(io);
+  renew::RenewalQueue turns(io);
   std::deque<keep::Keeper> keepers;
-  keep::KeepOutputs outputs(loop, options, environment, keepers);
+  keep::Outputs outputs(loop, options, environment, keepers);
   for (const options::KeptStore& kept : options.stores) {
     auto keeper = keeper_options(options, kept, environment, turns);
     if (!keeper) {
@@ -137,7 +138,7 @@ int keep_command(const options::Keep& options, const options::Environment& envir
     }
     keepers.emplace_back(
         loop, inotify, std::move(*keeper),
-        [&](const keep::Keeper& who, const keep::Event& event) { outputs.tell(who, event); });
+        [&](const keep::Keeper& who, const keep::Event& event) { outputs.report_event(who, event); });
   }
   if (const auto apart = check_places(keepers); !apart) {
     log::failure(log::Level::error, apart.error());

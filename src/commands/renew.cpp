@@ -80,8 +80,8 @@ int report(const renew::Outcome& outcome, const std::string& path, const options
 std::optional<int> why_none(const store::Inspection& seen, const options::Environment& environment) {
   const bool lives = seen.state == login::State::usable || seen.state == login::State::renewable;
   if (!lives) {
-    access::tell(log::Level::error, "", health::explain(seen, access::health_context(seen, environment)),
-                 environment);
+    access::print_explanation(log::Level::error, "",
+                              health::explain(seen, access::health_context(seen, environment)), environment);
     return exit_status_of(seen.state);
   }
   const ui::Console console(access::is_plain(environment));

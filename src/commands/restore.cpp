@@ -81,8 +81,8 @@ int report_login(const ui::Console& console, const std::string& store, const syn
   }
   // An earlier login is not what the store has now, nor is what has been put there meanwhile.
   if (options.generation == 0 && seen.state == *restored.login) {
-    access::tell(log::Level::error, before, health::explain(seen, access::health_context(seen, environment)),
-                 environment);
+    access::print_explanation(log::Level::error, before,
+                              health::explain(seen, access::health_context(seen, environment)), environment);
   } else {
     console.bad(fmt::format("{}it is {}", before, login::name_of(*restored.login)));
   }

@@ -258,15 +258,15 @@ Result<sync::CaptureReport> save_login(const workcopy::WorkingCopy& copy, const 
 
 /// A job can write any login into its copy: none goes back to the store, unless the job is trusted with the
 /// refresh token and holds the right to renew.
-follow::Coherence::Session coherent_session(const options::Run& options, run::LoginSource& source,
+follow::Coherence::Options coherent_session(const options::Run& options, run::LoginSource& source,
                                             const user::Account& account, const workcopy::WorkingCopy& copy) {
   const store::Inspection& inspection = source.inspection;
   auto& renewer = source.renewer;
-  follow::Coherence::Session session;
+  follow::Coherence::Options session;
   // A published store has nothing to renew with, whether or not it can be written.
   const bool can_renew = inspection.login && inspection.login->has_refresh_token;
-  if (renewer && can_renew) session.renewed = follow::Coherence::Session::Renewed::here;
-  if (renewer) session.on_store_change = [&renewer] { renewer->look(); };
+  if (renewer && can_renew) session.renewed = follow::Coherence::Options::Renewed::here;
+  if (renewer) session.on_store_change = [&renewer] { renewer->check_now(); };
   session.store = inspection.path;
   session.state = copy.state();
   session.who = account.identity();
@@ -277,11 +277,11 @@ follow::Coherence::Session coherent_session(const options::Run& options, run::Lo
   const auto store = store::Store::open(inspection.path);
   if (store && store::is_published(*store)) {
     session.why_not = "the store is a published one, which has no refresh tokens";
-    session.renewed = follow::Coherence::Session::Renewed::elsewhere;
+    session.renewed = follow::Coherence::Options::Renewed::elsewhere;
   }
   // A keeper's hook puts new access tokens into a Secret.
   if (store && !can_renew && store::is_kubernetes_volume(*store)) {
-    session.renewed = follow::Coherence::Session::Renewed::elsewhere;
+    session.renewed = follow::Coherence::Options::Renewed::elsewhere;
   }
   session.why_not_saved = "a run does not take a login over; log in with claude-init setup";
   if (!session.why_not.empty() || !source.right_to_renew) return session;
@@ -321,7 +321,8 @@ supervise::Options supervision_of(const options::Run& options) {
 void watch(follow::Coherence& coherence, std::optional<renew::Renewer>& renewer) {
   try {
     coherence.start();
-    if (renewer) renewer->look();  // every later change is told; one that came while the copy was made is not
+    if (renewer)
+      renewer->check_now();  // every later change is told; one that came while the copy was made is not
   } catch (const boost::system::system_error& e) {
     log::failure(log::Level::warn, system_error(e.code().value(), "watch the store and the working copy"));
   }

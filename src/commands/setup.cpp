@@ -37,7 +37,7 @@ bool has_terminal() {
 }
 
 /// What the person has deleted is deleted in the store, at the end.
-sync::CaptureOptions capture_options(const options::Setup& options, setup::Session& session) {
+sync::CaptureOptions capture_options(const options::Setup& options, setup::LoginSession& session) {
   sync::CaptureOptions capture;
   capture.delete_missing = sync::Deletions::proven;
   capture.baseline = &session.baseline;
@@ -54,7 +54,7 @@ sync::CaptureOptions capture_options(const options::Setup& options, setup::Sessi
 }
 
 supervise::Command session_command(const options::Setup& options, const options::Environment& environment,
-                                   const user::Account& account, setup::Session& session) {
+                                   const user::Account& account, setup::LoginSession& session) {
   options::Environment child = environment;
   child.set("HOME",
             session.copy ? run::choose_home(*session.copy, account, run::LinkHome::no) : account.home);
@@ -74,7 +74,7 @@ supervise::Command session_command(const options::Setup& options, const options:
 
 /// What to do now, to the person in front of the shell, or to whoever is to log in from elsewhere.
 void greet_session(const options::Setup& options, const options::Environment& environment,
-                   const setup::SetupStore& found, const user::Account& account,
+                   const setup::FoundStore& found, const user::Account& account,
                    const store::Inspection& before) {
   if (!options.command.empty()) return;
   const ui::Console console(access::is_plain(environment));
@@ -84,15 +84,15 @@ void greet_session(const options::Setup& options, const options::Environment& en
     setup::greet_waiting(console, found, account, environment, *options.wait_login, shell);
 }
 
-follow::Coherence::Session coherent_session(const options::Setup& options, const setup::SetupStore& found,
-                                            const user::Account& account, setup::Session& session,
+follow::Coherence::Options coherent_session(const options::Setup& options, const setup::FoundStore& found,
+                                            const user::Account& account, setup::LoginSession& session,
                                             std::optional<renew::Renewer>& renewer,
-                                            std::optional<setup::SetupWait>& wait) {
-  follow::Coherence::Session coherent;
-  if (renewer) coherent.renewed = follow::Coherence::Session::Renewed::here;
+                                            std::optional<setup::LoginWait>& wait) {
+  follow::Coherence::Options coherent;
+  if (renewer) coherent.renewed = follow::Coherence::Options::Renewed::here;
   coherent.on_store_change = [&renewer, &wait] {
-    if (renewer) renewer->look();
-    if (wait) wait->look();
+    if (renewer) renewer->check_now();
+    if (wait) wait->check_now();
   };
   coherent.store = found.store.path();
   coherent.state = session.state;
@@ -127,8 +127,8 @@ struct Ended {
 /// 2. One that has expired is renewed before anybody works with it; who waits for a login may have one.
 /// 3. The shell or CLI, supervised. `end` is called when everything has ended.
 Result<Ended> run_session(const options::Setup& options, const options::Environment& environment,
-                          const setup::SetupStore& found, const user::Account& account,
-                          setup::Session& session, const supervise::Inherited& inherited,
+                          const setup::FoundStore& found, const user::Account& account,
+                          setup::LoginSession& session, const supervise::Inherited& inherited,
                           const std::function<int(const Deadline&)>& end) {
   // 1.
   boost::asio::io_context io(1);
@@ -145,7 +145,7 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
     renewer.emplace(loop, std::move(how));
     hooks.ending = [&renewer] { renewer->stop(); };
   }
-  std::optional<setup::SetupWait> wait;
+  std::optional<setup::LoginWait> wait;
   if (options.wait_login) wait.emplace(io, found.store.path(), *options.wait_login);
   follow::Coherence coherence(io, coherent_session(options, found, account, session, renewer, wait));
   if (!options.publish.empty()) {
@@ -155,7 +155,7 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
   }
   if (const auto begun = coherence.begin(); !begun) return begun.error();
   coherence.start();
-  if (renewer) renewer->look();  // by now every later change is told
+  if (renewer) renewer->check_now();  // by now every later change is told
   // 2.
   const auto state = [&] { return store::inspect(found.store.path(), unix_now()); };
   Ended ended;
@@ -167,7 +167,7 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
       setup::wipe_copy(found, session);  // nobody has worked in it
       return ended;
     }
-    coherence.look();
+    coherence.check_now();
   }
   if (wait && wait->has_login()) {
     ended.reported = wait->exit_status(end({}));
@@ -193,8 +193,9 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
 
 /// Captures, clears the session's copy away if nothing in it is needed any more, and tells. Returns the
 /// status of ours.
-int end_session(const options::Setup& options, const setup::SetupStore& found, const user::Account& account,
-                setup::Session& session, const Deadline& deadline, const ui::Console& console, bool plain) {
+int end_session(const options::Setup& options, const setup::FoundStore& found, const user::Account& account,
+                setup::LoginSession& session, const Deadline& deadline, const ui::Console& console,
+                bool plain) {
   const auto say_what_stays = [&] {
     if (session.copy)
       console.text(
@@ -230,7 +231,7 @@ int end_session(const options::Setup& options, const setup::SetupStore& found, c
 }
 
 /// What the capture at the end has put into the store.
-void publish_at_end(const options::Setup& options, const setup::SetupStore& found, const Deadline& deadline) {
+void publish_at_end(const options::Setup& options, const setup::FoundStore& found, const Deadline& deadline) {
   const auto into = follow::open_published(options.publish, found.store.path());
   follow::Publication publication;
   publication.filter = options.filter;

@@ -62,7 +62,7 @@ void Checkpoint::save_rest() {
   slice_ = saved == Saved::nothing ? 2 * slice_ : kSlice;
   const bool hopeless = slice_ > kLongestSlice;
   if (hopeless) slice_ = kSlice;
-  if (saved == Saved::failed || hopeless) return tree_->tell_again();
+  if (saved == Saved::failed || hopeless) return tree_->notify_again();
   if (saved != Saved::done) rest_again_.poke();
 }
 

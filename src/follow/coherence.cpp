@@ -20,25 +20,25 @@ constexpr Milliseconds kLastMinutes{5 * 60 * 1000};
 
 }  // namespace
 
-Coherence::Coherence(boost::asio::io_context& io, Session session)
-    : session_(std::move(session)),
-      follows_(session_.filter.captures(store::kCredentials)),
+Coherence::Coherence(boost::asio::io_context& io, Options options)
+    : options_(std::move(options)),
+      follows_(options_.filter.captures(store::kCredentials)),
       io_(io),
       inotify_(io),
       follower_(io, inotify_,
-                {session_.store, session_.state, session_.who, session_.refresh_token,
+                {options_.store, options_.state, options_.who, options_.refresh_token,
                  warns_early() ? kHour : kLastMinutes,
-                 [this](UnixMs expires_at) { say_how_long(expires_at); }, session_.on_store_change}),
+                 [this](UnixMs expires_at) { say_how_long(expires_at); }, options_.on_store_change}),
       checkpoint_(
           io, inotify_,
-          {session_.state, session_.who, session_.filter, session_.checkpoint, true,
+          {options_.state, options_.who, options_.filter, options_.checkpoint, true,
            [this] { return save_login(Milliseconds(0), {}); },
-           session_.captured && session_.save ? [this](SteadyTime deadline) { return save_rest(deadline); }
+           options_.captured && options_.save ? [this](SteadyTime deadline) { return save_rest(deadline); }
                                               : std::function<Saved(SteadyTime)>()}) {}
 
 void Coherence::publish_into(store::Store published) {
   publisher_.emplace(io_, inotify_,
-                     follow::Publisher::Options{session_.store, std::move(published), session_.filter});
+                     follow::Publisher::Options{options_.store, std::move(published), options_.filter});
 }
 
 Result<void> Coherence::begin() {
@@ -54,12 +54,12 @@ void Coherence::start() {
   checkpoint_.start();
 }
 
-void Coherence::look() {
-  if (follows_) static_cast<void>(follower_.look());
+void Coherence::check_now() {
+  if (follows_) static_cast<void>(follower_.check_now());
 }
 
 bool Coherence::warns_early() const {
-  return !session_.why_not.empty() && session_.renewed == Session::Renewed::nobody_knows;
+  return !options_.why_not.empty() && options_.renewed == Options::Renewed::nobody_knows;
 }
 
 Result<void> Coherence::finish(Milliseconds wait, const Deadline& deadline) {
@@ -76,10 +76,10 @@ Result<void> Coherence::finish(Milliseconds wait, const Deadline& deadline) {
 /// 3. Else it is the store's to judge; `.claude.json` beside it is captured with it.
 Coherence::Saved Coherence::save_login(Milliseconds wait, const Deadline& deadline) {
   // 1.
-  const bool made_here = follows_ && follower_.look();
+  const bool made_here = follows_ && follower_.check_now();
   // 2.
-  if (!session_.save) {
-    if (made_here) say_not_saved(session_.why_not_saved.empty() ? session_.why_not : session_.why_not_saved);
+  if (!options_.save) {
+    if (made_here) say_not_saved(options_.why_not_saved.empty() ? options_.why_not : options_.why_not_saved);
     return Saved::done;
   }
   // 3.
@@ -88,19 +88,19 @@ Coherence::Saved Coherence::save_login(Milliseconds wait, const Deadline& deadli
   save.given_access_token = follower_.given_access_token().reveal();
   save.deadline = deadline;
   save.wait = wait;
-  const auto report = session_.save(save);
+  const auto report = options_.save(save);
   if (!report) return failed(report.error());
   saved(*report, made_here);
   return Saved::done;
 }
 
 Coherence::Saved Coherence::save_rest(SteadyTime deadline) {
-  const bool made_here = follows_ && follower_.look();
+  const bool made_here = follows_ && follower_.check_now();
   Save save;
   save.extent = store::Extent::all;
   save.given_access_token = follower_.given_access_token().reveal();
   save.deadline = interrupt::until(deadline);
-  const auto report = session_.save(save);
+  const auto report = options_.save(save);
   if (!report) return failed(report.error());
   saved(*report, made_here);
   return follow::Checkpoint::saved(*report);
@@ -116,7 +116,7 @@ Coherence::Saved Coherence::failed(const Error& error) {
 void Coherence::saved(const sync::CaptureReport& report, bool made_here) {
   if (std::exchange(failure_said_, false)) {
     log::warn("the store can be written again: what was made meanwhile is saved",
-              {{"store", session_.store}});
+              {{"store", options_.store}});
   }
   failure_.reset();
   if (report.login.choice == login::Choice::take) {
@@ -133,11 +133,11 @@ void Coherence::say_not_saved(const std::string& reason) {
 }
 
 void Coherence::say_how_long(UnixMs expires_at) const {
-  if (session_.renewed == Session::Renewed::here) return;
+  if (options_.renewed == Options::Renewed::here) return;
   const std::string until = fmt::format("the login can be used until {}, which is in {}",
                                         format_utc(expires_at), format_duration(expires_at - unix_now()));
-  log::warn(session_.why_not.empty() ? until + "; nobody has renewed it"
-                                     : until + "; it cannot be renewed from here: " + session_.why_not);
+  log::warn(options_.why_not.empty() ? until + "; nobody has renewed it"
+                                     : until + "; it cannot be renewed from here: " + options_.why_not);
 }
 
 Result<store::Store> open_published(const std::string& directory, const std::string& path) {

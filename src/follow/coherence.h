@@ -32,7 +32,7 @@ class Coherence {
     Deadline deadline{};
     Milliseconds wait{0};  // for somebody else's capture to end
   };
-  struct Session {
+  struct Options {
     std::string store;  // absolute
     store::StatePaths state;
     fs::Identity who;
@@ -48,7 +48,7 @@ class Coherence {
     /// The store's login is another one.
     std::function<void()> on_store_change{};
   };
-  Coherence(boost::asio::io_context& io, Session session);
+  Coherence(boost::asio::io_context& io, Options options);
 
   /// Also keeps `published` like the store.
   void publish_into(store::Store published);
@@ -59,7 +59,7 @@ class Coherence {
   /// boost::system::system_error where the kernel has no room for what watching takes.
   void start();
   /// Compares both sides at once, for a session that is about to start.
-  void look();
+  void check_now();
   /// What was made in the session last, into the store, waiting for others. Error: it could not be saved.
   Result<void> finish(Milliseconds wait, const Deadline& deadline);
   /// What was made in the session last, into the store, unless somebody else is just at it. Says what failed.
@@ -79,7 +79,7 @@ class Coherence {
   void say_not_saved(const std::string& reason);
   void say_how_long(UnixMs expires_at) const;
 
-  const Session session_;
+  const Options options_;
   const bool follows_;
   boost::asio::io_context& io_;
   loop::Inotify inotify_;

@@ -38,12 +38,12 @@ class Follower {
   Follower(boost::asio::io_context& io, loop::Inotify& inotify, Options options);
 
   /// Before the session can change its copy: what that has now is what the session began with. With a look.
-  void begin() { static_cast<void>(look()); }
+  void begin() { static_cast<void>(check_now()); }
   /// Watches from now on, beginning with a look.
   void start();
   /// Compares both sides and gives what is to be given. True: the copy has a login that was made in it, to be
   /// saved; call adopted() when one has been saved.
-  [[nodiscard]] bool look();
+  [[nodiscard]] bool check_now();
   void adopted();
   /// Of what the copy has from the store.
   [[nodiscard]] const Secret& given_access_token() const { return given_access_token_; }
@@ -53,7 +53,7 @@ class Follower {
   [[nodiscard]] Result<Move> compare_and_give();
   [[nodiscard]] Result<void> give(std::string_view store_login, std::optional<std::string_view> copy);
   void remember(std::string_view login);
-  void look_before_expiry();
+  void check_before_expiry();
   void on_time();
 
   Options options_;

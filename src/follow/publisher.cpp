@@ -98,12 +98,12 @@ Checkpoint::Saved Publisher::publish_change(store::Extent extent, const Deadline
   if (!report && report.error().kind == ErrorKind::busy) {
     const SteadyTime now = std::chrono::steady_clock::now();
     if (!busy_since_) busy_since_ = now;
-    if (now - *busy_since_ >= kPatience) tell(report);
+    if (now - *busy_since_ >= kPatience) log_outcome(report);
     return Checkpoint::Saved::not_all;
   }
   busy_since_.reset();
   name_withheld(report);
-  tell(report);
+  log_outcome(report);
   return report ? Checkpoint::saved(*report) : Checkpoint::Saved::failed;
 }
 
@@ -116,7 +116,7 @@ void Publisher::name_withheld(const Result<sync::CaptureReport>& outcome) {
   }
 }
 
-void Publisher::tell(const Result<sync::CaptureReport>& outcome) {
+void Publisher::log_outcome(const Result<sync::CaptureReport>& outcome) {
   if (options_.on_outcome) return options_.on_outcome(outcome);
   const bool failed_before = std::exchange(failed_, !outcome);
   if (outcome && failed_before) log::warn("published again", {{"into", options_.into.path()}});

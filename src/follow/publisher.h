@@ -54,7 +54,7 @@ class Publisher {
  private:
   [[nodiscard]] Checkpoint::Saved publish_change(store::Extent extent, const Deadline& deadline);
   [[nodiscard]] Result<sync::CaptureReport> publish_all(const Publication& publication) const;
-  void tell(const Result<sync::CaptureReport>& outcome);
+  void log_outcome(const Result<sync::CaptureReport>& outcome);
   void name_withheld(const Result<sync::CaptureReport>& outcome);
 
   Options options_;

@@ -39,7 +39,7 @@ class TreeWatch : private loop::Inotify::Listener {
   /// Begins, and tells once: what was changed before nobody knows.
   void start();
   /// Not all of it could be told: tell again after `interval`.
-  void tell_again();
+  void notify_again();
   /// The root may be another directory than before: tells if it is.
   void check_root();
   [[nodiscard]] bool polls() const { return !complete_; }
@@ -52,7 +52,7 @@ class TreeWatch : private loop::Inotify::Listener {
 
   Options options_;
   loop::Inotify& inotify_;
-  loop::Debounce told_;
+  loop::Debounce again_;
   std::map<int, std::string> paths_;  // relative to the root, "" for itself
   dev_t device_ = 0;                  // of the root that is watched
   ino_t inode_ = 0;

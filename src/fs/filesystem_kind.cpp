@@ -35,23 +35,24 @@ constexpr unsigned long kOverlay = 0x794c7630;
 
 }  // namespace
 
-FsKind kind_of_magic(unsigned long magic) {
+FilesystemKind kind_of_magic(unsigned long magic) {
   // f_type is signed, and on some machines sign-extended.
   magic &= 0xffffffffUL;
-  if (magic == kOverlay) return FsKind::overlay;
-  return std::find(kNetwork.begin(), kNetwork.end(), magic) != kNetwork.end() ? FsKind::network
-                                                                              : FsKind::local;
+  if (magic == kOverlay) return FilesystemKind::overlay;
+  return std::find(kNetwork.begin(), kNetwork.end(), magic) != kNetwork.end() ? FilesystemKind::network
+                                                                              : FilesystemKind::local;
 }
 
-FsKind kind_of(int fd) {
+FilesystemKind kind_of(int fd) {
   struct statfs fs {};
-  return ::fstatfs(fd, &fs) == 0 ? kind_of_magic(static_cast<unsigned long>(fs.f_type)) : FsKind::network;
+  return ::fstatfs(fd, &fs) == 0 ? kind_of_magic(static_cast<unsigned long>(fs.f_type))
+                                 : FilesystemKind::network;
 }
 
-FsKind kind_of(const std::string& path) {
+FilesystemKind kind_of(const std::string& path) {
   struct statfs fs {};
   return ::statfs(path.c_str(), &fs) == 0 ? kind_of_magic(static_cast<unsigned long>(fs.f_type))
-                                          : FsKind::network;
+                                          : FilesystemKind::network;
 }
 
 }  // namespace claude_init::fs

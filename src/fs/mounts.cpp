@@ -153,7 +153,7 @@ namespace {
 
 std::optional<bool> found_in_container;  // it does not change
 
-bool look_whether_in_container(const Mounts& mounts) {
+bool detect_container(const Mounts& mounts) {
   if (std::getenv("KUBERNETES_SERVICE_HOST") != nullptr || std::getenv("container") != nullptr) return true;
   // A virtual machine made from an image keeps that image's marker files, but its root is a whole disk; a
   // container's is an overlay, or a directory of somebody else's disk.
@@ -166,7 +166,7 @@ bool look_whether_in_container(const Mounts& mounts) {
 }  // namespace
 
 bool in_container(const Mounts& mounts) {
-  if (!found_in_container) found_in_container = look_whether_in_container(mounts);
+  if (!found_in_container) found_in_container = detect_container(mounts);
   return *found_in_container;
 }
 

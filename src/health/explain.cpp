@@ -369,7 +369,7 @@ Explanation of_state(const store::Inspection& inspection, const Context& context
 }
 
 /// Who waits for a login here is told why none comes: somebody has logged in, and that is not the matter.
-void tell_unpublished(const store::Inspection& inspection, Explanation& out) {
+void explain_unpublished(const store::Inspection& inspection, Explanation& out) {
   const std::string_view word = inspection.unpublished;
   const std::size_t end = std::min(word.find('\n'), word.size());
   const std::string_view rest = word.substr(std::min(end + 1, word.size()));
@@ -384,7 +384,7 @@ void tell_unpublished(const store::Inspection& inspection, Explanation& out) {
 
 Explanation explain(const store::Inspection& inspection, const Context& context) {
   Explanation out = of_state(inspection, context);
-  if (!inspection.unpublished.empty()) tell_unpublished(inspection, out);
+  if (!inspection.unpublished.empty()) explain_unpublished(inspection, out);
   const bool has_renewer =
       inspection.login && inspection.login->has_refresh_token && !context.renewer.empty();
   if (has_renewer)

@@ -30,7 +30,7 @@ class Hook {
     std::string store;           // its name
     std::string path;            // where it is
     std::string published_path;  // where it is published, "" if it is not
-    std::string state;           // Record::outcome()
+    std::string state;           // LoginMonitor::outcome()
     Event event;
     std::optional<UnixMs> expires_at;
     std::optional<UnixMs> login_expires_at;

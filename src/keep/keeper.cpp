@@ -34,8 +34,8 @@ constexpr std::int64_t kUnknownAgain = 2000;
 constexpr std::int64_t kUnknownAtMost = kMinute;
 
 /// Renewals are told to the record, which knows what of them is news.
-renew::Renewer::Options with_record(renew::Renewer::Options renewal, const std::string& store,
-                                    std::function<void(const renew::Outcome&)> on_outcome) {
+renew::Renewer::Options with_monitor(renew::Renewer::Options renewal, const std::string& store,
+                                     std::function<void(const renew::Outcome&)> on_outcome) {
   renewal.store = store;
   renewal.on_outcome = std::move(on_outcome);
   return renewal;
@@ -78,15 +78,15 @@ Keeper::Keeper(const supervise::Loop& loop, loop::Inotify& inotify, Options opti
     : loop_(loop),
       inotify_(inotify),
       options_(std::move(options)),
-      tell_(std::move(tell)),
-      record_(options_.name, {}, options_.renews),
+      on_event_(std::move(tell)),
+      monitor_(options_.name, {}, options_.renews),
       timer_(loop.io),
       publish_again_(loop.io, kPublishAgain, kPublishAgain, [this] { publish(); }) {}
 
 void Keeper::start() {
   started_ = unix_now();
   watch(inspect(unix_now()).owner);
-  look();
+  check_now();
 }
 
 store::Inspection Keeper::inspect(UnixMs now) {
@@ -114,7 +114,7 @@ void Keeper::finish(const Deadline& deadline) {
 
 Shown Keeper::shown() const {
   Shown shown;
-  shown.record = &record_;
+  shown.record = &monitor_;
   shown.captures = captures_;
   if (renewer_) {
     shown.next_renewal = renewer_->next();
@@ -134,7 +134,7 @@ void Keeper::count_generations() {
 /// 2. What of it is news.
 /// 3. The renewal of the login that it has, and its publication, where that could not begin before.
 /// 4. The next look.
-void Keeper::look() {
+void Keeper::check_now() {
   // 1.
   const UnixMs now = unix_now();
   store::Inspection seen = inspect(now);
@@ -144,21 +144,21 @@ void Keeper::look() {
     boost::asio::post(loop_.io, [this, owner = seen.owner] {  // we are in a watch's call
       if (owner == owner_) return;
       watch(owner);
-      look();  // what was told to the watches of before is lost
+      check_now();  // what was told to the watches of before is lost
     });
   }
   // 2.
-  record_.know(options_.context(seen));
-  tell(record_.observe(seen, now));
+  monitor_.know(options_.context(seen));
+  notify(monitor_.observe(seen, now));
   if (stopped_) return;
   // 3.
   renew_where_we_may(seen);
   if (exists) watch_generations();
   if (exists && !publisher_ && !publish_again_.pending()) publish();
   // 4.
-  const UnixMs next = record_.next_look(now).value_or(now + kFarAway);
+  const UnixMs next = monitor_.next_look(now).value_or(now + kFarAway);
   const bool refused = !refused_.empty() && may_be_renewed(seen);
-  const auto armed = timer_.at(refused ? std::min(next, now + kRefusedAgain) : next, [this] { look(); });
+  const auto armed = timer_.at(refused ? std::min(next, now + kRefusedAgain) : next, [this] { check_now(); });
   if (!armed) log::failure(log::Level::warn, armed.error());
 }
 
@@ -174,7 +174,7 @@ bool Keeper::is_unknown_for_now(const store::Inspection& seen, UnixMs now) {
     unknown_since_ = now;
   }
   if (stopped_ || now - unknown_since_ >= kUnknownAtMost) return false;
-  const auto armed = timer_.at(now + kUnknownAgain, [this] { look(); });
+  const auto armed = timer_.at(now + kUnknownAgain, [this] { check_now(); });
   if (!armed) log::failure(log::Level::warn, armed.error());
   return true;
 }
@@ -183,9 +183,10 @@ void Keeper::watch(fs::Identity owner) {
   owner_ = owner;
   identity_.reset();
   generations_.reset();
-  login_.emplace(loop_.io, inotify_, file_in(options_.store, store::kCredentials, owner, [this] { look(); }));
+  login_.emplace(loop_.io, inotify_,
+                 file_in(options_.store, store::kCredentials, owner, [this] { check_now(); }));
   settings_.emplace(loop_.io, inotify_,
-                    file_in(options_.store, store::kClaudeJson, owner, [this] { look(); }));
+                    file_in(options_.store, store::kClaudeJson, owner, [this] { check_now(); }));
   login_->start();
   settings_->start();
 }
@@ -220,20 +221,20 @@ void Keeper::renew_where_we_may(const store::Inspection& seen) {
   if (!refused && !renewer_) {
     renew::Renewer::Options renewal = options_.renewal;
     renewal.how = how_;
-    renewer_.emplace(loop_, with_record(std::move(renewal), options_.store,
-                                        [this](const renew::Outcome& outcome) { renewed(outcome); }));
+    renewer_.emplace(loop_, with_monitor(std::move(renewal), options_.store,
+                                         [this](const renew::Outcome& outcome) { renewed(outcome); }));
   }
-  if (renewer_) renewer_->look();
+  if (renewer_) renewer_->check_now();
 }
 
 /// What the renewer has come to; a refusal that it met first is not told, and counted, a second time by
-/// look().
+/// check_now().
 void Keeper::renewed(const renew::Outcome& outcome) {
-  const auto& login = record_.seen().login;
+  const auto& login = monitor_.seen().login;
   if (outcome.kind == renew::Outcome::Kind::refused && login)
     refused_ = refusal_name(outcome, login->expires_at);
   tried(outcome);
-  look();
+  check_now();
 }
 
 /// A refusal is news once for each access token, as a renewal that failed. It is remembered while the store
@@ -244,7 +245,7 @@ void Keeper::mind_refusal(const std::optional<renew::Outcome>& refusal, UnixMs e
   const std::string what = refusal ? refusal_name(*refusal, expires_at) : std::string();
   if (std::exchange(refused_, what) == what) return;
   if (refusal) return tried(*refusal);
-  tell(record_.allowed(unix_now()));
+  notify(monitor_.allowed(unix_now()));
   if (renewer_) renewer_->try_again();
 }
 
@@ -254,29 +255,29 @@ void Keeper::watch_identity(bool wanted) {
   boost::asio::post(loop_.io, [this, wanted] {  // we may be in its call
     if (!wanted) return identity_.reset();
     if (stopped_) return;
-    identity_.emplace(
-        loop_.io, inotify_,
-        file_in(fs::join(options_.store, store::kPrivateDir), store::kIdentity, owner_, [this] { look(); }));
+    identity_.emplace(loop_.io, inotify_,
+                      file_in(fs::join(options_.store, store::kPrivateDir), store::kIdentity, owner_,
+                              [this] { check_now(); }));
     identity_->start();
-    look();  // what was adopted before
+    check_now();  // what was adopted before
   });
 }
 
 void Keeper::tried(const renew::Outcome& outcome) {
-  if (record_.is_another_cause(outcome)) {
+  if (monitor_.is_another_cause(outcome)) {
     log::warn("the login could not be renewed for another reason",
               {{"store", options_.name}, {"reason", outcome.reason}, {"do", outcome.remedy}});
   }
-  tell(record_.tried(outcome, unix_now()));
-  if (record_.begins_to_wait(unix_now()))
-    log::warn("waiting for a lock", {{"store", options_.name}, {"reason", record_.waiting()->reason}});
+  notify(monitor_.tried(outcome, unix_now()));
+  if (monitor_.begins_to_wait(unix_now()))
+    log::warn("waiting for a lock", {{"store", options_.name}, {"reason", monitor_.waiting()->reason}});
 }
 
-void Keeper::tell(const std::vector<Event>& news) {
-  for (const Event& event : news) tell_(*this, event);
+void Keeper::notify(const std::vector<Event>& news) {
+  for (const Event& event : news) on_event_(*this, event);
 }
 
-/// 1. The store, without which there is nothing to publish: look() comes again when it is there.
+/// 1. The store, without which there is nothing to publish: check_now() comes again when it is there.
 /// 2. The published one, which may have been replaced.
 /// 3. All that there is, and from then on what changes.
 void Keeper::publish() {
@@ -307,13 +308,13 @@ void Keeper::publish() {
 
 /// What fails is said once, and the published store opened anew.
 void Keeper::published(const Result<sync::CaptureReport>& outcome) {
-  const bool failed_before = !record_.unpublished().reason.empty();
+  const bool failed_before = !monitor_.unpublished().reason.empty();
   if (outcome && outcome->login.choice == login::Choice::take) publishing_.logins += 1;
   if (outcome) {
     if (!failed_before && told_jobs_) return;
     told_jobs_ = true;
     store::leave_word(options_.publish, "");
-    return tell(record_.published({}, unix_now()));
+    return notify(monitor_.published({}, unix_now()));
   }
   publish_again_.poke();
   Error error = outcome.error();
@@ -321,7 +322,7 @@ void Keeper::published(const Result<sync::CaptureReport>& outcome) {
   if (error.kind == ErrorKind::permission && !options_.take_over_published.empty())
     error.remedy = options_.take_over_published;
   store::leave_word(options_.publish, error.message() + '\n' + error.remedy + '\n');
-  tell(record_.published({error.message(), error.remedy}, unix_now()));
+  notify(monitor_.published({error.message(), error.remedy}, unix_now()));
 }
 
 /// The store's file was put there when it changed: renaming it is a change of its inode.

@@ -50,13 +50,13 @@ class Keeper {
   /// What is left to be published, until `deadline`. Says what failed.
   void finish(const Deadline& deadline);
 
-  [[nodiscard]] const Record& record() const { return record_; }
+  [[nodiscard]] const LoginMonitor& record() const { return monitor_; }
   /// What is known: nothing is read for it. What it points to is this keeper's.
   [[nodiscard]] Shown shown() const;
   [[nodiscard]] const Options& options() const { return options_; }
 
  private:
-  void look();
+  void check_now();
   void watch(fs::Identity owner);
   [[nodiscard]] store::Inspection inspect(UnixMs now);
   [[nodiscard]] Result<store::Store> open_store() const;
@@ -68,7 +68,7 @@ class Keeper {
   void mind_refusal(const std::optional<renew::Outcome>& refusal, UnixMs expires_at);
   void watch_identity(bool wanted);
   void tried(const renew::Outcome& outcome);
-  void tell(const std::vector<Event>& news);
+  void notify(const std::vector<Event>& news);
   void await_next(UnixMs now);
   void publish();
   void published(const Result<sync::CaptureReport>& outcome);
@@ -78,8 +78,8 @@ class Keeper {
   const supervise::Loop loop_;
   loop::Inotify& inotify_;
   const Options options_;
-  const Tell tell_;
-  Record record_;
+  const Tell on_event_;
+  LoginMonitor monitor_;
   UnixMs started_ = 0;
   loop::WallTimer timer_;
   UnixMs unknown_since_ = 0;  // the store cannot be read for the moment; 0: it can

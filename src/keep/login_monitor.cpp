@@ -65,14 +65,15 @@ std::string_view name_of(Change change) {
   return kNames[static_cast<std::size_t>(change)];
 }
 
-void Record::add(std::vector<Event>& news, UnixMs now, Change change, std::string text, std::string remedy) {
+void LoginMonitor::add(std::vector<Event>& news, UnixMs now, Change change, std::string text,
+                       std::string remedy) {
   Event event{now, change, std::move(text), std::move(remedy)};
   events_.push_front(event);
   if (events_.size() > kEventsKept) events_.pop_back();
   news.push_back(std::move(event));
 }
 
-std::vector<Event> Record::observe(store::Inspection seen, UnixMs now) {
+std::vector<Event> LoginMonitor::observe(store::Inspection seen, UnixMs now) {
   std::vector<Event> news;
   remember_rejection(seen);
   const store::Inspection before = std::exchange(seen_, std::move(seen));
@@ -84,7 +85,7 @@ std::vector<Event> Record::observe(store::Inspection seen, UnixMs now) {
 }
 
 /// The store says it itself, unless that could not be written.
-void Record::remember_rejection(store::Inspection& seen) {
+void LoginMonitor::remember_rejection(store::Inspection& seen) {
   const auto end = seen.login ? std::optional(seen.login->expires_at) : std::nullopt;
   const auto end_before = seen_.login ? std::optional(seen_.login->expires_at) : std::nullopt;
   if (std::exchange(just_rejected_, false) && end == end_before) rejected_ = end;
@@ -100,7 +101,7 @@ void Record::remember_rejection(store::Inspection& seen) {
 // 3. One that works, when there was none before.
 // 4. It worked before: a later access token of the same account is told as a renewal where it is one of ours;
 //    else somebody may have logged in again.
-void Record::compare(const store::Inspection& before, std::vector<Event>& news, UnixMs now) {
+void LoginMonitor::compare(const store::Inspection& before, std::vector<Event>& news, UnixMs now) {
   const Condition condition = condition_of(seen_);
   const Condition condition_before = condition_of(before);
   const bool by_us = std::exchange(just_renewed_, false);
@@ -150,11 +151,11 @@ void Record::compare(const store::Inspection& before, std::vector<Event>& news, 
   }
 }
 
-login::State Record::outcome() const {
+login::State LoginMonitor::outcome() const {
   return outcome_of(seen_);
 }
 
-std::string Record::remedy(UnixMs now) const {
+std::string LoginMonitor::remedy(UnixMs now) const {
   switch (condition_of(seen_)) {
     case Condition::works:
     case Condition::waits:
@@ -171,14 +172,14 @@ std::string Record::remedy(UnixMs now) const {
   return remedies.empty() ? context_.setup_command : fmt::format("{}", fmt::join(remedies, "; "));
 }
 
-bool Record::has_ended_normally(UnixMs now) const {
+bool LoginMonitor::has_ended_normally(UnixMs now) const {
   const bool accepted = seen_.login && (seen_.login->blanked || !seen_.login->scopes.empty());
   return accepted && condition_of(seen_) == Condition::dead && login::has_ended(*seen_.login, now);
 }
 
 /// Its normal end, which every login comes to; what the CLI does not accept, or nothing can renew; what the
 /// server has rejected.
-std::string Record::why_dead(UnixMs now) const {
+std::string LoginMonitor::why_dead(UnixMs now) const {
   if (has_ended_normally(now)) {
     return fmt::format("the login has ended, as each does after about four weeks: nothing is broken{}",
                        seen_.state == State::usable ? "; " + validity(seen_, now) : "");
@@ -196,7 +197,7 @@ std::string Record::why_dead(UnixMs now) const {
                                       : fmt::format("the login is dead: {}", why);
 }
 
-std::vector<Event> Record::tried(const renew::Outcome& outcome, UnixMs now) {
+std::vector<Event> LoginMonitor::tried(const renew::Outcome& outcome, UnixMs now) {
   using Kind = renew::Outcome::Kind;
   std::vector<Event> news;
   if (outcome.kind != Kind::busy) {
@@ -237,19 +238,19 @@ std::vector<Event> Record::tried(const renew::Outcome& outcome, UnixMs now) {
   return news;
 }
 
-bool Record::begins_to_wait(UnixMs now) {
+bool LoginMonitor::begins_to_wait(UnixMs now) {
   if (!waiting_ || told_waiting_ || now - waiting_->since < kLockPatience) return false;
   told_waiting_ = true;
   return true;
 }
 
-bool Record::is_another_cause(const renew::Outcome& outcome) const {
+bool LoginMonitor::is_another_cause(const renew::Outcome& outcome) const {
   using Kind = renew::Outcome::Kind;
   const bool counted = outcome.kind == Kind::failed || outcome.kind == Kind::refused;
   return counted && failing_since_ && !causes_.contains(outcome.cause);
 }
 
-std::vector<Event> Record::published(Obstacle why, UnixMs now) {
+std::vector<Event> LoginMonitor::published(Obstacle why, UnixMs now) {
   std::vector<Event> news;
   const bool failed = !why.reason.empty();
   const bool failed_before = !unpublished_.reason.empty();
@@ -267,7 +268,7 @@ std::vector<Event> Record::published(Obstacle why, UnixMs now) {
 }
 
 /// Of one that waits for a renewal this tells nothing: that renewal will.
-std::vector<Event> Record::allowed(UnixMs now) {
+std::vector<Event> LoginMonitor::allowed(UnixMs now) {
   std::vector<Event> news;
   if (!failing_since_ || obstacle_.again) return news;
   obstacle_.again = true;
@@ -278,7 +279,7 @@ std::vector<Event> Record::allowed(UnixMs now) {
   return news;
 }
 
-void Record::fails_no_more() {
+void LoginMonitor::fails_no_more() {
   failing_since_.reset();
   obstacle_ = {};
   causes_.clear();
@@ -286,7 +287,7 @@ void Record::fails_no_more() {
 
 /// That nobody has renewed it is a failure too, though none was counted: this keeper may not, or somebody
 /// holds the lock and does nothing.
-void Record::warn_of_waiting(std::vector<Event>& news, UnixMs now) {
+void LoginMonitor::warn_of_waiting(std::vector<Event>& news, UnixMs now) {
   if (failing_since_ && *failing_since_ > now) failing_since_ = now;  // the clock was set back
   if (condition_of(seen_) != Condition::waits) return waits_since_.reset();
   if (!waits_since_ || *waits_since_ > now) waits_since_ = now;
@@ -303,7 +304,7 @@ void Record::warn_of_waiting(std::vector<Event>& news, UnixMs now) {
       obstacle_.remedy);
 }
 
-void Record::warn_of_end(std::vector<Event>& news, UnixMs now) {
+void LoginMonitor::warn_of_end(std::vector<Event>& news, UnixMs now) {
   const Condition condition = condition_of(seen_);
   const bool lives = condition == Condition::works || condition == Condition::waits;
   if (!lives || !seen_.login || !seen_.login->refresh_expires_at) return;
@@ -323,7 +324,7 @@ void Record::warn_of_end(std::vector<Event>& news, UnixMs now) {
       context_.setup_command);
 }
 
-std::optional<UnixMs> Record::next_look(UnixMs now) const {
+std::optional<UnixMs> LoginMonitor::next_look(UnixMs now) const {
   std::optional<UnixMs> next;
   if (!seen_.login) return next;
   const auto consider = [&](UnixMs time) {

@@ -53,11 +53,11 @@ struct Waiting {
   std::string reason;  // one clause: what is in use, and by whom
 };
 
-class Record {
+class LoginMonitor {
  public:
   /// `context`: who looks, and what to type to log in to this store; its `now` is not used. `renews`: this
   /// keeper does.
-  Record(std::string name, health::Context context, bool renews = true)
+  LoginMonitor(std::string name, health::Context context, bool renews = true)
       : name_(std::move(name)), context_(std::move(context)), renews_(renews) {}
   /// The same, where it may have changed with the store.
   void know(health::Context context) { context_ = std::move(context); }

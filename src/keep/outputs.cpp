@@ -67,8 +67,8 @@ Result<void> replace(const std::string& path, const std::string& text) {
 
 }  // namespace
 
-KeepOutputs::KeepOutputs(const supervise::Loop& loop, const options::Keep& options,
-                         const options::Environment& environment, std::deque<keep::Keeper>& keepers)
+Outputs::Outputs(const supervise::Loop& loop, const options::Keep& options,
+                 const options::Environment& environment, std::deque<keep::Keeper>& keepers)
     : options_(options),
       keepers_(keepers),
       started_(unix_now()),
@@ -77,7 +77,7 @@ KeepOutputs::KeepOutputs(const supervise::Loop& loop, const options::Keep& optio
       metrics_changed_(loop.io, kGathered, kGathered, [this] { write_metrics(); }),
       metrics_aged_(loop.io, kAge, kAge, [this] { write_metrics(); }) {}
 
-Result<void> KeepOutputs::start() {
+Result<void> Outputs::start() {
   if (!options_.metrics_file.empty()) metrics_changed_.poke();
   if (options_.listen.empty()) return Done{};
   const auto address = keep::parse_address(options_.listen);
@@ -89,20 +89,20 @@ Result<void> KeepOutputs::start() {
   return listener_->listen(*address);
 }
 
-void KeepOutputs::tell(const keep::Keeper& keeper, const keep::Event& event) {
+void Outputs::report_event(const keep::Keeper& keeper, const keep::Event& event) {
   write_to_log(keeper.record().name(), event);
   hook_.call(call_for(keeper, event));
   if (!options_.metrics_file.empty()) metrics_changed_.poke();
 }
 
-void KeepOutputs::stop() {
+void Outputs::stop() {
   hook_.stop();
   metrics_aged_.cancel();
   if (listener_) listener_->close();
 }
 
-keep::View KeepOutputs::view() const {
-  keep::View view;
+keep::Report Outputs::view() const {
+  keep::Report view;
   view.now = unix_now();
   view.started = started_;
   view.version = CLAUDE_INIT_VERSION;
@@ -112,7 +112,7 @@ keep::View KeepOutputs::view() const {
   return view;
 }
 
-void KeepOutputs::write_metrics() {
+void Outputs::write_metrics() {
   metrics_aged_.cancel();
   const auto written = replace(options_.metrics_file, keep::as_metrics(view(), health::Exposition::text));
   if (!written && !metrics_failed_) {

@@ -19,20 +19,20 @@ namespace claude_init::keep {
 
 /// What the keeper says, and where: each change in the log and to --on-change, how it is on --listen and in
 /// --metrics-file. None of them can hold up a renewal.
-class KeepOutputs {
+class Outputs {
  public:
   /// `keepers` may still be empty, and has to outlive this.
-  KeepOutputs(const supervise::Loop& loop, const options::Keep& options,
-              const options::Environment& environment, std::deque<keep::Keeper>& keepers);
+  Outputs(const supervise::Loop& loop, const options::Keep& options, const options::Environment& environment,
+          std::deque<keep::Keeper>& keepers);
 
   /// Error: usage, or the address cannot be had.
   [[nodiscard]] Result<void> start();
-  void tell(const keep::Keeper& keeper, const keep::Event& event);
+  void report_event(const keep::Keeper& keeper, const keep::Event& event);
   /// Calls nobody from here on.
   void stop();
 
  private:
-  [[nodiscard]] keep::View view() const;
+  [[nodiscard]] keep::Report view() const;
   void write_metrics();
 
   const options::Keep& options_;

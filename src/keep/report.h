@@ -32,14 +32,14 @@ struct Publishing {
 
 /// One store as it is shown.
 struct Shown {
-  const Record* record = nullptr;
+  const LoginMonitor* record = nullptr;
   std::optional<UnixMs> next_renewal;
   const Publishing* publishing = nullptr;  // nullptr: it is not published
   std::uint64_t captures = 0;              // that changed its login files, whoever made them
   std::string cli{};                       // what renews it: "2.1.332 (tested)"; "" if it is not known
 };
 
-struct View {
+struct Report {
   UnixMs now = 0;
   UnixMs started = 0;
   std::string version;
@@ -49,11 +49,11 @@ struct View {
 };
 
 /// One JSON object, with a newline.
-[[nodiscard]] std::string as_status(const View& view);
+[[nodiscard]] std::string as_status(const Report& view);
 
-[[nodiscard]] std::string as_metrics(const View& view, health::Exposition exposition);
+[[nodiscard]] std::string as_metrics(const Report& view, health::Exposition exposition);
 
 /// One self-contained HTML page: nothing is fetched from elsewhere, no script.
-[[nodiscard]] std::string as_page(const View& view);
+[[nodiscard]] std::string as_page(const Report& view);
 
 }  // namespace claude_init::keep

@@ -20,7 +20,7 @@ ordered_json event_of(const Event& event) {
 }
 
 ordered_json store_of(const Shown& shown, UnixMs now) {
-  const Record& record = *shown.record;
+  const LoginMonitor& record = *shown.record;
   const store::Inspection& seen = record.seen();
   ordered_json out{
       {"name", record.name()}, {"state", login::name_of(record.outcome())}, {"ready", record.ready()}};
@@ -63,7 +63,7 @@ ordered_json store_of(const Shown& shown, UnixMs now) {
 
 }  // namespace
 
-std::string as_status(const View& view) {
+std::string as_status(const Report& view) {
   ordered_json out{{"version", view.version},
                    {"time", format_iso8601(view.now)},
                    {"uptime_seconds", (view.now - view.started) / 1000}};

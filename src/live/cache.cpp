@@ -65,8 +65,8 @@ std::optional<Kept> parse(const std::string& text) {
 
 }  // namespace
 
-LiveCache::LiveCache(const store::Inspection& inspection, const std::vector<std::string>& command,
-                     const options::Environment& environment)
+Cache::Cache(const store::Inspection& inspection, const std::vector<std::string>& command,
+             const options::Environment& environment)
     : store_(inspection.path),
       // Not the words, which may have a secret among them.
       command_(fmt::format("{:016x}", std::hash<std::string>()(fmt::format("{}", fmt::join(command, "\n"))))),
@@ -79,7 +79,7 @@ LiveCache::LiveCache(const store::Inspection& inspection, const std::vector<std:
   }
 }
 
-std::optional<health::Live> LiveCache::find(Milliseconds max_age, UnixMs now) const {
+std::optional<health::Live> Cache::find(Milliseconds max_age, UnixMs now) const {
   if (!directory_.valid()) return std::nullopt;
   const auto file = fs::open_regular(directory_.get(), name_, fs::Links::refuse);
   if (!file) return std::nullopt;
@@ -94,7 +94,7 @@ std::optional<health::Live> LiveCache::find(Milliseconds max_age, UnixMs now) co
   return age >= 0 && age < counts.count() ? std::optional(std::move(live)) : std::nullopt;
 }
 
-Result<void> LiveCache::keep(const health::Live& live) const {
+Result<void> Cache::keep(const health::Live& live) const {
   if (!live.executed) return Done{};
   if (!directory_.valid()) {
     return make_error(ErrorKind::not_found, "no place to keep the result of --live for the next probe",

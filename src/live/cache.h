@@ -15,10 +15,10 @@ namespace claude_init::live {
 /// Results of `health --live`, for probes that follow: kept in a directory of our own user's, in the first of
 /// $XDG_RUNTIME_DIR, /run and /tmp that can be written; never in a store, and nothing secret. A result is one
 /// login's and one command's: another access token has none yet, nor has another command.
-class LiveCache {
+class Cache {
  public:
-  LiveCache(const store::Inspection& inspection, const std::vector<std::string>& command,
-            const options::Environment& environment);
+  Cache(const store::Inspection& inspection, const std::vector<std::string>& command,
+        const options::Environment& environment);
 
   /// The last result, if it is no older than `max_age`; of a failure, which may be over, never more than a
   /// minute.

@@ -160,7 +160,7 @@ std::variant<health::Live, int> try_login(const options::Health& options,
                                           const user::Account& account, const store::Inspection& inspection,
                                           const supervise::Inherited& inherited) {
   // 1.
-  const LiveCache cache(inspection, options.live_command, environment);
+  const Cache cache(inspection, options.live_command, environment);
   if (auto earlier = cache.find(options.max_age.value_or(options.kMaxAge), unix_now())) return *earlier;
   // 2.
   const auto store = store::Store::open(inspection.path);

@@ -31,7 +31,7 @@ constexpr time_t kDebrisAge = 3600;
 
 /// The heartbeat of a lease's file. By open(2), which makes a network file system ask its server; stat(2) may
 /// be answered from a cache for a minute (nfs(5), close-to-open). Nothing: it has gone.
-std::optional<std::int64_t> look(int locks, const std::string& path) {
+std::optional<std::int64_t> read_heartbeat(int locks, const std::string& path) {
   const UniqueFd fd(::openat(locks, path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat st {};
   if (!fd.valid() || ::fstat(fd.get(), &st) != 0) return std::nullopt;
@@ -121,7 +121,7 @@ Lease::~Lease() {
 
 Result<void> Lease::verify() const {
   const fs::ActAs as(beating_->who);
-  const bool there = look(beating_->locks.get(), beating_->path).has_value();
+  const bool there = read_heartbeat(beating_->locks.get(), beating_->path).has_value();
   const std::lock_guard guard(beating_->mutex);
   const bool in_time = Clock::now() - beating_->last < beating_->times.stale - beating_->times.beat;
   if (there && in_time && !beating_->lost) return Done{};
@@ -166,7 +166,7 @@ Result<bool> LeaseContest::take() {
   const bool moved = ::renameat(locks_.get(), prepared_.c_str(), locks_.get(), name_.c_str()) == 0;
   const int error = moved ? 0 : errno;
   // Also where it was refused: the answer to an earlier sending of the same request may have been lost.
-  if (look(locks_.get(), fs::join(name_, word_))) {
+  if (read_heartbeat(locks_.get(), fs::join(name_, word_))) {
     if (!moved) static_cast<void>(fs::remove_tree(locks_.get(), prepared_));
     prepared_.clear();
     return true;
@@ -188,7 +188,7 @@ bool LeaseContest::break_stale() {
   bool broken = false;
   for (const std::string& word : found) {
     const std::string path = fs::join(name_, word);
-    const auto heartbeat = look(locks_.get(), path);
+    const auto heartbeat = read_heartbeat(locks_.get(), path);
     if (!heartbeat) continue;
     if (sightings_.still_for(path, *heartbeat, Clock::now(), times_) < times_.stale) continue;
     log::warn("took over a lock whose holder is gone or has stood still",

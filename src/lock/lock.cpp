@@ -62,7 +62,7 @@ class FlockContest {
     } while (error == EINTR);
     if (error == EWOULDBLOCK) return std::optional<UniqueFd>();
     if (error != 0) return system_error(error, "flock");
-    // Only told to others: a full disk is no reason to fail here.
+    // Only warned to others: a full disk is no reason to fail here.
     if (::ftruncate(fd_.get(), 0) != 0 || ::pwrite(fd_.get(), text.data(), text.size(), 0) < 0)
       log::debug("cannot note who holds the lock");
     return std::optional(std::move(fd_));
@@ -103,9 +103,9 @@ Result<Taken> contend(const store::Store& store, const Patience& patience, const
                       WhoHolds who_holds, MayGiveUp may_give_up) {
   // An inherited descriptor lives until its process executes: one try could meet it.
   constexpr Milliseconds kShortestWait{50};
-  constexpr Milliseconds kTellAfter{1000};
+  constexpr Milliseconds kWarnAfter{1000};
   const SteadyTime start = Clock::now();
-  bool told = false;
+  bool warned = false;
   while (true) {
     // 1.
     auto taken = try_once();
@@ -120,9 +120,9 @@ Result<Taken> contend(const store::Store& store, const Patience& patience, const
                         "end that one first, or wait for it");
     }
     // 3.
-    if (waited >= kTellAfter && !told) {
+    if (waited >= kWarnAfter && !warned) {
       log::warn("waiting for " + printable(store.path()) + ", which is in use: " + who_holds());
-      told = true;
+      warned = true;
     }
     if (auto go_on = interrupt::check(); !go_on) return go_on.error_with("lock " + printable(store.path()));
     std::this_thread::sleep_for(pauses.after(waited));

@@ -33,7 +33,8 @@ Result<UniqueFd> open_directory(int parent, std::string_view name) {
 
 store::Locking method_for(const store::Store& store) {
   if (store.options().locking != store::Locking::automatic) return store.options().locking;
-  return fs::kind_of(store.fd()) == fs::FsKind::network ? store::Locking::lease : store::Locking::flock;
+  return fs::kind_of(store.fd()) == fs::FilesystemKind::network ? store::Locking::lease
+                                                                : store::Locking::flock;
 }
 
 std::string line_of(store::Locking method) {
@@ -79,7 +80,7 @@ Result<void> write_method(int own, const store::Store& store) {
   return fs::replace_file(locks->get(), kMethod, line_of(method_for(store)), kOwnersOnly.file, fs::Sync::yes);
 }
 
-Result<Locks> look(int own, const store::Store& store) {
+Result<Locks> read_locks(int own, const store::Store& store) {
   auto directory = open_directory(own, kLocks);
   if (!directory) return directory.error();
   const auto method = read_method(directory->get(), store);
@@ -96,15 +97,15 @@ bool is_missing(const Error& error) {
 Result<Locks> open_locks(const store::Store& store) {
   const auto own = fs::make_directory(store.fd(), std::string(store::kPrivateDir), store.modes().directory);
   if (!own) return own.error();
-  auto locks = look(own->get(), store);
+  auto locks = read_locks(own->get(), store);
   if (!locks && is_missing(locks.error())) {
     if (const auto decided = decide(own->get(), store); !decided) return decided.error();
-    locks = look(own->get(), store);
+    locks = read_locks(own->get(), store);
   }
   // Somebody has taken the record away, as a damaged one's remedy says.
   if (!locks && is_missing(locks.error())) {
     if (const auto written = write_method(own->get(), store); !written) return written.error();
-    locks = look(own->get(), store);
+    locks = read_locks(own->get(), store);
   }
   if (!locks) return locks.error();
   // As an earlier version, or --store-mode, has left it. Refused where it is not ours.
@@ -124,10 +125,10 @@ Result<Locks> open_locks(const store::Store& store) {
   return locks;
 }
 
-Result<Locks> look_at_locks(const store::Store& store) {
+Result<Locks> find_locks(const store::Store& store) {
   const auto own = open_directory(store.fd(), store::kPrivateDir);
   if (!own) return own.error();
-  return look(own->get(), store);
+  return read_locks(own->get(), store);
 }
 
 Result<void> decide_locking_again(const store::Store& store) {

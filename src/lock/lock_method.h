@@ -21,7 +21,7 @@ struct Locks {
 [[nodiscard]] Result<Locks> open_locks(const store::Store& store);
 
 /// For whoever only looks. Error not_found: nobody has locked this store yet.
-[[nodiscard]] Result<Locks> look_at_locks(const store::Store& store);
+[[nodiscard]] Result<Locks> find_locks(const store::Store& store);
 
 /// Decides anew, by what the store was opened with or by its file system. Nobody may be using it.
 [[nodiscard]] Result<void> decide_locking_again(const store::Store& store);

@@ -45,7 +45,7 @@ std::deque<std::string> components(std::string_view path) {
 }
 
 /// lstat(2) with the rights of `who`, or with ours where those do not reach.
-bool look_at(const std::string& path, fs::Identity who, struct stat& st) {
+bool stat_as(const std::string& path, fs::Identity who, struct stat& st) {
   {
     const fs::ActAs as(who);
     if (::lstat(path.c_str(), &st) == 0) return true;
@@ -64,9 +64,9 @@ std::string above(const std::string& path) {
 FileWatch::FileWatch(boost::asio::io_context& io, Inotify& inotify, Options options)
     : options_(std::move(options)),
       inotify_(inotify),
-      mounted_(io, kSettleLook, kLatestLook, [this] { look_at_mounts(); }),
-      told_(io, kSettleLook, kLatestLook, [this] { look_again(); }),
-      poll_(io, options_.interval, options_.interval, [this] { look_again(); }) {}
+      mounted_(io, kSettleLook, kLatestLook, [this] { recheck_mounts(); }),
+      changed_(io, kSettleLook, kLatestLook, [this] { recheck(); }),
+      poll_(io, options_.interval, options_.interval, [this] { recheck(); }) {}
 
 FileWatch::~FileWatch() {
   inotify_.forget(*this);
@@ -87,16 +87,16 @@ void FileWatch::on_event(const Inotify::Event& event) {
     const auto found = watches_.find(event.watch);
     if (found == watches_.end() || !found->second.contains(event.name)) return;
   }
-  told_.poke();
+  changed_.poke();
 }
 
-void FileWatch::look_again() {
+void FileWatch::recheck() {
   place_watches();
   options_.on_change();
 }
 
 /// A container that starts elsewhere on the host is nobody's change.
-void FileWatch::look_at_mounts() {
+void FileWatch::recheck_mounts() {
   const auto watches = watches_;
   const FileId file = file_;
   place_watches();
@@ -131,10 +131,11 @@ void FileWatch::place_watches() {
   }
   watches_ = std::move(watches);
   struct stat st {};
-  const bool there = look_at(fs::join(places.back().directory, places.back().name), options_.who, st);
+  const bool there = stat_as(fs::join(places.back().directory, places.back().name), options_.who, st);
   file_ = there ? FileId{st.st_dev, st.st_ino} : FileId{};
   // 3.
-  const bool others = !options_.only_here && fs::kind_of(places.back().directory) != fs::FsKind::local;
+  const bool others =
+      !options_.only_here && fs::kind_of(places.back().directory) != fs::FilesystemKind::local;
   const bool polls = !complete || others;
   if (polls != polls_) {
     log::debug(polls ? "looking again and again" : "looking when told",
@@ -168,7 +169,7 @@ std::vector<FileWatch::Place> FileWatch::places_on_the_way(bool& too_many_links)
     if (name == ".") continue;
     const std::string path = directory == "/" ? "/" + name : fs::join(directory, name);
     struct stat st {};
-    const bool there = look_at(path, options_.who, st);
+    const bool there = stat_as(path, options_.who, st);
     const bool is_content = left.empty() && !(there && S_ISLNK(st.st_mode));
     if (name != "..") places.push_back({directory, name, is_content});
     if (!there || is_content) return places;

@@ -58,8 +58,8 @@ class FileWatch : private Inotify::Listener {
   };
   void on_event(const Inotify::Event& event) override;
   void on_mounts() override;
-  void look_again();
-  void look_at_mounts();
+  void recheck();
+  void recheck_mounts();
   void place_watches();
   [[nodiscard]] std::vector<Place> places_on_the_way(bool& too_many_links) const;
   [[nodiscard]] Result<int> watch(const Place& place);
@@ -67,7 +67,7 @@ class FileWatch : private Inotify::Listener {
   Options options_;
   Inotify& inotify_;
   Debounce mounted_;  // somewhere in our namespace, mostly elsewhere
-  Debounce told_;     // events, gathered
+  Debounce changed_;  // events, gathered
   Debounce poll_;
   std::map<int, std::set<std::string, std::less<>>> watches_;  // the names that matter in each
   FileId file_;

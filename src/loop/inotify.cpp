@@ -54,13 +54,13 @@ struct Inotify::State : std::enable_shared_from_this<State> {
       for (std::size_t at = 0; at < static_cast<std::size_t>(n);) {
         const auto* raw = reinterpret_cast<const inotify_event*>(buffer.data() + at);
         at += sizeof(inotify_event) + raw->len;
-        tell({raw->wd, raw->mask, raw->len > 0 ? std::string_view(raw->name) : std::string_view()});
+        notify({raw->wd, raw->mask, raw->len > 0 ? std::string_view(raw->name) : std::string_view()});
       }
     }
   }
 
   /// Listeners add and remove watches while they are told.
-  void tell(const Event& event) {
+  void notify(const Event& event) {
     if ((event.mask & IN_Q_OVERFLOW) != 0) {
       std::set<Listener*> everybody;
       for (const auto& [watch, interests] : watches) {

@@ -60,7 +60,7 @@ Result<bool> Reaper::reap() {
       return system_error(error, "wait for what has ended");
     }
     if (info.si_pid == 0) return true;
-    tell(change_of(info));
+    notify(change_of(info));
   }
   ::kill(::getpid(), SIGCHLD);
   return true;
@@ -73,7 +73,7 @@ std::vector<pid_t> Reaper::watched() const {
   return pids;
 }
 
-void Reaper::tell(const ChildChange& change) {
+void Reaper::notify(const ChildChange& change) {
   const auto found =
       std::find_if(watched_.begin(), watched_.end(), [&](const Watched& w) { return w.pid == change.pid; });
   if (found == watched_.end()) return;

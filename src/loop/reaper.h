@@ -44,7 +44,7 @@ class Reaper {
     pid_t pid;
     Handler handler;
   };
-  void tell(const ChildChange& change);
+  void notify(const ChildChange& change);
   std::vector<Watched> watched_;  // one or two
 };
 

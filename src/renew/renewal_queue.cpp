@@ -5,18 +5,18 @@
 
 namespace claude_init::renew {
 
-Turns::Turn::~Turn() {
+RenewalQueue::Turn::~Turn() {
   if (turns_ == nullptr) return;
   turns_->taken_ = false;
   turns_->next();
 }
 
-void Turns::ask(std::function<void(Turn)> go) {
+void RenewalQueue::ask(std::function<void(Turn)> go) {
   waiting_.push_back(std::move(go));
   next();
 }
 
-void Turns::next() {
+void RenewalQueue::next() {
   if (taken_ || waiting_.empty()) return;
   taken_ = true;
   boost::asio::post(io_, [this, go = std::move(waiting_.front())] { go(Turn(this)); });

@@ -9,23 +9,23 @@ namespace claude_init::renew {
 
 /// One after another: whoever renews many logins in one process starts one command at a time, since each
 /// takes kCliMegabytes, and a hundred that are due together are not renewed in the same second.
-class Turns {
+class RenewalQueue {
  public:
   /// A turn that somebody has; the next one's begins when it is destroyed.
   class Turn {
    public:
-    explicit Turn(Turns* turns) : turns_(turns) {}
+    explicit Turn(RenewalQueue* turns) : turns_(turns) {}
     Turn(Turn&& other) noexcept : turns_(other.turns_) { other.turns_ = nullptr; }
     Turn& operator=(Turn&&) = delete;
     ~Turn();
 
    private:
-    Turns* turns_;
+    RenewalQueue* turns_;
   };
 
-  explicit Turns(boost::asio::io_context& io) : io_(io) {}
-  Turns(const Turns&) = delete;
-  Turns& operator=(const Turns&) = delete;
+  explicit RenewalQueue(boost::asio::io_context& io) : io_(io) {}
+  RenewalQueue(const RenewalQueue&) = delete;
+  RenewalQueue& operator=(const RenewalQueue&) = delete;
 
   /// Calls `go` from the loop when it is the caller's turn, in the order of asking.
   void ask(std::function<void(Turn)> go);

@@ -43,7 +43,7 @@ Renewer::Renewer(const supervise::Loop& loop, Options options)
     : loop_(loop), options_(std::move(options)), timer_(loop.io), limit_(loop.io) {}
 
 /// A store that cannot be read now keeps the timer as it is: the renewal will say what is wrong.
-void Renewer::look() {
+void Renewer::check_now() {
   const auto store = store::Store::open(options_.store);
   if (!store) return arm();
   if (!tool_.version && cli::is_claude(options_.command))
@@ -75,7 +75,7 @@ void Renewer::look() {
                                  : "the server rejected it some time ago",
                              {},
                              why == store::Rejection::burnt ? kBurnt : "rejected"};
-      if (!options_.on_outcome) tell(rejected);
+      if (!options_.on_outcome) log_outcome(rejected);
       return concluded(rejected);
     }
   }
@@ -83,7 +83,7 @@ void Renewer::look() {
 }
 
 void Renewer::renew_now() {
-  look();
+  check_now();
   if (due_.empty() || given_up_ || renewal_) return;
   timer_.cancel();
   renew(std::nullopt);
@@ -126,7 +126,7 @@ void Renewer::on_time() {
   if (unix_now() < armed_for_) return arm();  // the clock was set
   if (options_.turns == nullptr) return renew(std::nullopt);
   asked_ = std::make_shared<int>();
-  options_.turns->ask([this, asked = std::weak_ptr<int>(asked_)](Turns::Turn turn) {
+  options_.turns->ask([this, asked = std::weak_ptr<int>(asked_)](RenewalQueue::Turn turn) {
     if (asked.expired()) return;
     asked_.reset();
     renew(std::move(turn));
@@ -138,7 +138,7 @@ void Renewer::on_time() {
 /// 3. The command. Everything else waits for its end.
 /// 4. What it came to. Another command than the default one that asked and saved nothing may have spent the
 ///    token: the default one finds out at once, and it never runs again if so.
-void Renewer::renew(std::optional<Turns::Turn> turn) {
+void Renewer::renew(std::optional<RenewalQueue::Turn> turn) {
   // 1.
   auto begun = Renewal::begin(options_.store, due_, options_.purpose, options_.how);
   if (const auto* outcome = std::get_if<Outcome>(&begun)) return tried(*outcome);
@@ -161,10 +161,10 @@ void Renewer::ask_version() {
     return run();
   }
   spawn({program->path, "--version"}, kVersionLimit,
-        [this, program = *program](const loop::ChildChange&) { told_version(program); });
+        [this, program = *program](const loop::ChildChange&) { take_version(program); });
 }
 
-void Renewer::told_version(const store::RenewerNote::Program& program) {
+void Renewer::take_version(const store::RenewerNote::Program& program) {
   tool_.version = cli::parse_version(log::last_words(output_.get(), 1));
   if (tool_.version) {
     store::RenewerNote note = renewal_->note();
@@ -250,7 +250,7 @@ void Renewer::limit_time(pid_t pid, Milliseconds limit) {
 }
 
 void Renewer::tried(const Outcome& outcome) {
-  if (!options_.on_outcome) tell(outcome);
+  if (!options_.on_outcome) log_outcome(outcome);
   turn_.reset();
   show_output(outcome);
   concluded(outcome);
@@ -273,7 +273,7 @@ void Renewer::concluded(const Outcome& outcome) {
   jitter_ = random_part();
   history_.busy = outcome.kind == Outcome::Kind::busy ? history_.busy + 1 : 0;
   given_up_ = outcome.kind == Outcome::Kind::rejected || outcome.kind == Outcome::Kind::refused;
-  if (outcome.kind == Outcome::Kind::renewed || outcome.kind == Outcome::Kind::not_due) look();
+  if (outcome.kind == Outcome::Kind::renewed || outcome.kind == Outcome::Kind::not_due) check_now();
   const bool in_vain = outcome.kind == Outcome::Kind::renewed && deadlines_.expires_at <= unix_now();
   if (outcome.kind == Outcome::Kind::failed || in_vain) {
     history_.failures += 1;
@@ -282,7 +282,7 @@ void Renewer::concluded(const Outcome& outcome) {
   arm();
 }
 
-void Renewer::tell(const Outcome& outcome) {
+void Renewer::log_outcome(const Outcome& outcome) {
   switch (outcome.kind) {
     case Outcome::Kind::renewed:
       return log::info("the login has been renewed", {{"store", options_.store}});

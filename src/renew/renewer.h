@@ -35,7 +35,7 @@ class Renewer {
     std::string purpose;                    // told to others who want to renew: "run"
     Milliseconds time_limit = kTimeLimit;   // for the command; then TERM, and KILL after another 5 s
     std::function<std::string()> log_in{};  // what a person types when the login is dead
-    Turns* turns = nullptr;                 // waits for one, of those who share it; none: never waits
+    RenewalQueue* turns = nullptr;          // waits for one, of those who share it; none: never waits
     /// Is told what each try came to, and tells people; the store may have changed. Empty: it is logged.
     std::function<void(const Outcome&)> on_outcome{};
   };
@@ -45,7 +45,7 @@ class Renewer {
 
   /// Looks at the store's login and arms the timer for it. To be called first, and whenever the login may
   /// have changed.
-  void look();
+  void check_now();
   /// Looks, and renews at once, due or not.
   void renew_now();
   /// What refused a renewal, or made it fail, may be gone: it is tried as if it had not been.
@@ -66,9 +66,9 @@ class Renewer {
  private:
   void arm();
   void on_time();
-  void renew(std::optional<Turns::Turn> turn);
+  void renew(std::optional<RenewalQueue::Turn> turn);
   void ask_version();
-  void told_version(const store::RenewerNote::Program& program);
+  void take_version(const store::RenewerNote::Program& program);
   void run();
   void ended(const loop::ChildChange& change);
   void find_out(const Outcome& unsure);
@@ -78,7 +78,7 @@ class Renewer {
   void tried(const Outcome& outcome);
   void show_output(const Outcome& outcome);
   void concluded(const Outcome& outcome);
-  void tell(const Outcome& outcome);
+  void log_outcome(const Outcome& outcome);
 
   const supervise::Loop loop_;
   const Options options_;
@@ -92,7 +92,7 @@ class Renewer {
   bool given_up_ = false;  // this login is dead, or not ours until try_again()
   bool stopped_ = false;
   std::shared_ptr<int> asked_;  // for a turn, to renew `due_`; gone when that is not wanted any more
-  std::optional<Turns::Turn> turn_;
+  std::optional<RenewalQueue::Turn> turn_;
   std::optional<Renewal> renewal_;  // its command is running
   Tool tool_;                       // which that is
   UniqueFd output_;                 // what it says

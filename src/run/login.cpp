@@ -59,7 +59,7 @@ int obtain_login(const supervise::Loop& loop, const options::Run& options,
           loop, access::renewer_options(options.renewal, path, environment, "run", options.storing.options));
     }
     // One that can be used is looked at again when the command runs.
-    if (renewer && !can_be_used(now)) renewer->look();
+    if (renewer && !can_be_used(now)) renewer->check_now();
   };
   // 1.
   seen = inspect();
@@ -99,7 +99,7 @@ int check_login(const options::Run& options, const options::Environment& environ
     if (!usable) log::warn("no stored login is used: " + words.headline);
     return kExitOk;
   }
-  access::tell(log::Level::error, "", words, environment);
+  access::print_explanation(log::Level::error, "", words, environment);
   const int status = exit_status_of(inspection.state);
   // Renewable: alive, but not for a command that gets no refresh token.
   return status == kExitOk ? kExitLoginExpired : status;

@@ -35,7 +35,7 @@ Error with_other_way(Error error, bool in_store) {
 }
 
 /// What the CLI writes beside its transcripts is no news; sessions of other directories are.
-void tell_unwanted(const std::vector<std::string>& unwanted) {
+void log_unwanted(const std::vector<std::string>& unwanted) {
   const auto is_transcript = [](const std::string& path) { return path.ends_with(".jsonl"); };
   const auto first = std::find_if(unwanted.begin(), unwanted.end(), is_transcript);
   if (first != unwanted.end()) {
@@ -102,7 +102,7 @@ void KeptSessions::save_leftovers(const user::Account& account, const workcopy::
                 {{"path", dead.root()}, {"remedy", "remove it"}});
       continue;
     }
-    const auto saved = merge(dead, account, sync::Given::parse(*note), {});
+    const auto saved = merge(dead, account, sync::SessionBaseline::parse(*note), {});
     if (!saved) {
       log::failure(log::Level::warn,
                    saved.error_with("the sessions of a run that died stay in " + dead.root()));
@@ -131,7 +131,8 @@ Result<void> KeptSessions::give(const workcopy::WorkingCopy& copy, const user::A
   }
   const auto config = copy.open_config_dir();
   if (!config) return config.error();
-  auto given = sync::Given::look({config->get(), copy.state().config_dir, account.identity()}, what_.limits);
+  auto given = sync::SessionBaseline::record({config->get(), copy.state().config_dir, account.identity()},
+                                             what_.limits);
   if (!given) return given.error();
   given_ = std::move(*given);
   return store::note_copy(place_, copy.name(), copy.directory(), given_.text());
@@ -145,7 +146,7 @@ Result<void> KeptSessions::save(const workcopy::WorkingCopy& copy, const user::A
 }
 
 Result<void> KeptSessions::merge(const workcopy::WorkingCopy& copy, const user::Account& account,
-                                 const sync::Given& given, const Deadline& deadline) const {
+                                 const sync::SessionBaseline& given, const Deadline& deadline) const {
   const SteadyTime start = std::chrono::steady_clock::now();
   const auto config = copy.open_config_dir();
   if (!config && config.error().number == ENOENT)
@@ -168,7 +169,7 @@ Result<void> KeptSessions::merge(const workcopy::WorkingCopy& copy, const user::
   }
   if (report->skipped.size() > kNamed)
     log::warn("more was not saved", {{"files", report->skipped.size() - kNamed}});
-  tell_unwanted(report->unwanted);
+  log_unwanted(report->unwanted);
   if (report->kept_both > 0) {
     log::warn("files that another run had changed too: both versions are kept",
               {{"count", report->kept_both}});

@@ -48,14 +48,14 @@ class KeptSessions {
  private:
   KeptSessions(store::Store place, const options::Run& options);
   [[nodiscard]] Result<void> merge(const workcopy::WorkingCopy& copy, const user::Account& account,
-                                   const sync::Given& given, const Deadline& deadline) const;
+                                   const sync::SessionBaseline& given, const Deadline& deadline) const;
 
   store::Store place_;
   sync::RestoreOptions what_;
   std::vector<std::string> saved_;  // patterns of what is saved
   std::uint64_t max_bytes_;
   bool already_given_;  // with the whole state of the store
-  sync::Given given_;
+  sync::SessionBaseline given_;
 };
 
 }  // namespace claude_init::run

@@ -29,7 +29,7 @@ std::string deadline(UnixMs time, UnixMs now) {
                     : fmt::format("ended {}, {} ago", format_utc(time), format_duration(now - time));
 }
 
-void tell_deadlines(const ui::Console& console, const login::Login& login) {
+void print_deadlines(const ui::Console& console, const login::Login& login) {
   const UnixMs now = unix_now();
   console.detail("access", deadline(login.expires_at, now));
   if (login.refresh_expires_at) {
@@ -42,7 +42,7 @@ void tell_deadlines(const ui::Console& console, const login::Login& login) {
 }
 
 template <class List, class Show>
-void tell_list(const ui::Console& console, std::string_view what, const List& list, Show show) {
+void print_list(const ui::Console& console, std::string_view what, const List& list, Show show) {
   if (list.empty()) return;
   console.warning(fmt::format("{} {}:", list.size(), what));
   std::size_t shown = 0;
@@ -56,7 +56,7 @@ void tell_list(const ui::Console& console, std::string_view what, const List& li
   }
 }
 
-void tell_next(const ui::Console& console, const SetupStore& store) {
+void print_next(const ui::Console& console, const FoundStore& store) {
   if (store.deployed && !store.in_container) return;  // whoever set that says how to go on, too
   console.blank();
   if (store.deployed) {
@@ -74,7 +74,7 @@ void tell_next(const ui::Console& console, const SetupStore& store) {
 }
 
 /// There is no usable login in the session, nor did the store have a better one.
-int tell_no_login(const ui::Console& console, const SetupStore& store, const login::Verdict& verdict) {
+int print_no_login(const ui::Console& console, const FoundStore& store, const login::Verdict& verdict) {
   const std::string& path = store.store.path();
   switch (verdict.source_state) {
     case login::State::missing:
@@ -105,7 +105,7 @@ int tell_no_login(const ui::Console& console, const SetupStore& store, const log
 }
 
 /// The store's login was better than the session's, and stays.
-int tell_kept(const ui::Console& console, const SetupStore& store, const login::Verdict& verdict) {
+int print_kept(const ui::Console& console, const FoundStore& store, const login::Verdict& verdict) {
   console.warning(fmt::format("The login in {} was kept: {}.", store.store.path(), verdict.reason));
   if (verdict.store_state == login::State::unreadable) {
     console.text(fmt::format("{}; then run setup again.", kHowToMakeRoom));
@@ -119,14 +119,14 @@ int tell_kept(const ui::Console& console, const SetupStore& store, const login::
 
 }  // namespace
 
-void greet(const ui::Console& console, const SetupStore& store, const user::Account& account,
+void greet(const ui::Console& console, const FoundStore& store, const user::Account& account,
            const store::Inspection& before) {
   console.title("claude-init setup");
   console.detail("store", store.read_only ? store.store.path() + " (read-only: nothing will be captured)"
                                           : store.store.path());
   if (before.login && (before.state == login::State::usable || before.state == login::State::renewable)) {
     console.detail("has", fmt::format("the login of {}", whose(before)));
-    tell_deadlines(console, *before.login);
+    print_deadlines(console, *before.login);
   } else if (before.state == login::State::missing) {
     console.detail("has", "no login yet");
   } else {
@@ -144,7 +144,7 @@ void greet(const ui::Console& console, const SetupStore& store, const user::Acco
   console.blank();
 }
 
-int report_capture(const ui::Console& console, const SetupStore& store, const sync::CaptureReport& report,
+int report_capture(const ui::Console& console, const FoundStore& store, const sync::CaptureReport& report,
                    bool login_is_new) {
   const store::Inspection after = store::inspect(store.store.path(), unix_now());
   const login::Verdict& verdict = report.login;
@@ -158,20 +158,20 @@ int report_capture(const ui::Console& console, const SetupStore& store, const sy
                                whose(after), store.store.path()));
       break;
     case login::Choice::keep_store:
-      status = tell_kept(console, store, verdict);
+      status = print_kept(console, store, verdict);
       break;
     case login::Choice::nothing:
-      status = tell_no_login(console, store, verdict);
+      status = print_no_login(console, store, verdict);
       break;
   }
   const bool has_login = verdict.choice == login::Choice::take || verdict.choice == login::Choice::same;
-  if (has_login && after.login) tell_deadlines(console, *after.login);
+  if (has_login && after.login) print_deadlines(console, *after.login);
   const int files = report_files(console, report);
   if (status == kExitOk) status = files;
   if (report.settings_kept) {
     console.warning("The CLI's .claude.json is damaged; the store's was kept.");
   }
-  if (has_login) tell_next(console, store);
+  if (has_login) print_next(console, store);
   return status;
 }
 
@@ -181,15 +181,15 @@ int report_files(const ui::Console& console, const sync::CaptureReport& report) 
                                         report.changed,
                                         report.deleted > 0 ? fmt::format(" {} deleted,", report.deleted) : "",
                                         report.unchanged, format_bytes(report.bytes)));
-  tell_list(console, "files were not saved", report.skipped,
-            [](const sync::Skipped& s) { return fmt::format("{}: {}", printable(s.path), s.reason); });
-  tell_list(console, "files were left out because the time before the engine's kill was over",
-            report.left_out, [](const std::string& path) { return printable(path); });
+  print_list(console, "files were not saved", report.skipped,
+             [](const sync::Skipped& s) { return fmt::format("{}: {}", printable(s.path), s.reason); });
+  print_list(console, "files were left out because the time before the engine's kill was over",
+             report.left_out, [](const std::string& path) { return printable(path); });
   const sync::Skipped* failed = sync::first_failed(report.skipped);
   return failed == nullptr ? kExitOk : exit_status_of(system_error(failed->error, failed->path));
 }
 
-int report_failure(const ui::Console& console, const SetupStore& store, const Error& error) {
+int report_failure(const ui::Console& console, const FoundStore& store, const Error& error) {
   console.blank();
   console.bad(fmt::format("Not everything was saved: {}", error.message()));
   if (!error.remedy.empty()) console.text(error.remedy);

@@ -15,12 +15,12 @@ namespace claude_init::setup {
 inline constexpr std::string_view kHowToMakeRoom = "Move that file away, or let the store's owner read it";
 
 /// Before an interactive shell: which store, what it holds, how to log in and how to end.
-void greet(const ui::Console& console, const SetupStore& store, const user::Account& account,
+void greet(const ui::Console& console, const FoundStore& store, const user::Account& account,
            const store::Inspection& before);
 
 /// After the capture. `login_is_new`: the session's login was saved, now or by a checkpoint. Returns 0, or
 /// the status of ours that says why no login was kept.
-int report_capture(const ui::Console& console, const SetupStore& store, const sync::CaptureReport& report,
+int report_capture(const ui::Console& console, const FoundStore& store, const sync::CaptureReport& report,
                    bool login_is_new);
 
 /// What became of everything but the login. The status for what an error has prevented from being saved;
@@ -28,6 +28,6 @@ int report_capture(const ui::Console& console, const SetupStore& store, const sy
 int report_files(const ui::Console& console, const sync::CaptureReport& report);
 
 /// The capture failed: what that means for what is in the store, and what to do.
-int report_failure(const ui::Console& console, const SetupStore& store, const Error& error);
+int report_failure(const ui::Console& console, const FoundStore& store, const Error& error);
 
 }  // namespace claude_init::setup

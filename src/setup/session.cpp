@@ -41,7 +41,7 @@ store::StateFile read_login(const store::StatePaths& state, fs::Identity who) {
 }
 
 /// Of sessions on this store only: what is left of one must not end up in another environment's store.
-std::string kind_of_copy(const SetupStore& found) {
+std::string kind_of_copy(const FoundStore& found) {
   std::uint32_t hash = 2166136261;  // FNV-1a
   for (const char c : found.store.path()) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619;
   return fmt::format("setup-{:08x}", hash);
@@ -50,7 +50,7 @@ std::string kind_of_copy(const SetupStore& found) {
 /// What a killed session left in `state` is saved, before the store's older state is put there. What the
 /// store got from elsewhere meanwhile is newer and stays; also another account's login, unless it is older.
 /// Its login only from where nobody else than the store's owner, or this container, can have put it.
-Result<void> save_leftover(const options::Setup& options, const SetupStore& found,
+Result<void> save_leftover(const options::Setup& options, const FoundStore& found,
                            const user::Account& account, const store::StatePaths& state, bool in_copy,
                            const ui::Console& console) {
   const store::StateFile left = read_login(state, account.identity());
@@ -64,7 +64,7 @@ Result<void> save_leftover(const options::Setup& options, const SetupStore& foun
         "A login that an earlier session left here is not taken over: any job could have made it.");
   capture.keep_newer = true;
   capture.rules.allow_account_change = left.st && (!stored.st || store::is_newer(*left.st, *stored.st));
-  Session session;
+  LoginSession session;
   session.state = state;
   const auto report = save_session(found, account, session, capture, access::kCaptureWait);
   if (!report) return report.error_with("save what an earlier session left in " + state.config_dir);
@@ -80,7 +80,7 @@ Result<void> save_leftover(const options::Setup& options, const SetupStore& foun
 
 /// Whether a session in the directory would be one in the store itself: then it works on a copy, as for
 /// ~/.claude.
-bool is_of_the_store(std::string_view directory, const SetupStore& found) {
+bool is_of_the_store(std::string_view directory, const FoundStore& found) {
   boost::system::error_code ec;
   const auto here = boost::filesystem::weakly_canonical(std::string(directory), ec);
   if (ec) return false;
@@ -101,7 +101,7 @@ Result<void> make_directory(const std::string& directory, const user::Account& a
 
 /// The account's own home, or a working copy.
 Result<void> choose_place(const options::Setup& options, const options::Environment& environment,
-                          const SetupStore& found, const user::Account& account, Session& session) {
+                          const FoundStore& found, const user::Account& account, LoginSession& session) {
   const std::string_view config_dir = environment.get("CLAUDE_CONFIG_DIR");
   const bool home = account.home != "/" && is_writable_directory(account.home, account.identity());
   const bool in_store = !config_dir.empty() && is_of_the_store(config_dir, found);
@@ -130,8 +130,8 @@ Result<void> choose_place(const options::Setup& options, const options::Environm
 
 /// Leftovers: in the place itself, and in copies of sessions that were killed.
 Result<void> save_leftovers(const options::Setup& options, const options::Environment& environment,
-                            const SetupStore& found, const user::Account& account, const Session& session,
-                            const ui::Console& console) {
+                            const FoundStore& found, const user::Account& account,
+                            const LoginSession& session, const ui::Console& console) {
   if (!session.copy) return save_leftover(options, found, account, session.state, false, console);
   const workcopy::Places places{"", std::string(environment.get("XDG_RUNTIME_DIR"))};
   for (auto& dead : workcopy::take_dead_copies(account, places, kind_of_copy(found))) {
@@ -149,7 +149,7 @@ Result<void> save_leftovers(const options::Setup& options, const options::Enviro
 }
 
 /// Sessions do not get into each other's way; the person in front of one is told of the other.
-Result<void> announce(const SetupStore& found, Session& session, const ui::Console& console) {
+Result<void> announce(const FoundStore& found, LoginSession& session, const ui::Console& console) {
   auto lock = lock::Lock::acquire(found.store, "setup", "setup", kBriefly);
   if (lock) {
     session.lock = std::move(*lock);
@@ -161,8 +161,8 @@ Result<void> announce(const SetupStore& found, Session& session, const ui::Conso
   return Done{};
 }
 
-Result<void> fill(const options::Setup& options, const SetupStore& found, const user::Account& account,
-                  Session& session, bool plain) {
+Result<void> fill(const options::Setup& options, const FoundStore& found, const user::Account& account,
+                  LoginSession& session, bool plain) {
   sync::RestoreOptions restore;
   restore.filter = options.filter;
   restore.withhold_elsewhere = false;  // it is the person's own state, and is captured again
@@ -190,10 +190,10 @@ Result<void> fill(const options::Setup& options, const SetupStore& found, const 
 /// 2. What a killed session left is saved.
 /// 3. Other sessions are told of this one.
 /// 4. The store's state, put there.
-Result<Session> open_session(const options::Setup& options, const options::Environment& environment,
-                             const SetupStore& found, const user::Account& account,
-                             const ui::Console& console) {
-  Session session;
+Result<LoginSession> open_session(const options::Setup& options, const options::Environment& environment,
+                                  const FoundStore& found, const user::Account& account,
+                                  const ui::Console& console) {
+  LoginSession session;
   // 1.
   if (auto chosen = choose_place(options, environment, found, account, session); !chosen)
     return chosen.error();
@@ -211,14 +211,14 @@ Result<Session> open_session(const options::Setup& options, const options::Envir
   return done.error();
 }
 
-void wipe_copy(const SetupStore& found, Session& session, const Deadline& deadline) {
+void wipe_copy(const FoundStore& found, LoginSession& session, const Deadline& deadline) {
   if (!session.copy) return;
   if (const auto wiped = session.copy->wipe(deadline); !wiped) log::failure(log::Level::warn, wiped.error());
   if (!found.read_only) store::forget_copy(found.store, session.copy->name());
 }
 
-Result<sync::CaptureReport> save_session(const SetupStore& found, const user::Account& account,
-                                         const Session& session, const sync::CaptureOptions& capture,
+Result<sync::CaptureReport> save_session(const FoundStore& found, const user::Account& account,
+                                         const LoginSession& session, const sync::CaptureOptions& capture,
                                          Milliseconds wait) {
   const SteadyTime start = std::chrono::steady_clock::now();
   auto lock = access::lock_store(found.store, "capture", wait, capture.deadline);

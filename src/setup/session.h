@@ -19,7 +19,7 @@
 namespace claude_init::setup {
 
 /// Where the CLI of a setup session keeps its state.
-struct Session {
+struct LoginSession {
   store::StatePaths state;
   std::optional<workcopy::WorkingCopy> copy;  // where it is not in the account's home directory
   std::optional<lock::Lock> lock;             // the first session on this store has it
@@ -31,17 +31,18 @@ struct Session {
 /// Saves what a killed session left behind, finds a place for this one and puts the store's state there. The
 /// place is the home directory of a container's account; on a host, where that is a person's own, where the
 /// store is mounted on it and where it cannot be written, it is a working copy.
-[[nodiscard]] Result<Session> open_session(const options::Setup& options,
-                                           const options::Environment& environment, const SetupStore& found,
-                                           const user::Account& account, const ui::Console& console);
+[[nodiscard]] Result<LoginSession> open_session(const options::Setup& options,
+                                                const options::Environment& environment,
+                                                const FoundStore& found, const user::Account& account,
+                                                const ui::Console& console);
 
 /// Wipes the session's copy, if it has one: nothing in it is needed any more.
-void wipe_copy(const SetupStore& found, Session& session, const Deadline& deadline = {});
+void wipe_copy(const FoundStore& found, LoginSession& session, const Deadline& deadline = {});
 
 /// Captures the session's state, or its login only, waiting `wait` at most, and not beyond the deadline, for
 /// another capture to end.
-[[nodiscard]] Result<sync::CaptureReport> save_session(const SetupStore& found, const user::Account& account,
-                                                       const Session& session,
+[[nodiscard]] Result<sync::CaptureReport> save_session(const FoundStore& found, const user::Account& account,
+                                                       const LoginSession& session,
                                                        const sync::CaptureOptions& capture,
                                                        Milliseconds wait);
 

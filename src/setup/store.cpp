@@ -108,7 +108,7 @@ void warn_if_just_made(const std::string& path, const user::Account& account, co
 
 }  // namespace
 
-Result<SetupStore> open_setup_store(const options::Setup& options, const options::Environment& environment,
+Result<FoundStore> open_setup_store(const options::Setup& options, const options::Environment& environment,
                                     const user::Account& account, const ui::Console& console) {
   const std::string path = options::choose_store(options.store, account.home, environment);
   const bool in_container = fs::in_container();
@@ -128,7 +128,7 @@ Result<SetupStore> open_setup_store(const options::Setup& options, const options
   if (!store) return store.error();
 
   if (const auto own = access::check_not_published(*store); !own) return own.error();
-  SetupStore found{.store = std::move(*store),
+  FoundStore found{.store = std::move(*store),
                    .in_container = in_container,
                    .host_side = options::host_side_of(path, environment),
                    .at_home = path == account.home + "/.claude",

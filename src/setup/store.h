@@ -14,7 +14,7 @@
 namespace claude_init::setup {
 
 /// The store of a setup session, found to be fit for it before anybody logs in.
-struct SetupStore {
+struct FoundStore {
   store::Store store;
   bool in_container = false;
   std::string host_side;   // what stands left of the colon in -v, as far as it is known here
@@ -27,7 +27,7 @@ struct SetupStore {
 /// Finds the store and proves that the login can be kept in it: it exists (on the host it is created), it is
 /// a mount (in a container), it can be written and has room. Warns on the console about a store that goes
 /// with the container. Errors carry what to type.
-[[nodiscard]] Result<SetupStore> open_setup_store(const options::Setup& options,
+[[nodiscard]] Result<FoundStore> open_setup_store(const options::Setup& options,
                                                   const options::Environment& environment,
                                                   const user::Account& account, const ui::Console& console);
 

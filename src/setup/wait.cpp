@@ -53,7 +53,7 @@ std::string exec_command(const user::Account& account, const options::Environmen
 
 }  // namespace
 
-SetupWait::SetupWait(boost::asio::io_context& io, std::string store, Milliseconds limit)
+LoginWait::LoginWait(boost::asio::io_context& io, std::string store, Milliseconds limit)
     : store_(std::move(store)), limit_(io), settle_(io, kSettle, kLatest, [over = over_] { end(*over); }) {
   if (limit == options::kForever) return;
   limit_.expires_after(limit);
@@ -67,22 +67,22 @@ SetupWait::SetupWait(boost::asio::io_context& io, std::string store, Millisecond
   });
 }
 
-bool SetupWait::has_login() const {
+bool LoginWait::has_login() const {
   return store::inspect(store_, unix_now()).state == login::State::usable;
 }
 
-void SetupWait::look() {
+void LoginWait::check_now() {
   if (has_login()) settle_.poke();
 }
 
-int SetupWait::exit_status(int status) const {
+int LoginWait::exit_status(int status) const {
   const login::State state = store::inspect(store_, unix_now()).state;
   if (state == login::State::usable) return kExitOk;
   if (status != kExitOk) return status;
   return state == login::State::renewable ? kExitLoginExpired : exit_status_of(state);
 }
 
-void greet_waiting(const ui::Console& console, const SetupStore& found, const user::Account& account,
+void greet_waiting(const ui::Console& console, const FoundStore& found, const user::Account& account,
                    const options::Environment& environment, Milliseconds limit, bool shell) {
   const std::string within =
       limit == options::kForever ? "" : fmt::format(" within {}", format_duration(limit.count()));

@@ -17,12 +17,12 @@ namespace claude_init::setup {
 
 /// `setup --wait-login`: ends the session when the store has a login that can be used, or when the time for
 /// that is over. A CLI that has just logged in gets a few seconds to write the rest of its state.
-class SetupWait {
+class LoginWait {
  public:
-  SetupWait(boost::asio::io_context& io, std::string store, Milliseconds limit);
+  LoginWait(boost::asio::io_context& io, std::string store, Milliseconds limit);
 
   /// The store may have another login.
-  void look();
+  void check_now();
   [[nodiscard]] bool has_login() const;
   /// It has ended the session.
   [[nodiscard]] bool is_over() const { return *over_; }
@@ -38,7 +38,7 @@ class SetupWait {
 
 /// How to log in, to somebody who has no terminal of this session (`shell` is false), or that there is no
 /// need to end it.
-void greet_waiting(const ui::Console& console, const SetupStore& found, const user::Account& account,
+void greet_waiting(const ui::Console& console, const FoundStore& found, const user::Account& account,
                    const options::Environment& environment, Milliseconds limit, bool shell);
 
 }  // namespace claude_init::setup

@@ -223,7 +223,7 @@ struct Kept {
   }
 };
 
-Result<std::vector<Kept>> look_at_all(const Store& store, std::uint64_t* absurd) {
+Result<std::vector<Kept>> list_all(const Store& store, std::uint64_t* absurd) {
   std::vector<Kept> all;
   const auto found = numbers(store, absurd);
   if (!found) return found.error();
@@ -261,7 +261,7 @@ std::size_t which_goes(const std::vector<Kept>& kept) {
 
 Result<void> prune(const Store& store, unsigned keep) {
   std::uint64_t absurd = 0;
-  auto kept = look_at_all(store, &absurd);
+  auto kept = list_all(store, &absurd);
   if (!kept) return kept.error();
   if (absurd != 0) {
     log::warn("a directory among the generations is not one of them and is ignored: remove it",
@@ -312,7 +312,7 @@ Result<Store> open_generation(const Store& store, std::uint64_t number) {
 bool is_proven(const Store& store, std::string_view login) {
   const Secret access = login::access_token(login);
   const Secret refresh = login::refresh_token(login);
-  const auto kept = access.empty() ? Result(std::vector<Kept>()) : look_at_all(store, nullptr);
+  const auto kept = access.empty() ? Result(std::vector<Kept>()) : list_all(store, nullptr);
   return kept && std::any_of(kept->begin(), kept->end(), [&](const Kept& each) {
            return each.proven && each.access_token == access && each.refresh_token == refresh;
          });

@@ -92,7 +92,7 @@ bool is_open_to_all(const Inspection& found) {
   });
 }
 
-void look_around(const Tree& tree, Inspection& found) {
+void inspect_surroundings(const Tree& tree, Inspection& found) {
   found.email = read_account_email(tree);
   const fs::ActAs as(tree.who);
   // A limit of none: more than that is an error, and then it is not empty.
@@ -135,7 +135,7 @@ Inspection inspect_itself(const std::string& path, UnixMs now, const StoreOption
     const auto snapshot = Snapshot::take(store->tree());
     Inspection seen = found;
     judge_login(*store, now, seen);
-    look_around(store->tree(), seen);
+    inspect_surroundings(store->tree(), seen);
     seen.open_to_all = is_open_to_all(seen);
     // One with a refresh token is none, and need not be asked.
     seen.published = !(seen.login && seen.login->has_refresh_token) && is_published(*store);

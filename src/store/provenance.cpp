@@ -39,7 +39,7 @@ std::uint64_t nanoseconds(const struct statx_timestamp& time) {
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
 }
 
-Result<Evidence> look(const Store& store) {
+Result<Evidence> gather_evidence(const Store& store) {
   Evidence found;
   struct statx stx {};
   if (::statx(store.fd(), "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &stx) != 0)
@@ -115,7 +115,7 @@ Result<Record> read_record(const Store& store) {
 }
 
 Result<Record> new_record(const Store& store) {
-  const auto evidence = look(store);
+  const auto evidence = gather_evidence(store);
   if (!evidence) return evidence.error();
   std::array<char, HOST_NAME_MAX + 1> host{};
   if (::gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0')
@@ -164,7 +164,7 @@ Result<void> check_identity(const Store& store) {
     return record.error().number == ENOENT ? Result<void>(Done{})
                                            : record.error_with("the identity of " + printable(store.path()));
   }
-  const auto now = look(store);
+  const auto now = gather_evidence(store);
   if (!now) return now.error();
   if (is_same_place(record->evidence, *now)) return Done{};
   return make_error(

@@ -53,7 +53,7 @@ Result<Snapshot> Snapshot::take(const Tree& store) {
   Snapshot snapshot(store);
   for (int pass = 1;; ++pass) {
     // 1.
-    snapshot.marks_ = snapshot.look();
+    snapshot.marks_ = snapshot.read_marks();
     // 2.
     const fs::ActAs as(store.who);
     const auto file = fs::open_regular(store.root, in_private_dir(kJournal), fs::Links::refuse);
@@ -78,10 +78,10 @@ Tree Snapshot::tree() const {
 }
 
 bool Snapshot::holds() const {
-  return look() == marks_;
+  return read_marks() == marks_;
 }
 
-Snapshot::Marks Snapshot::look() const {
+Snapshot::Marks Snapshot::read_marks() const {
   const fs::ActAs as(store_.who);
   // Not by ctime: a change of mode is none of the content, and a journal that is done is still the same one
   // under its other name.

@@ -68,17 +68,17 @@ class Supervisor {
   void on_continued();
 
   void apply(Event event);
-  void tell_child();
-  void tell_helpers();
-  void tell_shells();
-  void tell_leftovers();
-  void tell_unseen();
+  void signal_child();
+  void signal_helpers();
+  void signal_shells();
+  void signal_leftovers();
+  void signal_unseen();
   void start_grace();
   void start_timeout();
   void collect();
   bool collecting_is_over();
   void kill_all();
-  void look_at_shells();
+  void check_shells();
   void kill_again();
   [[nodiscard]] std::vector<pid_t> helpers() const;
 
@@ -300,10 +300,10 @@ void Supervisor::apply(Event event) {
   state_ = next.next;
   if (state_ != before) log::debug("supervision", {{"was", name_of(before)}, {"is", name_of(state_)}});
   if (before == State::running && state_ != before && hooks_.ending) hooks_.ending();
-  if ((next.actions & kTellChild) != 0) tell_child();
-  if ((next.actions & kTellHelpers) != 0) tell_helpers();
-  if ((next.actions & kTellShells) != 0) tell_shells();
-  if ((next.actions & kTellLeftovers) != 0) tell_leftovers();
+  if ((next.actions & kTellChild) != 0) signal_child();
+  if ((next.actions & kTellHelpers) != 0) signal_helpers();
+  if ((next.actions & kTellShells) != 0) signal_shells();
+  if ((next.actions & kTellLeftovers) != 0) signal_leftovers();
   if ((next.actions & kStartTimeout) != 0) start_timeout();
   if ((next.actions & kStartGrace) != 0) start_grace();
   if ((next.actions & kHurry) != 0) hurry_ = true;
@@ -311,13 +311,13 @@ void Supervisor::apply(Event event) {
   if ((next.actions & kKill) != 0) kill_all();
 }
 
-void Supervisor::tell_child() {
+void Supervisor::signal_child() {
   const auto number = static_cast<int>(stop_info_.ssi_signo);
   foreground_at_stop_ = terminal_.foreground_group();
   // The child's own group may have the foreground: then the group's signal is the child's.
   if (foreground_at_stop_ != child_) forward(number, stop_info_);
   if (foreground_at_stop_ > 0 && foreground_at_stop_ != ::getpgrp()) ::kill(-foreground_at_stop_, number);
-  look_at_shells();
+  check_shells();
 }
 
 std::vector<pid_t> Supervisor::helpers() const {
@@ -326,12 +326,12 @@ std::vector<pid_t> Supervisor::helpers() const {
   return pids;
 }
 
-void Supervisor::tell_helpers() {
+void Supervisor::signal_helpers() {
   if (std::exchange(helpers_told_, true)) return;
   for (const pid_t pid : helpers()) ::kill(-pid, SIGTERM);
 }
 
-void Supervisor::look_at_shells() {
+void Supervisor::check_shells() {
   if (!terminal_.present() || options_.hup == Options::Hup::never) return;
   if (foreground_at_stop_ == 0) foreground_at_stop_ = terminal_.foreground_group();
   shells_wait_until_ = std::min(shells_wait_until_, steady_clock::now() + kShellPatience);
@@ -340,12 +340,12 @@ void Supervisor::look_at_shells() {
     // A shell at its prompt has the foreground itself: then there is nobody to wait for.
     const pid_t job = foreground_at_stop_;
     const bool job_runs = job > 0 && !is_interactive_shell(job) && ::kill(-job, 0) == 0;
-    if (job_runs && steady_clock::now() < shells_wait_until_) return look_at_shells();
+    if (job_runs && steady_clock::now() < shells_wait_until_) return check_shells();
     apply(Event::shell_due);
   });
 }
 
-void Supervisor::tell_shells() {
+void Supervisor::signal_shells() {
   for (const Process& process : descendants()) {
     if (!is_interactive_shell(process.pid)) continue;
     log::info("hanging up an interactive shell", {{"pid", process.pid}});
@@ -354,19 +354,19 @@ void Supervisor::tell_shells() {
   }
 }
 
-void Supervisor::tell_leftovers() {
+void Supervisor::signal_leftovers() {
   const std::vector<Process> left = descendants(helpers());
-  if (left.empty()) return tell_unseen();
+  if (left.empty()) return signal_unseen();
   log::info("asking what the command left behind to end", {{"processes", left.size()}});
   for (const Process& process : left) {
     ::kill(process.pid, SIGTERM);
     ::kill(process.pid, SIGCONT);
   }
-  look_at_shells();
+  check_shells();
 }
 
 /// Without a /proc that tells of them: whoever is in the PID namespace that is ours, and ends with us anyway.
-void Supervisor::tell_unseen() {
+void Supervisor::signal_unseen() {
   if (::getpid() != 1 || are_processes_visible()) return;
   log::info("asking what the command left behind to end");
   ::kill(-1, SIGTERM);

@@ -54,13 +54,13 @@ class Sweep {
     if (!entries) return entries.error_with(printable(path));
     for (const fs::Entry& entry : *entries) {
       if (path.empty() && (entry.name == store::kPrivateDir || entry.name == store::kCredentials)) continue;
-      if (auto done = look_at(fd, entry, fs::join(path, entry.name), depth); !done) return done;
+      if (auto done = blank_entry(fd, entry, fs::join(path, entry.name), depth); !done) return done;
     }
     return Done{};
   }
 
  private:
-  Result<void> look_at(int parent, const fs::Entry& entry, const std::string& path, unsigned depth) {
+  Result<void> blank_entry(int parent, const fs::Entry& entry, const std::string& path, unsigned depth) {
     if (S_ISDIR(entry.st.st_mode)) {
       const UniqueFd below(::openat(parent, entry.name.c_str(), fs::kDirectory));
       if (!below.valid()) return system_error(errno, "open " + printable(path));

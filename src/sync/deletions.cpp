@@ -15,8 +15,8 @@
 
 namespace claude_init::sync {
 
-void Missing::compare(int directory, const std::string& path, const std::vector<fs::Entry>& entries,
-                      std::size_t present) {
+void MissingFiles::compare(int directory, const std::string& path, const std::vector<fs::Entry>& entries,
+                           std::size_t present) {
   const fs::ActAs as(tree_.who);
   if (const auto count = fs::count_names(directory); count && *count == present) return;
   const auto names = fs::list_names(directory);
@@ -28,18 +28,18 @@ void Missing::compare(int directory, const std::string& path, const std::vector<
   }
 }
 
-void Missing::merge(Missing&& later) {
+void MissingFiles::merge(MissingFiles&& later) {
   std::move(later.files_.begin(), later.files_.end(), std::back_inserter(files_));
   std::move(later.directories_.begin(), later.directories_.end(), std::back_inserter(directories_));
 }
 
-void Missing::add_to(Plan& plan) {
+void MissingFiles::add_to(Plan& plan) {
   plan.deletions = std::move(files_);
   plan.empty_directories = std::move(directories_);
 }
 
 /// Whether it will be deleted, with everything in it.
-bool Missing::is_gone(int parent, const std::string& path, const std::string& name, unsigned depth) {
+bool MissingFiles::is_gone(int parent, const std::string& path, const std::string& name, unsigned depth) {
   const std::string full = fs::join(path, name);
   if (full == store::kCredentials || full == store::kClaudeJson) return false;
   struct stat st {};
@@ -62,8 +62,8 @@ bool Missing::is_gone(int parent, const std::string& path, const std::string& na
 }
 
 /// Whether everything in it will be.
-bool Missing::is_directory_gone(int parent, const std::string& path, const std::string& name,
-                                unsigned depth) {
+bool MissingFiles::is_directory_gone(int parent, const std::string& path, const std::string& name,
+                                     unsigned depth) {
   if (depth >= options_.limits.max_depth) return false;
   const UniqueFd fd(::openat(parent, name.c_str(), fs::kDirectory));
   if (!fd.valid()) return false;
@@ -74,7 +74,7 @@ bool Missing::is_directory_gone(int parent, const std::string& path, const std::
   return all;
 }
 
-bool Missing::may_go(const std::string& path, const struct stat& st) const {
+bool MissingFiles::may_go(const std::string& path, const struct stat& st) const {
   if (options_.deletions == Deletions::all) return true;
   return options_.baseline != nullptr && options_.baseline->is_same_copy(path, st);
 }

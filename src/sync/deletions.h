@@ -12,9 +12,9 @@
 namespace claude_init::sync {
 
 /// Finds what one tree has and the other has not (any more), and that may be deleted for it.
-class Missing {
+class MissingFiles {
  public:
-  Missing(const store::Tree& tree, const ScanOptions& options) : tree_(tree), options_(options) {}
+  MissingFiles(const store::Tree& tree, const ScanOptions& options) : tree_(tree), options_(options) {}
 
   /// Compares one directory of the tree, open, with all entries of its counterpart. `present` of them are
   /// known to be in it: where it has no more than these, nothing is missing.
@@ -22,7 +22,7 @@ class Missing {
                std::size_t present);
 
   /// Takes over what `later` has found, of the same tree.
-  void merge(Missing&& later);
+  void merge(MissingFiles&& later);
 
   /// What was found, into `plan`.
   void add_to(Plan& plan);

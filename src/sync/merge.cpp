@@ -65,7 +65,8 @@ Result<std::string> conflict_name(int fd, const std::string& path, const Deadlin
 
 class Merger {
  public:
-  Merger(const store::Tree& from, const Given& given, const store::Store& to, const MergeOptions& options)
+  Merger(const store::Tree& from, const SessionBaseline& given, const store::Store& to,
+         const MergeOptions& options)
       : from_(from), given_(given), to_(to.tree()), modes_(to.modes()), options_(options) {}
 
   // 1. Plan: what the copy has.
@@ -314,7 +315,7 @@ class Merger {
   }
 
   const store::Tree& from_;
-  const Given& given_;
+  const SessionBaseline& given_;
   store::Tree to_;
   store::Modes modes_;
   const MergeOptions& options_;
@@ -324,8 +325,9 @@ class Merger {
 
 }  // namespace
 
-Result<MergeReport> merge_sessions(const store::Tree& from, const Given& given, const store::Store& to,
-                                   const lock::Lock& /*held*/, const MergeOptions& options) {
+Result<MergeReport> merge_sessions(const store::Tree& from, const SessionBaseline& given,
+                                   const store::Store& to, const lock::Lock& /*held*/,
+                                   const MergeOptions& options) {
   if (const auto recovered = Transaction::recover(to.tree()); !recovered) {
     return recovered.error_with("save the sessions");
   }

@@ -42,7 +42,7 @@ struct MergeReport {
 /// nothing. `from` may be hostile: read with the rights of `from.who`, no link is followed or kept. One
 /// durable transaction; needs the "store" lock. An eighth of the file system, 16 MiB at most, stays free for
 /// the login. Errors: no_space, read_only, permission, io, limit (`max_bytes`).
-[[nodiscard]] Result<MergeReport> merge_sessions(const store::Tree& from, const Given& given,
+[[nodiscard]] Result<MergeReport> merge_sessions(const store::Tree& from, const SessionBaseline& given,
                                                  const store::Store& to, const lock::Lock& lock,
                                                  const MergeOptions& options);
 

@@ -39,7 +39,7 @@ bool is_mount_root(int directory, const std::string& name) {
 /// What one part of the tree adds to the plan.
 struct Part {
   Plan plan;
-  std::optional<Missing> missing;
+  std::optional<MissingFiles> missing;
   std::optional<Baseline> noted;
   std::uint64_t files_seen = 0;
 
@@ -135,7 +135,7 @@ class Scanner {
       if (candidate.directory && options_.source_is_store)
         part.note(fs::join(here.path, candidate.entry.name), candidate.st);
     }
-    if (to >= 0) look_at_other_side(to, here.path, candidates, part);
+    if (to >= 0) compare_with_other_side(to, here.path, candidates, part);
     if (auto go_on = interrupt::check(); !go_on) return go_on;
     // 3.
     PlannedDirectory planned{here.path, here.staged, here.outside, is_new, {}};
@@ -239,8 +239,8 @@ class Scanner {
   }
 
   /// Drops the candidates that are there already, and those that cannot be put where something else is.
-  void look_at_other_side(int to, const std::string& path, std::vector<Candidate>& candidates,
-                          Part& part) const {
+  void compare_with_other_side(int to, const std::string& path, std::vector<Candidate>& candidates,
+                               Part& part) const {
     const fs::ActAs as(to_->who);
     std::erase_if(candidates, [&](Candidate& candidate) {
       if (interrupt::number() != 0) return false;  // the caller ends

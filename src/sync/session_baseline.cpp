@@ -26,14 +26,15 @@ bool take_number(std::string_view& record, std::int64_t& number) {
 
 }  // namespace
 
-Result<Given> Given::look(const store::Tree& tree, const Limits& limits) {
+Result<SessionBaseline> SessionBaseline::record(const store::Tree& tree, const Limits& limits) {
   const fs::ActAs as(tree.who);
-  Given given;
-  if (auto done = given.look_into(tree.root, "", limits, 0); !done) return done.error();
+  SessionBaseline given;
+  if (auto done = given.record_directory(tree.root, "", limits, 0); !done) return done.error();
   return given;
 }
 
-Result<void> Given::look_into(int directory, const std::string& path, const Limits& limits, unsigned depth) {
+Result<void> SessionBaseline::record_directory(int directory, const std::string& path, const Limits& limits,
+                                               unsigned depth) {
   if (depth > limits.max_depth) return make_error(ErrorKind::limit, "the sessions are nested too deeply");
   const auto entries = fs::list_directory(directory, limits.max_files - files_.size());
   if (!entries) return entries.error();
@@ -45,21 +46,21 @@ Result<void> Given::look_into(int directory, const std::string& path, const Limi
     if (!S_ISDIR(entry.st.st_mode)) continue;
     const UniqueFd below(::openat(directory, entry.name.c_str(), fs::kDirectory));
     if (!below.valid()) return system_error(errno, "open " + full);
-    if (auto done = look_into(below.get(), full, limits, depth + 1); !done) return done;
+    if (auto done = record_directory(below.get(), full, limits, depth + 1); !done) return done;
   }
   return Done{};
 }
 
-Given::Stamp Given::stamp_of(const struct stat& st) {
+SessionBaseline::Stamp SessionBaseline::stamp_of(const struct stat& st) {
   return {st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
 }
 
-bool Given::has(const std::string& path, const struct stat& st) const {
+bool SessionBaseline::has(const std::string& path, const struct stat& st) const {
   const auto found = files_.find(path);
   return found != files_.end() && found->second == stamp_of(st);
 }
 
-std::string Given::text() const {
+std::string SessionBaseline::text() const {
   std::string text;
   for (const auto& [path, stamp] : files_) {
     text += fmt::format("{} {} {} {}", stamp.size, stamp.seconds, stamp.nanoseconds, path);
@@ -68,8 +69,8 @@ std::string Given::text() const {
   return text;
 }
 
-Given Given::parse(std::string_view text) {
-  Given given;
+SessionBaseline SessionBaseline::parse(std::string_view text) {
+  SessionBaseline given;
   for (std::size_t end = text.find('\0'); end != std::string_view::npos; end = text.find('\0')) {
     std::string_view record = text.substr(0, end);
     text.remove_prefix(end + 1);

@@ -15,17 +15,17 @@ namespace claude_init::sync {
 
 /// What a working copy was given of the sessions: size and mtime of each file. One that still looks so is not
 /// the work of the run, and a store's file that still looks so has not changed since.
-class Given {
+class SessionBaseline {
  public:
   /// The sessions of `tree` as they are now. Error limit: more or deeper than allowed.
-  [[nodiscard]] static Result<Given> look(const store::Tree& tree, const Limits& limits);
+  [[nodiscard]] static Result<SessionBaseline> record(const store::Tree& tree, const Limits& limits);
 
   [[nodiscard]] bool has(const std::string& path, const struct stat& st) const;
 
   /// For whoever finds the copy when its run has died. Parsing passes over what it does not understand: then
   /// less is known, and what is not known counts as the run's work.
   [[nodiscard]] std::string text() const;
-  [[nodiscard]] static Given parse(std::string_view text);
+  [[nodiscard]] static SessionBaseline parse(std::string_view text);
 
  private:
   struct Stamp {
@@ -35,8 +35,8 @@ class Given {
     bool operator==(const Stamp&) const = default;
   };
   [[nodiscard]] static Stamp stamp_of(const struct stat& st);
-  [[nodiscard]] Result<void> look_into(int directory, const std::string& path, const Limits& limits,
-                                       unsigned depth);
+  [[nodiscard]] Result<void> record_directory(int directory, const std::string& path, const Limits& limits,
+                                              unsigned depth);
 
   std::map<std::string, Stamp, std::less<>>
       files_;  // ordered: who writes a note could choose what collides

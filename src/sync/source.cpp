@@ -71,14 +71,14 @@ Result<std::vector<fs::Entry>> Source::list(const Place& here, store::Pending::M
     if (entries.error().number != 0) return entries.error_with(printable(fs::join(from_.path, here.path)));
     return too_much(from_, "more than", limit, "files", "--max-files");
   }
-  if (from_.pending != nullptr && here.staged.empty()) staged = look_through(here, *entries);
+  if (from_.pending != nullptr && here.staged.empty()) staged = apply_pending(here, *entries);
   if ((seen_ += entries->size()) > limit) return too_much(from_, "more than", limit, "files", "--max-files");
   return entries;
 }
 
 /// What the journal has not put into place yet is seen, and what it has not deleted yet is not. Returns
 /// what is still in the stage.
-store::Pending::Moves Source::look_through(const Place& here, std::vector<fs::Entry>& entries) const {
+store::Pending::Moves Source::apply_pending(const Place& here, std::vector<fs::Entry>& entries) const {
   std::erase_if(entries, [&](const fs::Entry& entry) {
     return from_.pending->deletes(fs::join(here.path, entry.name), entry.st);
   });

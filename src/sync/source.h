@@ -58,7 +58,7 @@ class Source {
 
  private:
   struct Judging;  // of one directory
-  store::Pending::Moves look_through(const Place& here, std::vector<fs::Entry>& entries) const;
+  store::Pending::Moves apply_pending(const Place& here, std::vector<fs::Entry>& entries) const;
   [[nodiscard]] std::optional<Candidate> judge_entry(Judging& judging, fs::Entry& entry) const;
   [[nodiscard]] bool judge_link(Judging& judging, const std::string& full, Candidate& candidate) const;
   [[nodiscard]] std::optional<Skipped> follow_out(const Place& here, const std::string& full,

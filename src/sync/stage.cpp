@@ -133,7 +133,7 @@ class Stager {
 
   [[nodiscard]] bool out_of_time() const { return options_.deadline.has_come(); }
 
-  void tell_progress(std::uint64_t bytes) {
+  void report_progress(std::uint64_t bytes) {
     result_.bytes += bytes;
     progress_.files += 1;
     progress_.bytes = result_.bytes;
@@ -219,7 +219,7 @@ class Stager {
   Result<void> settle(FileCopy& file) {
     if (!file.end) return file.end.error();
     const PlannedDirectory& planned = file.folder->planned;
-    tell_progress(file.bytes);
+    report_progress(file.bytes);
     if (*file.end == End::out_of_time) leave_out(planned, file.entry);
     if (*file.end == End::skipped) result_.skipped.push_back(std::move(file.skipped));
     if (*file.end != End::staged) return Done{};

@@ -67,7 +67,7 @@ Result<void> finish(int own, int stage) {
   return fs::sync_to_disk(own, store::kPrivateDir);
 }
 
-void tell_conflicts(const store::Tree& tree, const std::vector<Conflict>& conflicts) {
+void log_conflicts(const store::Tree& tree, const std::vector<Conflict>& conflicts) {
   for (const Conflict& conflict : conflicts) {
     log::failure(log::Level::warn,
                  system_error(conflict.number, "cannot be put into place and is left as it was: " +
@@ -122,7 +122,7 @@ Result<void> roll_forward(const store::Tree& tree, int own, const CommittedJourn
   if (!stage) return stage.error();
   const auto conflicts = apply(tree, stage->get(), journal, {.durable = true, .again = true});
   if (!conflicts) return conflicts.error();
-  tell_conflicts(tree, *conflicts);
+  log_conflicts(tree, *conflicts);
   log::info("finished what an earlier capture had begun",
             {{"path", tree.path}, {"entries", journal.moves.size() + journal.deletions.size()}});
   // c.
@@ -310,7 +310,7 @@ Result<void> Transaction::put_into_place(bool journaled) {
   }
   if (conflicts->empty()) return Done{};
   const Conflict& first = conflicts->front();
-  if (conflicts->size() > 1) tell_conflicts(to_, *conflicts);
+  if (conflicts->size() > 1) log_conflicts(to_, *conflicts);
   return system_error(first.number, "put into place " + printable(fs::join(to_.path, first.path)));
 }
 

@@ -26,11 +26,11 @@ Store open_as(const TempDir& dir, Locking locking) {
 
 TEST_CASE("how a store is locked is decided once, written down, and the same for everybody") {
   const TempDir dir;
-  CHECK(look_at_locks(test::open_store(dir.path())).error().number == ENOENT);
+  CHECK(find_locks(test::open_store(dir.path())).error().number == ENOENT);
   CHECK(open_locks(open_as(dir, Locking::lease))->method == Locking::lease);
   CHECK(dir.read(kMethod) == "lease\n");
   CHECK(open_locks(test::open_store(dir.path()))->method == Locking::lease);
-  CHECK(look_at_locks(test::open_store(dir.path()))->method == Locking::lease);
+  CHECK(find_locks(test::open_store(dir.path()))->method == Locking::lease);
 }
 
 TEST_CASE("a local file system is locked by flock") {

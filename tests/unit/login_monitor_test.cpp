@@ -26,7 +26,7 @@ store::Inspection seen(State state, UnixMs expires_at = kNow + 8 * kHour, UnixMs
   return out;
 }
 
-Record record() {
+LoginMonitor record() {
   health::Context context;
   context.setup_command = "docker compose run --rm setup";
   return {"dev", context};
@@ -49,7 +49,7 @@ using Changes = std::vector<Change>;
 TEST_CASE(
     "an expired login is told for what it is: its normal end, one without scopes, one without refresh token",
     "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   (void)r.observe(seen(State::usable, kNow - 1, kNow), kNow - kHour);
   store::Inspection expired = seen(State::expired, kNow - 1, kNow);
   SECTION("its own end has passed") {
@@ -71,7 +71,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a login that the server rejects after its own end has come to that, and nothing else", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   (void)r.observe(seen(State::usable, kNow + kHour, kNow), kNow - kHour);
   (void)r.tried({renew::Outcome::Kind::rejected, "it was ended elsewhere", "", "rejected"}, kNow);
   const auto news = r.observe(seen(State::usable, kNow + kHour, kNow), kNow);
@@ -85,7 +85,7 @@ TEST_CASE("a login that the server rejects after its own end has come to that, a
 
 TEST_CASE("a wait for a lock is told once, after some seconds, and is over with the first other outcome",
           "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   const renew::Outcome busy{renew::Outcome::Kind::busy, "in use: python3\x1b (pid 7)", ""};
   CHECK(r.tried(busy, kNow).empty());
   CHECK_FALSE(r.begins_to_wait(kNow + 4'999));
@@ -104,7 +104,7 @@ TEST_CASE("a wait for a lock is told once, after some seconds, and is over with 
 
 TEST_CASE("an access token that has ended and that nobody renews is told once, after some patience",
           "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   (void)r.observe(seen(State::usable, kNow + 1), kNow);
   CHECK(r.observe(seen(State::renewable, kNow), kNow).empty());
   SECTION("somebody holds the lock for ever") {
@@ -139,7 +139,7 @@ TEST_CASE("an access token that has ended and that nobody renews is told once, a
 }
 
 TEST_CASE("a keeper that does not renew says that it is that, when the access token has ended", "[keep]") {
-  Record r("dev", {}, false);
+  LoginMonitor r("dev", {}, false);
   CHECK(r.observe(seen(State::renewable, kNow), kNow).empty());
   const auto news = r.observe(seen(State::renewable, kNow), kNow + 5 * kMinute);
   REQUIRE(changes(news) == Changes{Change::failing});
@@ -148,7 +148,7 @@ TEST_CASE("a keeper that does not renew says that it is that, when the access to
 }
 
 TEST_CASE("a failing renewal's reason is kept, and another cause is news once", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   (void)r.observe(seen(State::usable), kNow);
   CHECK_FALSE(r.is_another_cause(failed("no-answer", "no answer")));  // that is told as `failing`
   (void)r.tried(failed("no-answer", "no answer"), kNow);
@@ -167,7 +167,7 @@ TEST_CASE("a failing renewal's reason is kept, and another cause is news once", 
 }
 
 TEST_CASE("a refusal is not tried again, and its end is told", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   (void)r.observe(seen(State::usable), kNow);
   CHECK(r.allowed(kNow).empty());
   const renew::Outcome refused{renew::Outcome::Kind::refused, "it is a copy", "adopt it", "copied"};
@@ -187,7 +187,7 @@ TEST_CASE("a refusal is not tried again, and its end is told", "[keep]") {
 }
 
 TEST_CASE("another account is told across a time without a login", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   (void)r.observe(seen(State::usable), kNow);
   store::Inspection none;
   none.state = State::missing;
@@ -198,14 +198,14 @@ TEST_CASE("another account is told across a time without a login", "[keep]") {
 }
 
 TEST_CASE("a login that works is told once", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   CHECK(changes(r.observe(seen(State::usable), kNow)) == Changes{Change::usable});
   CHECK(r.observe(seen(State::usable), kNow + kHour).empty());
   CHECK(r.ready());
 }
 
 TEST_CASE("a store without a login is told once, with what to type, and its login as a recovery", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   store::Inspection none;
   none.state = State::missing;
   const auto news = r.observe(none, kNow);
@@ -216,7 +216,7 @@ TEST_CASE("a store without a login is told once, with what to type, and its logi
 }
 
 TEST_CASE("a later access token is a renewal, whoever made it", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   (void)r.observe(seen(State::usable), kNow);
   CHECK(changes(r.observe(seen(State::usable, kNow + 16 * kHour), kNow + 7 * kHour)) ==
         Changes{Change::renewed});
@@ -227,7 +227,7 @@ TEST_CASE("a later access token is a renewal, whoever made it", "[keep]") {
 }
 
 TEST_CASE("that a login cannot be published is told once, with what to type, and its end", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   (void)r.observe(seen(State::usable), kNow);
   CHECK(r.published({}, kNow).empty());
   const auto news = r.published({"it is another user's", "chown", true}, kNow);
@@ -241,7 +241,7 @@ TEST_CASE("that a login cannot be published is told once, with what to type, and
 }
 
 TEST_CASE("only what we have renewed is called renewed: somebody may have logged in again", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   (void)r.observe(seen(State::usable), kNow);
   const auto theirs = r.observe(seen(State::usable, kNow + 9 * kHour), kNow + kHour);
   REQUIRE(theirs.size() == 1);
@@ -256,7 +256,7 @@ TEST_CASE("only what we have renewed is called renewed: somebody may have logged
 }
 
 TEST_CASE("an access token that ran out and is renewed is no recovery", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   (void)r.observe(seen(State::usable, kNow + 1), kNow);
   CHECK(r.observe(seen(State::renewable, kNow + 1), kNow + 1).empty());
   CHECK_FALSE(r.ready());
@@ -265,7 +265,7 @@ TEST_CASE("an access token that ran out and is renewed is no recovery", "[keep]"
 
 TEST_CASE("a login that comes back with its access token ended is a recovery when that is renewed",
           "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   store::Inspection none;
   none.state = State::no_store;
   CHECK(changes(r.observe(none, kNow)) == Changes{Change::unusable});
@@ -274,7 +274,7 @@ TEST_CASE("a login that comes back with its access token ended is a recovery whe
 }
 
 TEST_CASE("a rejection that the store could not record is told, until there is another login", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   (void)r.observe(seen(State::usable), kNow);
   CHECK(r.tried({renew::Outcome::Kind::rejected, "it said no", "", "rejected"}, kNow).empty());
   CHECK(changes(r.observe(seen(State::usable), kNow + 1)) == Changes{Change::dead});
@@ -291,7 +291,7 @@ TEST_CASE("a rejection that the store could not record is told, until there is a
 }
 
 TEST_CASE("failing renewals are told once, counted by kind, and recover", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   (void)r.observe(seen(State::usable), kNow);
   CHECK(changes(r.tried(failed("no-answer", "no answer"), kNow + 1)) == Changes{Change::failing});
   CHECK(r.tried(failed("timeout", "too slow"), kNow + 2).empty());
@@ -303,7 +303,7 @@ TEST_CASE("failing renewals are told once, counted by kind, and recover", "[keep
 }
 
 TEST_CASE("a dead login is told at once, with what mends it", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   (void)r.observe(seen(State::usable), kNow);
   const auto news = r.observe(seen(State::dead), kNow + 1);
   REQUIRE(changes(news) == Changes{Change::dead});
@@ -314,7 +314,7 @@ TEST_CASE("a dead login is told at once, with what mends it", "[keep]") {
 
 TEST_CASE("a login that the server has rejected is dead at once, and told once, though it still works",
           "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   (void)r.observe(seen(State::usable), kNow);
   CHECK(
       r.tried({renew::Outcome::Kind::rejected, "it was ended elsewhere", "", "rejected"}, kNow + 1).empty());
@@ -334,7 +334,7 @@ TEST_CASE("a login that the server has rejected is dead at once, and told once, 
 }
 
 TEST_CASE("renewals that fail are no news where there is no login to renew", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   store::Inspection none;
   none.state = State::no_store;
   (void)r.observe(none, kNow);
@@ -343,7 +343,7 @@ TEST_CASE("renewals that fail are no news where there is no login to renew", "[k
 }
 
 TEST_CASE("a store that cannot be read says what to do about that, not to log in", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   store::Inspection unreadable;
   unreadable.state = State::unreadable;
   unreadable.path = "/s";
@@ -356,7 +356,7 @@ TEST_CASE("a store that cannot be read says what to do about that, not to log in
 }
 
 TEST_CASE("another account is told before what follows", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   (void)r.observe(seen(State::dead), kNow);
   store::Inspection other = seen(State::usable);
   other.login->account_uuid = "two";
@@ -367,7 +367,7 @@ TEST_CASE("another account is told before what follows", "[keep]") {
 }
 
 TEST_CASE("the login's own end is told 7, 3 and 1 days ahead, each once", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   const UnixMs end = kNow + 8 * kDay;
   const auto at = [&](UnixMs left) { return changes(r.observe(seen(State::usable, kNow, end), end - left)); };
   CHECK(at(8 * kDay) == Changes{Change::usable});
@@ -380,7 +380,7 @@ TEST_CASE("the login's own end is told 7, 3 and 1 days ahead, each once", "[keep
 }
 
 TEST_CASE("a keeper that starts late gives one notice, not three; a new login starts anew", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   CHECK(changes(r.observe(seen(State::usable, kNow, kNow + kHour), kNow)) ==
         Changes{Change::usable, Change::expiring});
   CHECK(r.observe(seen(State::usable, kNow, kNow + 28 * kDay), kNow).empty());
@@ -389,7 +389,7 @@ TEST_CASE("a keeper that starts late gives one notice, not three; a new login st
 }
 
 TEST_CASE("the next look is at what comes first", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   CHECK_FALSE(r.next_look(kNow));
   (void)r.observe(seen(State::usable, kNow + kHour, kNow + 8 * kDay), kNow);
   CHECK(r.next_look(kNow) == kNow + kHour);
@@ -399,7 +399,7 @@ TEST_CASE("the next look is at what comes first", "[keep]") {
 }
 
 TEST_CASE("the newest events are kept, and not more than twenty", "[keep]") {
-  Record r = record();
+  LoginMonitor r = record();
   for (int i = 0; i < 50; ++i) (void)r.observe(seen(i % 2 == 0 ? State::usable : State::dead), kNow + i);
   CHECK(r.events().size() == 20);
   CHECK(r.events().front().time == kNow + 49);

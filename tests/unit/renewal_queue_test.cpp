@@ -8,11 +8,11 @@ using namespace claude_init::renew;
 
 TEST_CASE("one has a turn at a time, in the order of asking") {
   boost::asio::io_context io(1);
-  Turns turns(io);
+  RenewalQueue turns(io);
   std::string order;
-  std::optional<Turns::Turn> held;
+  std::optional<RenewalQueue::Turn> held;
   const auto ask = [&](char who, bool keeps) {
-    turns.ask([&, who, keeps](Turns::Turn turn) {
+    turns.ask([&, who, keeps](RenewalQueue::Turn turn) {
       order += who;
       if (keeps) held.emplace(std::move(turn));
     });

@@ -35,11 +35,11 @@ health::Context typed(std::string command) {
 
 /// One that works, and one whose name and problem are hostile.
 struct Two {
-  Record dev{"dev", typed("docker compose run --rm setup")};
-  Record odd{"a\"b<i>\n", typed("claude-init setup --store '<x>'")};
+  LoginMonitor dev{"dev", typed("docker compose run --rm setup")};
+  LoginMonitor odd{"a\"b<i>\n", typed("claude-init setup --store '<x>'")};
   Publishing dev_published;
   Publishing odd_published;
-  View view;
+  Report view;
   Two() {
     (void)dev.observe(usable(), kNow - kHour);
     (void)dev.tried({renew::Outcome::Kind::failed, "<b>slow</b>", "", "timeout"}, kNow - 1000);
@@ -169,11 +169,11 @@ TEST_CASE("the page shows every store and lets nothing in it become markup", "[k
 
 TEST_CASE("the page says what to type before a login that lives ends by itself", "[keep]") {
   const auto page_with = [](UnixMs left) {
-    Record record{"dev", typed("docker compose run --rm setup")};
+    LoginMonitor record{"dev", typed("docker compose run --rm setup")};
     store::Inspection seen = usable();
     seen.login->refresh_expires_at = kNow + left;
     (void)record.observe(seen, kNow);
-    View view;
+    Report view;
     view.now = kNow;
     view.stores.push_back({&record, {}, nullptr, 0});
     return as_page(view);
@@ -187,9 +187,9 @@ TEST_CASE("the page says what to type before a login that lives ends by itself",
 }
 
 TEST_CASE("why a login is not renewed, and what to do about it, is said wherever it is shown", "[keep]") {
-  Record record("dev", typed("log in"));
+  LoginMonitor record("dev", typed("log in"));
   (void)record.observe(usable(), kNow - kHour);
-  View view;
+  Report view;
   view.now = kNow;
   view.stores = {{&record, std::nullopt, nullptr, 0}};
   const auto status = [&] { return nlohmann::json::parse(as_status(view))["stores"][0]; };
@@ -218,8 +218,8 @@ TEST_CASE("why a login is not renewed, and what to do about it, is said wherever
 
 TEST_CASE("the page says what the matter is with a login that has ended, and with a store that is not there",
           "[keep]") {
-  Record record("dev", typed("log in"));
-  View view;
+  LoginMonitor record("dev", typed("log in"));
+  Report view;
   view.now = kNow;
   view.stores = {{&record, std::nullopt, nullptr, 0}};
   store::Inspection ended = usable();
@@ -271,9 +271,9 @@ TEST_CASE("metrics are in the format that the client asks for", "[keep]") {
 TEST_CASE("what is hidden in a name is shown on the page and in the status", "[keep]") {
   store::Inspection seen = usable();
   seen.email = "a\u202e@example.org\u200b";
-  Record record("dev", typed("log in"));
+  LoginMonitor record("dev", typed("log in"));
   (void)record.observe(seen, kNow);
-  View view;
+  Report view;
   view.now = kNow;
   view.stores = {{&record, std::nullopt, nullptr, 0}};
   CHECK(contains(as_page(view), "a\\xe2\\x80\\xae@example.org\\xe2\\x80\\x8b"));
@@ -283,7 +283,7 @@ TEST_CASE("what is hidden in a name is shown on the page and in the status", "[k
 }
 
 TEST_CASE("routes: only GET and HEAD, and probes do not build the view", "[keep]") {
-  const auto never = []() -> View { throw std::logic_error("not needed"); };
+  const auto never = []() -> Report { throw std::logic_error("not needed"); };
   CHECK(answer({"POST", "/livez"}, never).status == 405);
   CHECK(answer({"DELETE", "/"}, never).status == 405);
   CHECK(answer({"HEAD", "/livez"}, never).status == 200);

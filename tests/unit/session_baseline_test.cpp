@@ -11,8 +11,8 @@ using test::TempDir;
 
 namespace {
 
-Given look(const TempDir& dir) {
-  auto given = Given::look({dir.fd(), dir.path(), fs::current_identity()}, {});
+SessionBaseline look(const TempDir& dir) {
+  auto given = SessionBaseline::record({dir.fd(), dir.path(), fs::current_identity()}, {});
   REQUIRE(given.ok());
   return std::move(*given);
 }
@@ -25,9 +25,9 @@ TEST_CASE("what was given is known again until it is written to, also by whoever
   dir.dir("projects/a b");
   dir.file("projects/a b/new\nline.jsonl", "x");
   dir.file("settings.json", "{}");
-  const Given given = look(dir);
-  const Given read = Given::parse(given.text());
-  for (const Given* one : {&given, &read}) {
+  const SessionBaseline given = look(dir);
+  const SessionBaseline read = SessionBaseline::parse(given.text());
+  for (const SessionBaseline* one : {&given, &read}) {
     CHECK(one->has("projects/a b/new\nline.jsonl", dir.stat("projects/a b/new\nline.jsonl")));
     CHECK_FALSE(one->has("settings.json", dir.stat("settings.json")));
   }
@@ -42,7 +42,7 @@ TEST_CASE("a note that cannot be understood knows nothing") {
   for (const std::string& text : {""s, "x"s, "1 2 x"s, "1 2 3 x"s, "\0\0"s, "9999999999999999999999 1 1 x\0"s,
                                   "1 2\0"s, "- 1 1 x\0"s}) {
     INFO(text);
-    CHECK_FALSE(Given::parse(text).has("x", dir.stat("x")));
+    CHECK_FALSE(SessionBaseline::parse(text).has("x", dir.stat("x")));
   }
 }
 
@@ -53,5 +53,6 @@ TEST_CASE("sessions deeper or more than allowed are refused") {
   dir.dir("projects/a/b");
   Limits limits;
   limits.max_depth = 2;
-  CHECK(Given::look({dir.fd(), dir.path(), fs::current_identity()}, limits).error().kind == ErrorKind::limit);
+  CHECK(SessionBaseline::record({dir.fd(), dir.path(), fs::current_identity()}, limits).error().kind ==
+        ErrorKind::limit);
 }

@@ -1,6 +1,6 @@
-// 24 days of a keeper in seconds: the real Keeper, Renewer and Record, on a clock that stands still while
-// they work and jumps to what is due next. The linker puts the functions below in the place of the clock and
-// of its timers (CMakeLists.txt).
+// 24 days of a keeper in seconds: the real Keeper, Renewer and LoginMonitor, on a clock that stands still
+// while they work and jumps to what is due next. The linker puts the functions below in the place of the
+// clock and of its timers (CMakeLists.txt).
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/eventfd.h>
@@ -265,7 +265,7 @@ class Simulation {
   loop::Reaper reaper_;
   const supervise::Loop loop_{io_, reaper_, signals_.inherited};
   loop::Inotify inotify_{io_};
-  renew::Turns turns_{io_};
+  renew::RenewalQueue turns_{io_};
   std::deque<keep::Keeper> keepers_;
 };
 
