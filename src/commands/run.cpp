@@ -37,7 +37,6 @@
 #include "supervise/terminal.h"
 #include "sync/capture.h"
 #include "sync/prepare.h"
-#include "sync/publish.h"
 #include "sync/restore.h"
 #include "ui/exit_status.h"
 #include "ui/progress_line.h"
@@ -368,13 +367,6 @@ int run_command(const options::Run& options, const options::Environment& environ
     sessions = std::move(*kept);
   }
 
-  std::optional<store::Store> published;
-  if (!options.publish.empty()) {
-    auto opened = follow::open_published(options.publish, path);
-    if (!opened) return ui::refuse(opened.error());
-    published = std::move(*opened);
-  }
-
   // 3.
   Prepared prepared = prepare_copy(options, environment, *account, inspection, sessions);
   if (const int* status = std::get_if<int>(&prepared)) return *status;
@@ -399,11 +391,7 @@ int run_command(const options::Run& options, const options::Environment& environ
   }
   user::keep_least(*account, new_privileges_of(options));
   follow::Coherence coherence(io, coherent_session(options, source, *account, copy));
-  if (published) coherence.publish_into(std::move(*published));
-  if (const auto begun = coherence.begin(); !begun) {
-    wipe(copy);
-    return ui::refuse(begun.error());
-  }
+  coherence.begin();
   // The command need not wait for the watches, and one that ends at once does without: to take them away
   // again the kernel waits for a grace period of its own.
   boost::asio::steady_timer started(io, kWatchAfter);

@@ -20,7 +20,6 @@
 #include "setup/wait.h"
 #include "store/inspect.h"
 #include "supervise/terminal.h"
-#include "sync/publish.h"
 #include "ui/console.h"
 #include "ui/exit_status.h"
 #include "ui/progress_line.h"
@@ -148,12 +147,7 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
   std::optional<setup::LoginWait> wait;
   if (options.wait_login) wait.emplace(io, found.store.path(), *options.wait_login);
   follow::Coherence coherence(io, coherent_session(options, found, account, session, renewer, wait));
-  if (!options.publish.empty()) {
-    auto published = follow::open_published(options.publish, found.store.path());
-    if (!published) return published.error();
-    coherence.publish_into(std::move(*published));
-  }
-  if (const auto begun = coherence.begin(); !begun) return begun.error();
+  coherence.begin();
   coherence.start();
   if (renewer) renewer->check_now();  // by now every later change is told
   // 2.
@@ -230,16 +224,6 @@ int end_session(const options::Setup& options, const setup::FoundStore& found, c
   return status;
 }
 
-/// What the capture at the end has put into the store.
-void publish_at_end(const options::Setup& options, const setup::FoundStore& found, const Deadline& deadline) {
-  const auto into = follow::open_published(options.publish, found.store.path());
-  follow::Publication publication;
-  publication.filter = options.filter;
-  publication.deadline = deadline;
-  const auto published = into ? follow::publish(found.store, *into, publication) : into.error();
-  if (!published) log::failure(log::Level::warn, published.error());
-}
-
 }  // namespace
 
 /// 1. The store, before anybody takes the trouble to log in.
@@ -283,9 +267,7 @@ int setup_command(const options::Setup& options, const options::Environment& env
   // 3.
   user::give_standard_streams(*account);
   const auto end = [&](const Deadline& deadline) {  // 4.
-    const int status = end_session(options, *found, *account, *session, deadline, console, plain);
-    if (!options.publish.empty()) publish_at_end(options, *found, deadline);
-    return status;
+    return end_session(options, *found, *account, *session, deadline, console, plain);
   };
   const auto ended = run_session(options, environment, *found, *account, *session, inherited, end);
   // 5.

@@ -9,8 +9,6 @@
 #include "base/interrupt.h"
 #include "log/log.h"
 #include "login/login.h"
-#include "store/published.h"
-#include "sync/publish.h"
 
 namespace claude_init::follow {
 namespace {
@@ -23,7 +21,6 @@ constexpr Milliseconds kLastMinutes{5 * 60 * 1000};
 Coherence::Coherence(boost::asio::io_context& io, Options options)
     : options_(std::move(options)),
       follows_(options_.filter.captures(store::kCredentials)),
-      io_(io),
       inotify_(io),
       follower_(io, inotify_,
                 {options_.store, options_.state, options_.who, options_.refresh_token,
@@ -36,17 +33,9 @@ Coherence::Coherence(boost::asio::io_context& io, Options options)
            options_.captured && options_.save ? [this](SteadyTime deadline) { return save_rest(deadline); }
                                               : std::function<Saved(SteadyTime)>()}) {}
 
-void Coherence::publish_into(store::Store published) {
-  publisher_.emplace(io_, inotify_,
-                     follow::Publisher::Options{options_.store, std::move(published), options_.filter});
-}
-
-Result<void> Coherence::begin() {
+void Coherence::begin() {
   if (follows_) follower_.begin();
   if (warns_early() && follower_.expires_at() > unix_now()) say_how_long(follower_.expires_at());
-  if (!publisher_) return Done{};
-  const auto published = publisher_->start();
-  return published ? Result<void>() : published.error();
 }
 
 void Coherence::start() {
@@ -64,9 +53,6 @@ bool Coherence::warns_early() const {
 
 Result<void> Coherence::finish(Milliseconds wait, const Deadline& deadline) {
   if (save_login(wait, deadline) != Saved::done && failure_) return *failure_;
-  if (!publisher_) return Done{};
-  const auto published = publisher_->finish(deadline);
-  if (!published) log::failure(log::Level::warn, published.error());
   return Done{};
 }
 
@@ -103,7 +89,7 @@ Coherence::Saved Coherence::save_rest(SteadyTime deadline) {
   const auto report = options_.save(save);
   if (!report) return failed(report.error());
   saved(*report, made_here);
-  return follow::Checkpoint::saved(*report);
+  return Checkpoint::saved(*report);
 }
 
 Coherence::Saved Coherence::failed(const Error& error) {
@@ -138,12 +124,6 @@ void Coherence::say_how_long(UnixMs expires_at) const {
                                         format_utc(expires_at), format_duration(expires_at - unix_now()));
   log::warn(options_.why_not.empty() ? until + "; nobody has renewed it"
                                      : until + "; it cannot be renewed from here: " + options_.why_not);
-}
-
-Result<store::Store> open_published(const std::string& directory, const std::string& path) {
-  const auto store = store::Store::open(path);
-  if (!store) return store.error_with("publish");
-  return sync::open_published(directory, *store);
 }
 
 }  // namespace claude_init::follow

@@ -11,12 +11,10 @@
 #include "base/time.h"
 #include "follow/checkpoint.h"
 #include "follow/follower.h"
-#include "follow/publisher.h"
 #include "fs/identity.h"
 #include "loop/inotify.h"
 #include "store/layout.h"
 #include "sync/capture.h"
-#include "sync/publish.h"
 
 namespace claude_init::follow {
 
@@ -50,11 +48,9 @@ class Coherence {
   };
   Coherence(boost::asio::io_context& io, Options options);
 
-  /// Also keeps `published` like the store.
-  void publish_into(store::Store published);
   /// Before the session's command starts: both sides are the same. Says until when the login can be used,
-  /// where nobody here can renew it. Error: nothing can be published.
-  Result<void> begin();
+  /// where nobody here can renew it.
+  void begin();
   /// From now on both sides are watched; what has changed since begin() is found. Throws
   /// boost::system::system_error where the kernel has no room for what watching takes.
   void start();
@@ -70,7 +66,7 @@ class Coherence {
   [[nodiscard]] const Secret& given_access_token() const { return follower_.given_access_token(); }
 
  private:
-  using Saved = follow::Checkpoint::Saved;
+  using Saved = Checkpoint::Saved;
   [[nodiscard]] bool warns_early() const;
   [[nodiscard]] Saved save_login(Milliseconds wait, const Deadline& deadline);
   [[nodiscard]] Saved save_rest(SteadyTime deadline);
@@ -81,18 +77,13 @@ class Coherence {
 
   const Options options_;
   const bool follows_;
-  boost::asio::io_context& io_;
   loop::Inotify inotify_;
-  follow::Follower follower_;
-  follow::Checkpoint checkpoint_;
-  std::optional<follow::Publisher> publisher_;
+  Follower follower_;
+  Checkpoint checkpoint_;
   bool login_saved_ = false;
   std::string said_;              // why a login was not saved, said once
   std::optional<Error> failure_;  // why the last capture failed
   bool failure_said_ = false;     // until one succeeds
 };
-
-/// The published store that --publish names, for the store at `path`.
-[[nodiscard]] Result<store::Store> open_published(const std::string& directory, const std::string& path);
 
 }  // namespace claude_init::follow

@@ -20,11 +20,13 @@ struct Identity {
 /// an owner is nobody we could act as.
 [[nodiscard]] uid_t overflow_uid();
 
-/// While it lives, file system calls of this (only) thread are made with the fsuid and fsgid of `who` and
-/// without supplementary groups: a hostile tree gains nothing from our being root, and CAP_SETUID and
-/// CAP_SETGID are all that is needed to write into a tree of somebody else. Does nothing where we are already
-/// that identity, or may not become that user (`effective()` is false then and we stay who we are); a group
-/// that is refused is no obstacle. Nests. setfsuid(2).
+/// While it lives, file system calls of the calling thread are made with the fsuid and fsgid of `who` and
+/// without supplementary groups. The kernel keeps these per thread: the helpers of a capture (OrderedWork)
+/// take over the rights of the thread that makes them, a lease's heartbeat has an ActAs of its own. So a
+/// hostile tree gains nothing from our being root, and CAP_SETUID and CAP_SETGID are all that is needed to
+/// write into a tree of somebody else. Does nothing where we are already that identity, or may not become
+/// that user (`effective()` is false then and we stay who we are); a group that is refused is no obstacle.
+/// Nests. setfsuid(2).
 class ActAs {
  public:
   explicit ActAs(Identity who);

@@ -136,18 +136,6 @@ Result<UniqueFd> open_named(const std::string& path) {
   return fd;
 }
 
-Result<UniqueFd> open_named_as_owner(const std::string& path, Identity* owner) {
-  const auto place = open_named(path);
-  if (!place) return place.error();
-  struct stat st {};
-  if (::fstat(place->get(), &st) != 0) return cannot_open(errno, path);
-  *owner = owner_of(st);
-  const ActAs as(*owner);
-  UniqueFd fd(::openat(place->get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) return cannot_open(errno, path);
-  return fd;
-}
-
 // 1. The directory above.
 // 2. As `who`, whose it is then.
 // 3. As the owner of the directory above: whatever is moved to that name meanwhile is no more than theirs.

@@ -17,10 +17,6 @@ namespace claude_init::fs {
 /// anywhere. Errors: not_found, permission (a link that may not be followed: `number` is 0, and a remedy).
 [[nodiscard]] Result<UniqueFd> open_named(const std::string& path);
 
-/// The same, opened for reading with the rights of its owner, which go to `owner`; ours where that is an id
-/// that has no mapping here.
-[[nodiscard]] Result<UniqueFd> open_named_as_owner(const std::string& path, Identity* owner);
-
 /// Makes the directory at `path`, if there is none, in one that open_named() reaches: as `who`, if that one
 /// may, or else as the owner of the directory above, and given to `who` then, where that is allowed. A link
 /// at the end is refused by who opens it. Errors as open_named(), no_space, read_only.

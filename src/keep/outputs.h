@@ -10,15 +10,14 @@
 #include "keep/keeper.h"
 #include "keep/listener.h"
 #include "keep/report.h"
-#include "loop/debounce.h"
 #include "options/environment.h"
 #include "options/options.h"
 #include "supervise/supervisor.h"
 
 namespace claude_init::keep {
 
-/// What the keeper says, and where: each change in the log and to --on-change, how it is on --listen and in
-/// --metrics-file. None of them can hold up a renewal.
+/// Where the keeper reports: each change to the log and to --on-change, the state of all stores to --listen.
+/// None of them can hold up a renewal.
 class Outputs {
  public:
   /// `keepers` may still be empty, and has to outlive this.
@@ -33,7 +32,6 @@ class Outputs {
 
  private:
   [[nodiscard]] keep::Report view() const;
-  void write_metrics();
 
   const options::Keep& options_;
   std::deque<keep::Keeper>& keepers_;
@@ -41,9 +39,6 @@ class Outputs {
   keep::Hook hook_;
   std::optional<keep::Listener> listener_;
   boost::asio::io_context& io_;
-  loop::Debounce metrics_changed_;
-  loop::Debounce metrics_aged_;
-  bool metrics_failed_ = false;
 };
 
 }  // namespace claude_init::keep

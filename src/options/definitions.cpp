@@ -93,9 +93,6 @@ void add_supervision(CLI::App& app, supervise::Options& options) {
         options.pdeathsig = *parsed;
         return Done{};
       });
-  using Hup = supervise::Options::Hup;
-  add_choice<Hup>(app, "--hup", options.hup, {{"auto", Hup::automatic}, {"never", Hup::never}},
-                  "auto: an interactive shell that outlives TERM gets HUP; never (default auto)");
 }
 
 /// An option that may be given several times; as a variable, the words are separated by commas.
@@ -243,12 +240,6 @@ void add_wait_login(CLI::App& app, std::optional<Milliseconds>& target, const st
       ->expected(0, 1);
 }
 
-void add_publish(CLI::App& app, std::string& publish) {
-  add_text(app, "--publish", publish,
-           "keep there what the store has, without the refresh token: what production mounts")
-      ->type_name("DIR");
-}
-
 constexpr const char* kStoreHelp =
     "the store (default: /claude-auth, /auth-output, ~/.claude if it is a mount; on a host $CLAUDE_HUB_DIR "
     "or ~/.claude-hub)";
@@ -272,7 +263,6 @@ void define(CLI::App& app, Setup& setup) {
   add_storing(app, setup.storing);
   add_adopt(app, setup.storing);
   add_limits(app, setup.limits);
-  add_publish(app, setup.publish);
   add_filter(app, setup.filter);
   add_supervision(app, setup.supervision);
 }
@@ -309,7 +299,6 @@ void define(CLI::App& app, Run& run) {
   add_checkpoint(app, run.checkpoint);
   add_storing(app, run.storing);
   add_limits(app, run.limits);
-  add_publish(app, run.publish);
   add_filter(app, run.filter);
   add_supervision(app, run.supervision);
 }
@@ -340,9 +329,6 @@ void define(CLI::App& app, Keep& keep) {
   add_text(app, "--on-change", keep.on_change,
            "call this for each change, told in CLAUDE_INIT_… variables and as JSON on standard input")
       ->type_name("CMD");
-  add_text(app, "--metrics-file", keep.metrics_file,
-           "write the metrics there whenever something changes, for a textfile collector")
-      ->type_name("PATH");
   add_renewal(app, keep.renewal);
   add_duration(
       app, "--check-every", keep.renewal.check_every,

@@ -62,7 +62,6 @@ struct Setup {
   Renewal renewal;
   Storing storing;
   sync::Limits limits;
-  std::string publish;  // the directory of a published store that is kept; "" = none
   store::Filter filter;
   supervise::Options supervision;
   std::vector<std::string> command;  // empty = an interactive shell with a greeting
@@ -92,7 +91,6 @@ struct Run {
   std::uint64_t max_sessions = std::uint64_t{1} << 30;  // bytes that they may take there
   Milliseconds checkpoint = kCheckpoint;
   Renewal renewal;
-  std::string publish;  // the directory of a published store that is kept; "" = none
   bool allow_no_login = false;
   std::optional<Milliseconds> wait_login;  // how long to wait for a login; unset: not at all
   bool new_privileges = false;             // --new-privileges: no PR_SET_NO_NEW_PRIVS
@@ -114,8 +112,7 @@ struct Keep {
   std::string log_in;        // what a person types to log in, "{name}" being the store's; "" = docker run
   std::string listen;        // ADDR:PORT; "" = nobody is answered
   std::vector<std::string> allow_hosts;  // names beside its own that it answers to
-  std::string on_change;     // for /bin/sh -c; "" = nothing
-  std::string metrics_file;  // "" = none
+  std::string on_change;                 // for /bin/sh -c; "" = nothing
   Renewal renewal;
   supervise::Options supervision;
 };

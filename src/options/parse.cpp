@@ -307,9 +307,6 @@ std::variant<CommandLine, Reply> parse_as(
 
 /// What of a run's options exclude each other; "" if none do.
 std::string contradiction_in(const Run& run) {
-  if (run.exec && !run.publish.empty()) {
-    return "--exec leaves nobody to publish; take away one of --exec and --publish";
-  }
   if (run.exec && run.refresh_token == store::RefreshToken::copy) {
     return "--exec leaves nobody to save a login that the command renews; take away one of --exec and "
            "--refresh-token copy";

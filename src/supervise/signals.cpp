@@ -17,7 +17,7 @@ namespace claude_init::supervise {
 namespace {
 
 // The kernel's idea of a signal set. glibc's functions leave out 32 and 33, which it uses between its
-// threads; we have no threads, and somebody may send them.
+// threads to cancel them and to change their ids. We do neither, and somebody may send them.
 constexpr std::size_t kKernelSetSize = _NSIG / 8;
 
 void set_mask(const sigset_t& mask, sigset_t* before) {

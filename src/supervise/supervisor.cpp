@@ -332,7 +332,7 @@ void Supervisor::signal_helpers() {
 }
 
 void Supervisor::check_shells() {
-  if (!terminal_.present() || options_.hup == Options::Hup::never) return;
+  if (!terminal_.present()) return;
   if (foreground_at_stop_ == 0) foreground_at_stop_ = terminal_.foreground_group();
   shells_wait_until_ = std::min(shells_wait_until_, steady_clock::now() + kShellPatience);
   again_timer_.set(steady_clock::now() + kShellLook, [this] {

@@ -25,7 +25,6 @@ struct Options {
   std::map<int, int> rewrite;         // signal → signal sent instead; 0 drops it
   std::map<int, int> remap_exit;      // exit status → exit status
   int pdeathsig = 0;                  // sent to us when our parent dies
-  enum class Hup { automatic, never } hup = Hup::automatic;
   std::vector<int> stop_signals{SIGTERM};  // those that end everything; all others are only forwarded. A
                                            // hangup of the terminal always does.
 };
