@@ -24,6 +24,7 @@
 #include "store/inspect.h"
 #include "supervise/terminal.h"
 #include "ui/exit_status.h"
+#include "ui/refusal.h"
 #include "workcopy/place.h"
 
 namespace claude_init::commands {
@@ -132,23 +133,14 @@ int keep_command(const options::Keep& options, const options::Environment& envir
   keep::Outputs outputs(loop, options, environment, keepers);
   for (const options::KeptStore& kept : options.stores) {
     auto keeper = keeper_options(options, kept, environment, turns);
-    if (!keeper) {
-      log::failure(log::Level::error, keeper.error());
-      return kExitUsage;
-    }
+    if (!keeper) return ui::refuse(keeper.error(), kExitUsage);
     keepers.emplace_back(
         loop, inotify, std::move(*keeper),
         [&](const keep::Keeper& who, const keep::Event& event) { outputs.report_event(who, event); });
   }
-  if (const auto apart = check_places(keepers); !apart) {
-    log::failure(log::Level::error, apart.error());
-    return kExitUsage;
-  }
+  if (const auto apart = check_places(keepers); !apart) return ui::refuse(apart.error(), kExitUsage);
   // 2.
-  if (const auto started = outputs.start(); !started) {
-    log::failure(log::Level::error, started.error());
-    return exit_status_of(started.error());
-  }
+  if (const auto started = outputs.start(); !started) return ui::refuse(started.error());
   log::info("keeping", {{"stores", keepers.size()}, {"mb_for_a_renewal", renew::kCliMegabytes}});
   if (!options.renewal.never) say_memory();
   for (keep::Keeper& keeper : keepers) keeper.start();
@@ -164,10 +156,7 @@ int keep_command(const options::Keep& options, const options::Environment& envir
   // Its window was closed, as for a `run`.
   if (supervise::Terminal::open().present()) supervision.stop_signals.push_back(SIGHUP);
   const auto outcome = supervise::supervise(loop, supervision, {}, hooks);
-  if (!outcome) {
-    log::failure(log::Level::error, outcome.error());
-    return kExitSystem;
-  }
+  if (!outcome) return ui::refuse(outcome.error(), kExitSystem);
   return kExitOk;
 }
 

@@ -8,9 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <climits>
 #include <vector>
 
 #include "base/text.h"
@@ -78,11 +76,10 @@ class Way {
     if (!link.valid() || ::fstat(link.get(), &st) != 0) return errno;
     if (!S_ISLNK(st.st_mode)) return ENOTDIR;
     if (makers_.size() == kMaxLinks) return ELOOP;
-    std::array<char, PATH_MAX> target{};
-    const ssize_t n = ::readlinkat(link.get(), "", target.data(), target.size());
-    if (n <= 0) return ENOENT;
+    const std::string target = read_link(link.get(), "");
+    if (target.empty()) return ENOENT;
     makers_.push_back(st.st_uid);
-    return start({target.data(), static_cast<std::size_t>(n)});
+    return start(target);
   }
 
   UniqueFd here_;

@@ -333,7 +333,7 @@ void Keeper::published_change(const Result<sync::CaptureReport>& outcome) {
   if (!store) return;
   const store::StateFile login = store::read_state_file(store->tree(), store::kCredentials);
   if (!login.st) return;
-  const UnixMs changed = UnixMs{login.st->st_ctim.tv_sec} * 1000 + login.st->st_ctim.tv_nsec / 1'000'000;
+  const UnixMs changed = unix_ms(login.st->st_ctim);
   if (changed < started_) return;  // it waited for a keeper, not for this one
   publishing_.propagation.add(static_cast<double>(std::max<UnixMs>(unix_now() - changed, 0)) / 1000);
 }

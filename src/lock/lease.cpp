@@ -12,7 +12,7 @@
 #include <system_error>
 #include <thread>
 
-#include "base/random_name.h"
+#include "base/random.h"
 #include "base/text.h"
 #include "fs/file.h"
 #include "fs/identity.h"

@@ -7,10 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <charconv>
-#include <climits>
 
 #include "base/text.h"
 #include "base/unique_fd.h"
@@ -20,19 +17,6 @@ namespace claude_init::lock {
 namespace {
 
 constexpr std::size_t kMostLocks = std::size_t{4} << 20;  // bytes of /proc/locks
-
-std::string host_name() {
-  std::array<char, HOST_NAME_MAX + 1> host{};
-  if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
-  return host.data();
-}
-
-std::string_view next_line(std::string_view& text) {
-  const std::size_t end = std::min(text.find('\n'), text.size());
-  const std::string_view line = text.substr(0, end);
-  text.remove_prefix(std::min(end + 1, text.size()));
-  return line;
-}
 
 std::string_view next_word(std::string_view& line) {
   line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
@@ -81,12 +65,12 @@ std::string write_holder(std::string_view purpose) {
 
 Holder parse_holder(std::string_view text) {
   Holder holder;
-  holder.host = next_line(text);
-  const std::string_view pid = next_line(text);
-  holder.purpose = next_line(text);
-  const std::string_view since = next_line(text);
-  std::from_chars(pid.data(), pid.data() + pid.size(), holder.pid);
-  std::from_chars(since.data(), since.data() + since.size(), holder.since);
+  holder.host = take_until(text, '\n');
+  const std::string_view pid = take_until(text, '\n');
+  holder.purpose = take_until(text, '\n');
+  const std::string_view since = take_until(text, '\n');
+  static_cast<void>(read_number(pid, holder.pid));
+  static_cast<void>(read_number(since, holder.since));
   if (holder.host.empty()) holder.host = "unknown";
   if (holder.purpose.empty()) holder.purpose = "unknown";
   return holder;
@@ -100,7 +84,7 @@ std::vector<pid_t> lock_holders(std::string_view text, std::string_view kind, co
   std::vector<pid_t> same;
   std::vector<pid_t> similar;
   while (!text.empty()) {
-    std::string_view line = next_line(text);
+    std::string_view line = take_until(text, '\n');
     next_word(line);
     if (next_word(line) != kind) continue;
     next_word(line);
@@ -108,8 +92,7 @@ std::vector<pid_t> lock_holders(std::string_view text, std::string_view kind, co
     const std::string_view number = next_word(line);
     const std::string_view where = next_word(line);
     pid_t pid = 0;
-    std::from_chars(number.data(), number.data() + number.size(), pid);
-    if (pid <= 0 || !where.ends_with(inode)) continue;
+    if (!read_number(number, pid) || pid <= 0 || !where.ends_with(inode)) continue;
     (where == device + inode ? same : similar).push_back(pid);
   }
   return same.empty() ? similar : same;

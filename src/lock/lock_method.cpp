@@ -7,7 +7,7 @@
 
 #include <cerrno>
 
-#include "base/random_name.h"
+#include "base/random.h"
 #include "base/text.h"
 #include "fs/file.h"
 #include "fs/filesystem_kind.h"

@@ -4,9 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <climits>
 #include <deque>
 #include <utility>
 
@@ -26,13 +24,6 @@ constexpr int kMaxLinks = 16;
 constexpr std::uint32_t kEntry = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE;
 constexpr std::uint32_t kContent = kEntry | IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB;
 constexpr std::uint32_t kSelf = IN_DELETE_SELF | IN_MOVE_SELF;
-
-/// The target of a link; "" where there is none.
-std::string link_target(const std::string& path) {
-  std::array<char, PATH_MAX> target{};
-  const ssize_t n = ::readlink(path.c_str(), target.data(), target.size());
-  return n > 0 ? std::string(target.data(), static_cast<std::size_t>(n)) : std::string();
-}
 
 std::deque<std::string> components(std::string_view path) {
   std::deque<std::string> found;
@@ -177,7 +168,7 @@ std::vector<FileWatch::Place> FileWatch::places_on_the_way(bool& too_many_links)
       directory = path;
       continue;
     }
-    const std::string target = link_target(path);
+    const std::string target = fs::read_link(AT_FDCWD, path);
     too_many_links = target.empty() || ++links > kMaxLinks;
     if (too_many_links) return places;
     auto more = components(target);

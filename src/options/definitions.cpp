@@ -6,7 +6,6 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
-#include <charconv>
 #include <functional>
 
 #include "base/text.h"
@@ -17,8 +16,7 @@ namespace {
 
 Result<int> parse_exit_status(std::string_view text) {
   int value = -1;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (ec != std::errc{} || end != text.data() + text.size() || value < 0 || value > 255) {
+  if (!read_number(text, value) || value < 0 || value > 255) {
     return make_error(ErrorKind::usage, fmt::format("'{}' is not an exit status", text),
                       "write a number from 0 to 255");
   }
@@ -168,8 +166,7 @@ CLI::Option* add_number(CLI::App& app, const std::string& name, Number& target, 
   return add(app, name, help,
              [&target, least, most](const std::string& text) -> Result<void> {
                Number value = 0;
-               const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-               if (ec != std::errc{} || end != text.data() + text.size() || value < least || value > most) {
+               if (!read_number(text, value) || value < least || value > most) {
                  return make_error(ErrorKind::usage, fmt::format("'{}' is not possible", text),
                                    fmt::format("write a whole number from {} to {}", least, most));
                }

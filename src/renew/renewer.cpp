@@ -2,11 +2,11 @@
 
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "base/random.h"
 #include "base/text.h"
 #include "log/last_words.h"
 #include "log/log.h"
@@ -26,15 +26,9 @@ constexpr Milliseconds kGrace{5'000};
 constexpr Milliseconds kVersionLimit{30'000};
 constexpr unsigned kLinesShown = 3;
 
-/// 0 to 1. Where there is no entropy yet all wait equally long, and the lock sorts them out.
+/// 0 to 1.
 double random_part() {
-  std::uint32_t bits = 0;
-  if (::getrandom(&bits, sizeof bits, GRND_NONBLOCK) != sizeof bits) return 0.5;
-  return static_cast<double>(bits) / 4294967296.0;
-}
-
-UnixMs modified(const struct stat& st) {
-  return UnixMs{st.st_mtim.tv_sec} * 1000 + st.st_mtim.tv_nsec / 1'000'000;
+  return static_cast<double>(static_cast<std::uint32_t>(random_number())) / 4294967296.0;
 }
 
 }  // namespace
@@ -61,7 +55,7 @@ void Renewer::check_now() {
   given_up_ = false;
   if (renewable) {
     const UnixMs now = unix_now();
-    deadlines_ = {login->expires_at, file.st ? std::min(modified(*file.st), now) : now};
+    deadlines_ = {login->expires_at, file.st ? std::min(unix_ms(file.st->st_mtim), now) : now};
     // What nobody can have been given is found out: the renewal proves the login, or ends it.
     if (!login::is_credible(deadlines_.expires_at, deadlines_.issued_at) &&
         !store::is_proven(*store, file.text->reveal()))

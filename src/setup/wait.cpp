@@ -1,10 +1,8 @@
 #include "setup/wait.h"
 
 #include <fmt/format.h>
-#include <limits.h>
 #include <unistd.h>
 
-#include <array>
 #include <utility>
 
 #include "base/text.h"
@@ -30,11 +28,6 @@ constexpr std::size_t kShortId = 12;  // as engines list it
 void end(bool& over) {
   over = true;
   supervise::stop_ourselves();
-}
-
-std::string host_name() {
-  std::array<char, HOST_NAME_MAX + 1> host{};
-  return ::gethostname(host.data(), host.size() - 1) == 0 ? host.data() : "";
 }
 
 /// The CLI in this container, from outside of it; "" where it is not known what this container is called

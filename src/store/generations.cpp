@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <limits>
 #include <optional>
 
@@ -62,9 +61,7 @@ bool is_empty(const Contents& contents) {
 UnixMs written_at(const Contents& contents) {
   UnixMs at = 0;
   for (const StateFile& file : contents) {
-    if (file.st)
-      at =
-          std::max<UnixMs>(at, file.st->st_mtim.tv_sec * UnixMs{1000} + file.st->st_mtim.tv_nsec / 1'000'000);
+    if (file.st) at = std::max(at, unix_ms(file.st->st_mtim));
   }
   return at;
 }
@@ -87,9 +84,7 @@ Result<std::vector<std::uint64_t>> numbers(const Store& store, std::uint64_t* ab
   if (!names) return names.error();
   for (const std::string& name : *names) {
     std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-    if (error == std::errc() && end == name.data() + name.size() && std::to_string(number) == name)
-      found.push_back(number);
+    if (read_number(name, number) && std::to_string(number) == name) found.push_back(number);
   }
   std::sort(found.begin(), found.end());
   std::uint64_t before = 0;
@@ -109,10 +104,10 @@ void read_about(const Store& generation, Generation& about) {
   const auto file = fs::open_regular(generation.fd(), fs::join(kPrivateDir, kAbout), fs::Links::refuse);
   const auto text = file ? fs::read_all(*file, kMaxAbout, kAbout) : Result<std::string>(file.error());
   if (!text) return;
-  const std::size_t end = std::min(text->find('\n'), text->size());
-  about.reason = text->substr(0, end);
+  std::string_view rest = *text;
+  about.reason = take_until(rest, '\n');
   about.proven = about.reason == kRenewal || text->ends_with(kProven);
-  std::from_chars(text->data() + std::min(end + 1, text->size()), text->data() + text->size(), about.at);
+  static_cast<void>(read_number(take_until(rest, '\n'), about.at));
 }
 
 Generation describe(const Store& store, std::uint64_t number, UnixMs now) {

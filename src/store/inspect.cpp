@@ -31,7 +31,7 @@ void judge_login(const Store& store, UnixMs now, Inspection& found) {
   if (file.st) {
     found.file_owner = identity_of(*file.st);
     found.file_mode = file.st->st_mode;
-    found.file_modified = UnixMs{file.st->st_mtim.tv_sec} * 1000 + file.st->st_mtim.tv_nsec / 1'000'000;
+    found.file_modified = unix_ms(file.st->st_mtim);
   }
   if (file.problem) {
     found.state = state_of_problem(*file.problem);

@@ -7,14 +7,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <charconv>
-#include <climits>
 #include <cstring>
 #include <map>
 
-#include "base/random_name.h"
+#include "base/random.h"
 #include "base/text.h"
 #include "fs/file.h"
 #include "fs/identity.h"
@@ -80,17 +77,16 @@ template <class Number>
 void parse_number(const std::map<std::string_view, std::string_view>& values, std::string_view key,
                   Number& to) {
   const auto at = values.find(key);
-  if (at != values.end()) std::from_chars(at->second.data(), at->second.data() + at->second.size(), to);
+  if (at != values.end()) static_cast<void>(read_number(at->second, to));
 }
 
 /// Lines of a key and a value; unknown ones are a later version's.
 Result<Record> parse(std::string_view text, const std::string& path) {
   std::map<std::string_view, std::string_view> values;
   while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(line.size() + 1, text.size()));
-    const std::size_t space = std::min(line.find(' '), line.size());
-    values[line.substr(0, space)] = line.substr(std::min(space + 1, line.size()));
+    std::string_view value = take_until(text, '\n');
+    const std::string_view key = take_until(value, ' ');
+    values[key] = value;
   }
   Record record;
   record.id.store = values["store"];
@@ -117,10 +113,8 @@ Result<Record> read_record(const Store& store) {
 Result<Record> new_record(const Store& store) {
   const auto evidence = gather_evidence(store);
   if (!evidence) return evidence.error();
-  std::array<char, HOST_NAME_MAX + 1> host{};
-  if (::gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0')
-    std::strcpy(host.data(), "unknown");
-  return Record{{random_name(), host.data(), unix_now()}, *evidence};
+  const std::string host = host_name();
+  return Record{{random_name(), host.empty() ? "unknown" : host, unix_now()}, *evidence};
 }
 
 Result<UniqueFd> open_own(const Store& store) {

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <climits>
 #include <utility>
 
 #include "base/text.h"
@@ -95,9 +94,7 @@ Snapshot::Marks Snapshot::read_marks() const {
   if (marks.transaction == Mark{}) marks.transaction = mark_of(in_private_dir(kCommitted));
   marks.credentials = mark_of(std::string(kCredentials));
   marks.claude_json = mark_of(std::string(kClaudeJson));
-  std::array<char, PATH_MAX> target{};
-  const ssize_t n = ::readlinkat(store_.root, kAtomicWriterData, target.data(), target.size());
-  if (n > 0) marks.data.assign(target.data(), static_cast<std::size_t>(n));
+  marks.data = fs::read_link(store_.root, kAtomicWriterData);
   return marks;
 }
 

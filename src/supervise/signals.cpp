@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <cstring>
 
+#include "base/text.h"
 #include "supervise/processes.h"
 
 namespace claude_init::supervise {
@@ -32,8 +32,7 @@ sigset_t every_signal() {
 
 std::optional<int> parse_number(std::string_view text) {
   int value = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (ec != std::errc{} || end != text.data() + text.size() || text.front() == '-') return std::nullopt;
+  if (!read_number(text, value) || text.front() == '-') return std::nullopt;
   return value;
 }
 

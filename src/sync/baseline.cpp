@@ -1,10 +1,12 @@
 #include "sync/baseline.h"
 
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <utility>
+
+#include "base/hash.h"
+#include "base/random.h"
 
 namespace claude_init::sync {
 namespace {
@@ -27,10 +29,8 @@ std::uint64_t content_of(const struct stat& st) {
 
 }  // namespace
 
-Baseline::Baseline() : seed_(static_cast<std::uint64_t>(::getpid())) {
-  // Paths come from sources that are not trusted: they are not to be able to choose what collides.
-  [[maybe_unused]] const ssize_t n = ::getrandom(&seed_, sizeof seed_, GRND_NONBLOCK);
-}
+// Paths come from sources that are not trusted: they are not to be able to choose what collides.
+Baseline::Baseline() : seed_(random_number()) {}
 
 void Baseline::note(std::string_view path, const struct stat& st) {
   entries_.push_back({hash_of(path), content_of(st), st.st_ino});
@@ -70,9 +70,7 @@ std::size_t Baseline::size() const {
 }
 
 std::uint64_t Baseline::hash_of(std::string_view path) const {
-  std::uint64_t hash = seed_;
-  for (const char c : path) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;  // FNV-1a
-  return mixed(hash);
+  return mixed(fnv1a(path, seed_));
 }
 
 const Baseline::Entry* Baseline::find(std::string_view path) const {

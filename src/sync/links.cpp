@@ -3,8 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <climits>
 
 namespace claude_init::sync {
 
@@ -19,12 +17,6 @@ bool leads_through_atomic_writer(std::string_view target) {
     target.remove_prefix(std::min(component.size() + 1, target.size()));
   }
   return false;
-}
-
-std::string read_link(int directory, const std::string& name) {
-  std::array<char, PATH_MAX> target{};
-  const ssize_t n = ::readlinkat(directory, name.c_str(), target.data(), target.size());
-  return n > 0 ? std::string(target.data(), static_cast<std::size_t>(n)) : std::string();
 }
 
 std::string kept_target(std::string_view target, std::size_t depth, std::string_view root) {

@@ -15,9 +15,6 @@ namespace claude_init::sync {
 /// Whether a link's target leads through such an entry.
 [[nodiscard]] bool leads_through_atomic_writer(std::string_view target);
 
-/// Where a link leads; "" where that cannot be read.
-[[nodiscard]] std::string read_link(int directory, const std::string& name);
-
 /// A link's target as it can be kept in another place: relative, going up to the root of the tree at most,
 /// and going up only at its beginning, so that no link on its way can lead it out; "" where it cannot.
 /// `depth` is the number of components of the link's directory, `root` the tree's path, for targets that are

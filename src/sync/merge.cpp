@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/text.h"
 #include "fs/copy.h"
@@ -47,7 +48,7 @@ bool ends_a_line(int fd, off_t size) {
 Result<std::string> conflict_name(int fd, const std::string& path, const Deadline& deadline) {
   constexpr unsigned kAskAfter = 256;  // pieces
   unsigned pieces = 0;
-  std::uint64_t hash = 14695981039346656037U;  // FNV-1a
+  std::uint64_t hash = kFnvBasis;
   std::array<char, 16384> piece{};
   for (off_t at = 0;;) {
     if (++pieces % kAskAfter == 0 && deadline.has_come())
@@ -56,9 +57,7 @@ Result<std::string> conflict_name(int fd, const std::string& path, const Deadlin
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return system_error(errno, "read " + printable(path));
     if (n == 0) return fmt::format("{}.conflict-{:016x}", path, hash);
-    for (ssize_t i = 0; i < n; ++i) {
-      hash = (hash ^ static_cast<unsigned char>(piece[static_cast<std::size_t>(i)])) * 1099511628211U;
-    }
+    hash = fnv1a({piece.data(), static_cast<std::size_t>(n)}, hash);
     at += n;
   }
 }

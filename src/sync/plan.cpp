@@ -280,7 +280,7 @@ class Scanner {
     if (candidate.directory || S_ISDIR(st.st_mode)) return false;
     const std::string& target = candidate.entry.link_target;
     if (target.empty()) return !options_.distrust_times && same_content(candidate.st, st);
-    return S_ISLNK(st.st_mode) && read_link(to, candidate.entry.name) == target;
+    return S_ISLNK(st.st_mode) && fs::read_link(to, candidate.entry.name) == target;
   }
 
   /// The other side's is another one, and the better one: it is newer where that counts, or it is somebody
@@ -318,7 +318,7 @@ Result<Plan> make_plan(const store::Tree& from, const store::Tree* to, const Sca
   if (::fstat(from.root, &from_st) != 0) return system_error(errno, "stat " + printable(from.path));
   if (to == nullptr) return Scanner(from, nullptr, nullptr, options).run();
   if (::fstat(to->root, &to_st) != 0) return system_error(errno, "stat " + printable(to->path));
-  if (is_same_file(from_st, to_st)) {
+  if (fs::is_same_file(from_st, to_st)) {
     return make_error(ErrorKind::invalid,
                       printable(from.path) + " and " + printable(to->path) + " are the same directory");
   }

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <limits>
 
 #include "base/text.h"
@@ -36,19 +37,6 @@ Result<void> make_directory_like(const std::string& path, const store::Store& st
   if (error.kind == ErrorKind::permission && !fs::in_container())
     error.remedy += ", or make it: " + ui::how_to_make(path, fs::current_identity());
   return error;
-}
-
-/// Whether `inner` is `outer` or lies beneath it, by what the kernel calls them.
-bool is_beneath(int inner, int outer) {
-  struct stat top {};
-  if (::fstat(outer, &top) != 0) return false;
-  UniqueFd at(::openat(inner, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  for (struct stat st{}, before{}; at.valid() && ::fstat(at.get(), &st) == 0; before = st) {
-    if (st.st_dev == top.st_dev && st.st_ino == top.st_ino) return true;
-    if (st.st_dev == before.st_dev && st.st_ino == before.st_ino) return false;  // the root
-    at.reset(::openat(at.get(), "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  }
-  return false;
 }
 
 /// Another login than `from`'s, with the means to renew it, that works: to be lost only with a person's will.
@@ -117,7 +105,11 @@ Result<store::Store> open_published(const std::string& directory, const store::S
   options.owner = how.owner;
   auto store = store::Store::open(directory, options);
   if (!store) return store.error_with("publish");
-  if (is_beneath(store->fd(), from.fd()) || is_beneath(from.fd(), store->fd())) {
+  struct stat into_root {};
+  struct stat from_root {};
+  if (::fstat(store->fd(), &into_root) != 0 || ::fstat(from.fd(), &from_root) != 0)
+    return system_error(errno, "publish: stat " + printable(directory));
+  if (fs::is_within(store->fd(), from_root) || fs::is_within(from.fd(), into_root)) {
     return make_error(ErrorKind::usage,
                       "cannot publish " + printable(from.path()) + " into " + printable(directory) +
                           ": one is inside the other",

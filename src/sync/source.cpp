@@ -19,25 +19,13 @@ std::uint64_t data_bytes(const struct stat& st) {
       std::max<std::int64_t>(0, std::min<std::int64_t>(st.st_size, st.st_blocks * 512)));
 }
 
-/// Whether the directory `inner` is `outer`, or beneath it.
-bool lies_in(int inner, const struct stat& outer) {
-  UniqueFd at(::openat(inner, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  struct stat before {};
-  for (struct stat st{}; at.valid() && ::fstat(at.get(), &st) == 0; before = st) {
-    if (is_same_file(st, outer)) return true;
-    if (is_same_file(st, before)) return false;  // the root is above itself
-    at.reset(::openat(at.get(), "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  }
-  return false;
-}
-
 /// The same for an open file too; also where it cannot be found out.
 bool may_lie_in(int inner, const struct stat& st, const struct stat& outer) {
-  if (S_ISDIR(st.st_mode)) return lies_in(inner, outer);
-  const std::string path = read_link(AT_FDCWD, "/proc/self/fd/" + std::to_string(inner));
+  if (S_ISDIR(st.st_mode)) return fs::is_within(inner, outer);
+  const std::string path = fs::read_link(AT_FDCWD, "/proc/self/fd/" + std::to_string(inner));
   const std::string above = fs::parent_of(path);
   const UniqueFd directory(::open(above.empty() ? "/" : above.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  return path.empty() || !directory.valid() || lies_in(directory.get(), outer);
+  return path.empty() || !directory.valid() || fs::is_within(directory.get(), outer);
 }
 
 }  // namespace
@@ -154,7 +142,8 @@ std::optional<Candidate> Source::judge_entry(Judging& judging, fs::Entry& entry)
     return std::nullopt;
   }
   // A store beneath what it captures would swallow itself, each time deeper.
-  if (candidate.directory && not_entered_ != nullptr && is_same_file(st, *not_entered_)) return std::nullopt;
+  if (candidate.directory && not_entered_ != nullptr && fs::is_same_file(st, *not_entered_))
+    return std::nullopt;
   candidate.entry.bytes = S_ISREG(st.st_mode) ? data_bytes(st) : 0;
   return candidate;
 }
@@ -162,8 +151,8 @@ std::optional<Candidate> Source::judge_entry(Judging& judging, fs::Entry& entry)
 /// Decides whether a link is kept, followed (then `candidate` becomes what it points to) or skipped.
 bool Source::judge_link(Judging& judging, const std::string& full, Candidate& candidate) const {
   std::string target;
-  if (!candidate.entry.staged.empty()) target = read_link(stage_.get(), candidate.entry.staged);
-  if (target.empty()) target = read_link(judging.here.fd, candidate.entry.name);
+  if (!candidate.entry.staged.empty()) target = fs::read_link(stage_.get(), candidate.entry.staged);
+  if (target.empty()) target = fs::read_link(judging.here.fd, candidate.entry.name);
   if (target.empty()) {
     judging.skipped.push_back(unreadable(full, errno));
     return false;
@@ -203,7 +192,7 @@ std::optional<Skipped> Source::follow_out(const Place& here, const std::string& 
   struct stat root {};
   if (::fstat(opened->get(), &candidate.st) != 0 || ::fstat(from_.root, &root) != 0)
     return points_outside(": " + system_error(errno, "cannot be looked at").message());
-  if (S_ISDIR(candidate.st.st_mode) && lies_in(from_.root, candidate.st))
+  if (S_ISDIR(candidate.st.st_mode) && fs::is_within(from_.root, candidate.st))
     return points_outside(": it has this directory in it");
   if (not_entered_ != nullptr && may_lie_in(opened->get(), candidate.st, *not_entered_))
     return points_outside(", into the store");
@@ -254,10 +243,6 @@ Result<UniqueFd> open_stage_of(int store) {
       fs::open_beneath(store, fs::join(store::kPrivateDir, store::kStage), fs::kDirectory, fs::Links::refuse);
   if (!stage && (stage.error().number == ENOENT || is_verdict(stage.error()))) return UniqueFd();
   return stage;
-}
-
-bool is_same_file(const struct stat& a, const struct stat& b) {
-  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 Skipped unreadable(std::string path, int error) {

@@ -83,8 +83,6 @@ class Source {
 /// has been moved by now. With the rights of its owner.
 [[nodiscard]] Result<UniqueFd> open_stage_of(int store);
 
-[[nodiscard]] bool is_same_file(const struct stat& a, const struct stat& b);
-
 /// What is skipped since it cannot be read; what has gone, or become something else, meanwhile has not
 /// failed. `error` is an errno.
 [[nodiscard]] Skipped unreadable(std::string path, int error);

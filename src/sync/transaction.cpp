@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "base/interrupt.h"
+#include "base/random.h"
 #include "base/secret.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -51,10 +51,7 @@ Result<void> read_back(int directory, const std::string& name, std::string_view 
 }
 
 std::string random_id() {
-  std::uint32_t id = 0;
-  // This few bytes are never cut short (getrandom(2)).
-  if (::getrandom(&id, sizeof id, 0) != sizeof id) id = static_cast<std::uint32_t>(unix_now());
-  return fmt::format("{:08x}", id);
+  return fmt::format("{:08x}", static_cast<std::uint32_t>(random_number()));
 }
 
 /// The journal goes, and with it the reason to keep the stage. The stage's own entries first: with the

@@ -8,8 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cstdio>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -116,11 +114,8 @@ std::string known_users(const AccountFiles& files) {
 
 std::optional<std::uint32_t> parse_id(std::string_view text) {
   std::uint32_t id = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), id);
   // The highest number means "leave as it is" to every call that takes an id.
-  if (ec != std::errc{} || end != text.data() + text.size() || id == static_cast<std::uint32_t>(-1)) {
-    return std::nullopt;
-  }
+  if (!read_number(text, id) || id == static_cast<std::uint32_t>(-1)) return std::nullopt;
   return id;
 }
 

@@ -4,17 +4,15 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <climits>
 #include <memory>
 #include <string_view>
 
+#include "base/random.h"
 #include "base/text.h"
 #include "fs/file.h"
 #include "fs/identity.h"
@@ -37,10 +35,8 @@ std::string prefix_of(std::string_view kind) {
 
 std::string random_name(std::string_view kind) {
   constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz012345";
-  std::array<unsigned char, kSuffixLength> bytes{};
-  (void)::getrandom(bytes.data(), bytes.size(), 0);  // this few bytes are never cut short (getrandom(2))
   std::string name = prefix_of(kind);
-  for (const unsigned char byte : bytes) name += kLetters[byte % kLetters.size()];
+  for (std::size_t i = 0; i < kSuffixLength; ++i) name += kLetters[random_number() % kLetters.size()];
   return name;
 }
 
@@ -66,7 +62,7 @@ bool is_still_named(int place, const std::string& name, int fd) {
   struct stat by_name {};
   struct stat by_fd {};
   return ::fstatat(place, name.c_str(), &by_name, AT_SYMLINK_NOFOLLOW) == 0 && ::fstat(fd, &by_fd) == 0 &&
-         by_name.st_dev == by_fd.st_dev && by_name.st_ino == by_fd.st_ino;
+         fs::is_same_file(by_name, by_fd);
 }
 
 /// Removes a locked copy, its login first.
@@ -84,12 +80,6 @@ Result<void> remove_copy(int place, const std::string& name, int copy, const Dea
   return fs::remove_tree(place, name, deadline);
 }
 
-std::string link_target(const std::string& path) {
-  std::array<char, PATH_MAX> buffer{};
-  const ssize_t n = ::readlink(path.c_str(), buffer.data(), buffer.size());
-  return n > 0 ? std::string(buffer.data(), static_cast<std::size_t>(n)) : std::string();
-}
-
 /// Whether PATH can be a link to a copy: nothing is there, or a link to a copy that has gone, or a directory
 /// without anything in it.
 bool make_free(const std::string& path) {
@@ -97,7 +87,7 @@ bool make_free(const std::string& path) {
   if (::lstat(path.c_str(), &st) != 0) return errno == ENOENT;
   if (S_ISDIR(st.st_mode)) return ::rmdir(path.c_str()) == 0;
   if (!S_ISLNK(st.st_mode) || ::stat(path.c_str(), &st) == 0) return false;
-  return link_target(path).find('/' + prefix_of(WorkingCopy::kRun)) != std::string::npos;
+  return fs::read_link(AT_FDCWD, path).find('/' + prefix_of(WorkingCopy::kRun)) != std::string::npos;
 }
 
 bool replace_with_link(const std::string& path, const std::string& to) {
@@ -241,8 +231,8 @@ Result<void> WorkingCopy::wipe(const Deadline& deadline) {
   if (!linked_home_.empty()) {
     const store::StatePaths there = store::state_in_home(linked_home_);
     const store::StatePaths here = state();
-    if (link_target(there.config_dir) == here.config_dir) (void)::unlink(there.config_dir.c_str());
-    if (link_target(there.claude_json) == here.claude_json) (void)::unlink(there.claude_json.c_str());
+    if (fs::read_link(AT_FDCWD, there.config_dir) == here.config_dir) (void)::unlink(there.config_dir.c_str());
+    if (fs::read_link(AT_FDCWD, there.claude_json) == here.claude_json) (void)::unlink(there.claude_json.c_str());
   }
   const auto [place, name] = split(root_);
   const UniqueFd dir(::open(place.empty() ? "/" : place.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
