@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "access/capture_report.h"
 #include "access/store_access.h"
 #include "base/text.h"
 #include "commands/commands.h"
@@ -14,7 +15,6 @@
 #include "lock/lock.h"
 #include "log/log.h"
 #include "options/store_path.h"
-#include "setup/report.h"
 #include "sync/prepare.h"
 #include "ui/console.h"
 #include "ui/exit_status.h"
@@ -52,7 +52,7 @@ int report_login(const ui::Console& console, const std::string& from, const std:
       }
       console.warning(fmt::format("The login was not captured, the one in {} was kept: {}.", printable(store),
                                   verdict.reason));
-      if (verdict.store_state == login::State::unreadable) console.text(std::string(setup::kHowToMakeRoom));
+      if (verdict.store_state == login::State::unreadable) console.text(std::string(access::kHowToMakeRoom));
       return exit_status_of(verdict);
     case login::Choice::nothing:
       console.warning(fmt::format("No login was captured: that in {} is {}.", printable(from),
@@ -126,7 +126,7 @@ int capture_command(const options::Capture& options, const options::Environment&
                          {"bytes", report->bytes},
                          {"took", took_since(start)}});
   const int status = report_login(console, from->path, path, report->login);
-  const int files = setup::report_files(console, *report);
+  const int files = access::report_files(console, *report);
   const auto unbound =
       std::find_if(report->skipped.begin(), report->skipped.end(),
                    [](const sync::Skipped& each) { return store::is_binding_file(each.path); });

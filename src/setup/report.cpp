@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "access/capture_report.h"
 #include "base/text.h"
 #include "health/health.h"
 #include "options/store_path.h"
@@ -11,9 +12,6 @@
 
 namespace claude_init::setup {
 namespace {
-
-// A list that is longer says how much longer, and where the rest is to be seen.
-constexpr std::size_t kNamedAtMost = 5;
 
 std::string whose(const store::Inspection& inspection) {
   std::string name = inspection.email;
@@ -38,21 +36,6 @@ void print_deadlines(const ui::Console& console, const login::Login& login) {
     console.detail("login", "renewable (the CLI has not written down until when)");
   } else {
     console.detail("login", "cannot be renewed: it has no refresh token");
-  }
-}
-
-template <class List, class Show>
-void print_list(const ui::Console& console, std::string_view what, const List& list, Show show) {
-  if (list.empty()) return;
-  console.warning(fmt::format("{} {}:", list.size(), what));
-  std::size_t shown = 0;
-  for (const auto& item : list) {
-    if (shown++ == kNamedAtMost) break;
-    console.text("  " + show(item));
-  }
-  if (list.size() > kNamedAtMost) {
-    console.text(fmt::format("  … and {} more (CLAUDE_INIT_LOG_LEVEL=debug names them all)",
-                             list.size() - kNamedAtMost));
   }
 }
 
@@ -108,7 +91,7 @@ int print_no_login(const ui::Console& console, const FoundStore& store, const lo
 int print_kept(const ui::Console& console, const FoundStore& store, const login::Verdict& verdict) {
   console.warning(fmt::format("The login in {} was kept: {}.", store.store.path(), verdict.reason));
   if (verdict.store_state == login::State::unreadable) {
-    console.text(fmt::format("{}; then run setup again.", kHowToMakeRoom));
+    console.text(fmt::format("{}; then run setup again.", access::kHowToMakeRoom));
   } else if (verdict.source_state == login::State::missing) {
     console.text("If you logged out, the server has ended that login: run setup again and log in.");
   } else if (exit_status_of(verdict.source_state) != kExitOk) {
@@ -166,27 +149,13 @@ int report_capture(const ui::Console& console, const FoundStore& store, const sy
   }
   const bool has_login = verdict.choice == login::Choice::take || verdict.choice == login::Choice::same;
   if (has_login && after.login) print_deadlines(console, *after.login);
-  const int files = report_files(console, report);
+  const int files = access::report_files(console, report);
   if (status == kExitOk) status = files;
   if (report.settings_kept) {
     console.warning("The CLI's .claude.json is damaged; the store's was kept.");
   }
   if (has_login) print_next(console, store);
   return status;
-}
-
-int report_files(const ui::Console& console, const sync::CaptureReport& report) {
-  if (report.added + report.changed + report.deleted + report.unchanged > 0)
-    console.detail("files", fmt::format("{} new, {} changed,{} {} as they were ({} written)", report.added,
-                                        report.changed,
-                                        report.deleted > 0 ? fmt::format(" {} deleted,", report.deleted) : "",
-                                        report.unchanged, format_bytes(report.bytes)));
-  print_list(console, "files were not saved", report.skipped,
-             [](const sync::Skipped& s) { return fmt::format("{}: {}", printable(s.path), s.reason); });
-  print_list(console, "files were left out because the time before the engine's kill was over",
-             report.left_out, [](const std::string& path) { return printable(path); });
-  const sync::Skipped* failed = sync::first_failed(report.skipped);
-  return failed == nullptr ? kExitOk : exit_status_of(system_error(failed->error, failed->path));
 }
 
 int report_failure(const ui::Console& console, const FoundStore& store, const Error& error) {
