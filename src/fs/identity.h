@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <vector>
@@ -12,6 +13,11 @@ struct Identity {
   gid_t gid = 0;
   bool operator==(const Identity&) const = default;
 };
+
+/// The owner of what was looked at.
+[[nodiscard]] inline Identity owner_of(const struct stat& st) { return {st.st_uid, st.st_gid}; }
+/// Whose rights to use with it: the owner's; ours where that is the overflow uid.
+[[nodiscard]] Identity rights_for(const struct stat& st);
 
 /// The rights we have without doing anything (effective uid and gid).
 [[nodiscard]] Identity current_identity();

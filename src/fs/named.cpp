@@ -98,10 +98,6 @@ std::string without_slashes(std::string path) {
   return path;
 }
 
-Identity owner_of(const struct stat& st) {
-  return st.st_uid == overflow_uid() ? current_identity() : Identity{st.st_uid, st.st_gid};
-}
-
 /// As `who`, and then opened. 0 or errno.
 int make_as(int place, const std::string& name, Identity who, UniqueFd& made) {
   const ActAs as(who);
@@ -151,7 +147,7 @@ Result<void> make_named(const std::string& named, Identity who) {
   if (error == 0 || error == EEXIST) return Done{};
   if (error != EACCES && error != EPERM) return failed(error);
   // 3.
-  const Identity theirs = owner_of(st);
+  const Identity theirs = rights_for(st);
   error = make_as(place->get(), name_of(path), theirs, made);
   if (error == EEXIST) return Done{};
   if (error != 0) return failed(error);
@@ -175,7 +171,7 @@ Result<void> make_all_named(const std::string& named, std::string* failed) {
     if (!place) return place.error();
     if (::fstat(place->get(), &st) != 0) return cannot_open(errno, each);
     UniqueFd made;
-    const int error = make_as(place->get(), name_of(each), owner_of(st), made);
+    const int error = make_as(place->get(), name_of(each), rights_for(st), made);
     if (error != 0 && error != EEXIST) return system_error(error, "make " + printable(each));
   }
   return Done{};

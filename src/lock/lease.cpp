@@ -162,7 +162,7 @@ Result<void> LeaseContest::prepare() {
 }
 
 Result<bool> LeaseContest::take() {
-  if (auto prepared = sync::prepare(); !prepared) return prepared.error();
+  if (auto prepared = prepare(); !prepared) return prepared.error();
   const bool moved = ::renameat(locks_.get(), prepared_.c_str(), locks_.get(), name_.c_str()) == 0;
   const int error = moved ? 0 : errno;
   // Also where it was refused: the answer to an earlier sending of the same request may have been lost.

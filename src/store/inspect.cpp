@@ -21,15 +21,11 @@
 namespace claude_init::store {
 namespace {
 
-fs::Identity identity_of(const struct stat& st) {
-  return {st.st_uid, st.st_gid};
-}
-
 void judge_login(const Store& store, UnixMs now, Inspection& found) {
   const Tree tree = store.tree();
   const StateFile file = read_state_file(tree, kCredentials);
   if (file.st) {
-    found.file_owner = identity_of(*file.st);
+    found.file_owner = fs::owner_of(*file.st);
     found.file_mode = file.st->st_mode;
     found.file_modified = unix_ms(file.st->st_mtim);
   }
@@ -105,7 +101,7 @@ Inspection inspect_itself(const std::string& path, UnixMs now, const StoreOption
   found.path = path;
   struct stat st {};
   if (::stat(path.c_str(), &st) == 0) {
-    found.owner = identity_of(st);
+    found.owner = fs::owner_of(st);
     found.mode = st.st_mode;
     found.is_directory = S_ISDIR(st.st_mode);
   } else if (errno == EACCES) {

@@ -15,14 +15,6 @@
 namespace claude_init::store {
 namespace {
 
-fs::Identity identity_of(const struct stat& st) {
-  return {st.st_uid, st.st_gid};
-}
-
-fs::Identity whose_rights(const struct stat& st) {
-  return st.st_uid == fs::overflow_uid() ? fs::current_identity() : identity_of(st);
-}
-
 Error no_directory(const std::string& path) {
   return make_error(ErrorKind::invalid, printable(path) + " is not a directory",
                     fs::in_container() ? "mount the directory that holds the login, not a file of it"
@@ -50,7 +42,7 @@ Result<Store> Store::open(const std::string& path, const StoreOptions& options) 
   Store store;
   store.path_ = path;
   store.options_ = options;
-  store.owner_ = whose_rights(st);
+  store.owner_ = fs::rights_for(st);
   store.group_readable_ =
       options.access == Access::automatic ? (st.st_mode & S_ISGID) != 0 : options.access == Access::group;
   const fs::ActAs as(store.owner_);
