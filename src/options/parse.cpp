@@ -232,8 +232,7 @@ struct Rules {
 };
 
 /// An image's entrypoint ends with `--`, and what people type behind the image's name is taken as they mean
-/// it:
-/// `--` once more is nothing, and options of ours come before the command. (The CLI has none that is called
+/// it: `--` once more is nothing, and options of ours come before the command. (The CLI has none that is called
 /// like one of `run` or `setup` but --help; that one is the CLI's.)
 void take_typed_options(const CLI::App& app, std::vector<std::string>& own,
                         std::vector<std::string>& command) {

@@ -30,9 +30,8 @@ struct History {
 ///   tries come before its end. For a token so short-lived that a quarter of its lead is less than a minute,
 ///   that takes the minute's place.
 /// - While somebody else renews: soon, since a renewal that fails or is killed leaves no sign in the store,
-/// and
-///   within 7 s however long that goes on: a lease whose holder is gone is only found out by looks that are
-///   less than two of its heartbeats apart (lock/lease.h).
+///   and within 7 s however long that goes on: only looks less than two heartbeats apart find out that a
+///   lease's holder is gone (lock/lease.h).
 /// May lie in the past: then it is due.
 [[nodiscard]] UnixMs next_try(const Deadlines& login, const History& history, Milliseconds renew_before,
                               UnixMs now, double jitter);

@@ -9,23 +9,25 @@
 /// Which store this is, and whether it is where it was made. A copy of a store holds the same refresh token,
 /// so two that renew would log each other out: the copy has to be noticed.
 ///
-/// STORE/.claude-init/id holds a random name of the store, the host that made it (for people: in a container
-/// that is the container's name) and what the directory itself looked like then:
+/// STORE/.claude-init/id holds a random name of the store, the host that made it (in a container that is the
+/// container's name; only people read it), and what the directory itself looked like then:
 ///
-/// | evidence | survives | differs after |
-/// |---|---|---|
-/// | inode number and birth time of the store's root; where there is no birth time (NFS), the file system's
-/// id if it has one | another container, another path, another bind mount, a reboot, mode and owner, a volume
-/// attached to another machine | cp -a, rsync, tar, a restored backup, mv to another file system | | change
-/// time of `locks/method`, which is written once and cannot be set | inode numbers that a file system makes
-/// up anew (FUSE, SMB, 9p) | the same; chown -R, chmod -R |
+// clang-format off
+/// | evidence                                          | survives                             | differs after                  |
+/// |---------------------------------------------------|--------------------------------------|--------------------------------|
+/// | inode number and birth time of the store's root;  | another container, path or bind      | cp -a, rsync, tar, a restored  |
+/// | without a birth time (NFS) the file system's id   | mount, a reboot, chmod, chown, a     | backup, mv to another file     |
+/// | if it has one                                     | volume attached to another machine   | system                         |
+/// | change time of `locks/method`, which is written   | inode numbers that a file system     | the same; chown -R, chmod -R   |
+/// | once and which no program can set                 | makes up anew (FUSE, SMB, 9p)        |                                |
+// clang-format on
 ///
-/// One of the two is enough: it is the same store. There is nothing else that a container can rely on: it may
-/// have no /etc/machine-id, one of its own, or its host's.
+/// One of the two is enough: it is the same store. A container can rely on nothing else: its /etc/machine-id
+/// may be missing, its own, or its host's.
 ///
 /// Not noticed: a copy of a whole file system below its files (dd, a snapshot of a disk or of a virtual
-/// machine that is then used beside the original); mv within one file system, which leaves one store only; a
-/// copy on a file system whose change time is the modification time (sshfs).
+/// machine that runs beside the original); mv within one file system, which leaves one store only; a copy on a
+/// file system whose change time is the modification time (sshfs).
 namespace claude_init::store {
 
 inline constexpr const char* kIdentity = "id";  // in kPrivateDir

@@ -5,8 +5,7 @@
 #include <string_view>
 
 /// Symbolic links in a tree that is not trusted, and those of a Kubernetes volume, whose files are links
-/// through
-/// `..data`, which is swapped for another one.
+/// through `..data`, which is swapped for another one.
 namespace claude_init::sync {
 
 /// A name that such a volume keeps for itself: it begins with "..", and is not the directory above.

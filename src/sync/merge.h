@@ -36,8 +36,7 @@ struct MergeReport {
 
 /// Brings what a run has added to the sessions in its copy (names of the role `session`) into `to`. Nothing
 /// is deleted and nothing is lost, however many runs do this with copies of the same sessions: the lines of a
-/// session
-/// (.jsonl) are brought together, each once; of another file that both sides have changed the older version
+/// session (.jsonl) are brought together, each once; of another file that both sides have changed the older version
 /// is kept beside the later one as NAME.conflict-XXXXXXXXXXXXXXXX (of its content). Doing it again changes
 /// nothing. `from` may be hostile: read with the rights of `from.who`, no link is followed or kept. One
 /// durable transaction; needs the "store" lock. An eighth of the file system, 16 MiB at most, stays free for

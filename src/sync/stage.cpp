@@ -60,8 +60,7 @@ class Stager {
 
   // 1. Open the source directory, with its owner's rights. (Those of the destination's are held throughout.)
   // 2. Choose where its entries are staged: a new directory is made in the stage, and what lies in it keeps
-  // its
-  //    name; what goes into a directory that is there already gets a name of its own.
+  //    its name; what goes into a directory that is there already gets a name of its own.
   // 3. Copy entry by entry, several at a time.
   Result<void> directory(const PlannedDirectory& planned) {
     if (auto go_on = interrupt::check(); !go_on) return go_on;

@@ -133,8 +133,7 @@ Durability durability_for(std::uint64_t entries) {
 }
 
 // 1. A committed journal is rolled forward. It was written by whoever can write to the store: one that was
-// read
-//    and cannot be believed is set aside, as it would stop every capture from now on. After any other error
+//    read and cannot be believed is set aside, as it would stop every capture from now on. After any other error
 //    all is left as it is, to be done later.
 // 2. What is left in the stage is of a transaction that never was.
 Result<void> Transaction::recover(const store::Tree& tree) {
