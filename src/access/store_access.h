@@ -17,12 +17,12 @@ namespace claude_init::access {
 /// NO_COLOR, or a terminal that knows no escapes.
 [[nodiscard]] bool is_plain(const options::Environment& environment);
 
-/// mkdir -p, 0700: what is created for a login is nobody else's to read.
+/// mkdir -p, 0700: no other user may read what is created for a login.
 [[nodiscard]] Result<void> create_directories(const std::string& path);
 
 /// Opens a store to be written to: --store-owner and --store-mode are applied to what is in it where its
-/// directory does not have them yet. An owner who is refused is said, and it stays whose it is. Errors: usage
-/// (no such user), not_found, permission, invalid.
+/// directory does not have them yet. Where the system refuses the owner it warns and changes nothing. Errors:
+/// usage (no such user), not_found, permission, invalid.
 [[nodiscard]] Result<store::Store> open_to_write(const std::string& path, const options::Storing& storing,
                                                  const options::Environment& environment);
 

@@ -24,7 +24,7 @@ class Checkpoint {
  public:
   enum class Saved {
     done,
-    not_all,  // there was no time for all of it, or somebody else holds the store: again soon
+    not_all,  // there was no time for all of it, or another process holds the store: again soon
     nothing,  // nor for any of it: again soon, with more time
     failed,   // again later
   };
@@ -33,7 +33,7 @@ class Checkpoint {
     fs::Identity who;  // whose state it is
     store::Filter filter{};
     Milliseconds settle{300};
-    bool only_here = true;  // nobody but this kernel changes it, whatever the file system
+    bool only_here = true;  // only this kernel changes it, whatever the file system
     std::function<Saved()> save_login{};
     /// Returns by the deadline, or soon after, since a signal waits meanwhile. Empty: only the login is
     /// saved.

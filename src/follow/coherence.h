@@ -28,7 +28,7 @@ class Coherence {
     store::Extent extent = store::Extent::login;
     std::string_view given_access_token{};  // of the login that the session has from the store
     Deadline deadline{};
-    Milliseconds wait{0};  // for somebody else's capture to end
+    Milliseconds wait{0};  // for another process's capture to end
   };
   struct Options {
     std::string store;  // absolute
@@ -49,7 +49,7 @@ class Coherence {
   Coherence(boost::asio::io_context& io, Options options);
 
   /// Before the session's command starts: both sides are the same. Says until when the login can be used,
-  /// where nobody here can renew it.
+  /// where this process cannot renew it.
   void begin();
   /// From now on both sides are watched; what has changed since begin() is found. Throws
   /// boost::system::system_error where the kernel has no room for what watching takes.
@@ -58,7 +58,7 @@ class Coherence {
   void check_now();
   /// What was made in the session last, into the store, waiting for others. Error: it could not be saved.
   Result<void> finish(Milliseconds wait, const Deadline& deadline);
-  /// What was made in the session last, into the store, unless somebody else is just at it. Says what failed.
+  /// What was made in the session last, into the store, unless another process is writing. Logs what failed.
   void save_now() { static_cast<void>(save_login(Milliseconds(0), {})); }
 
   /// A login that was made in the session is in the store.

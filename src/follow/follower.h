@@ -47,7 +47,7 @@ class Follower {
   void adopted();
   /// Of what the copy has from the store.
   [[nodiscard]] const Secret& given_access_token() const { return given_access_token_; }
-  [[nodiscard]] UnixMs expires_at() const { return expires_at_; }  // 0: there is none, or nobody knows
+  [[nodiscard]] UnixMs expires_at() const { return expires_at_; }  // 0: there is none, or it is unknown
 
  private:
   [[nodiscard]] Result<Move> compare_and_give();

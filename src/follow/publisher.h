@@ -20,7 +20,7 @@ namespace claude_init::follow {
 struct Publication {
   store::Filter filter{};
   store::Extent extent = store::Extent::all;
-  Milliseconds wait{5000};              // for somebody else's capture to end
+  Milliseconds wait{5000};              // for another process's capture to end
   Deadline deadline{};                  // what is not staged then is left out
   sync::Baseline* baseline = nullptr;   // what was published before; what of it has gone goes too
 };
@@ -39,8 +39,8 @@ class Publisher {
     store::Store into;  // from store::open_published()
     store::Filter filter{};
     store::StoreOptions how{};  // `store` is opened
-    Milliseconds wait{5000};    // of start(), for somebody else who publishes
-    /// Is told what each publication of a change came to, and tells people; that it has to wait for others
+    Milliseconds wait{5000};    // of start(), for another process that publishes
+    /// Called with the outcome of each publication of a change, to report it; that it has to wait for others
     /// only where that takes longer than a few seconds. Empty: it is logged.
     std::function<void(const Result<sync::CaptureReport>&)> on_outcome{};
   };

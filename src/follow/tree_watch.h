@@ -36,7 +36,7 @@ class TreeWatch : private loop::Inotify::Listener {
   TreeWatch(const TreeWatch&) = delete;
   TreeWatch& operator=(const TreeWatch&) = delete;
 
-  /// Begins, and tells once: what was changed before nobody knows.
+  /// Begins, and calls once: changes from before are not known.
   void start();
   /// Not all of it could be told: tell again after `interval`.
   void notify_again();

@@ -2,7 +2,7 @@
 
 #include <string>
 
-/// What a file system is, by statfs(2): who else may be changing it behind this kernel's back.
+/// The kind of a file system, by statfs(2): whether other machines may change it behind this kernel's back.
 namespace claude_init::fs {
 
 enum class FilesystemKind {

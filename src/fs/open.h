@@ -11,7 +11,7 @@
 #include "base/unique_fd.h"
 #include "fs/identity.h"
 
-/// Opening files of trees that somebody else may be changing while we look: nothing outside the directory
+/// Opening files of trees that another process may be changing meanwhile: nothing outside the directory
 /// that a call starts from is ever reached. All descriptors are O_CLOEXEC.
 namespace claude_init::fs {
 

@@ -50,7 +50,7 @@ class Hook {
        std::string command, std::vector<std::string> env, Times times);
 
   void call(Call call);
-  /// Nothing is called from here on; what runs has the grace of whoever supervises it.
+  /// No further calls; a running one has the grace of its supervisor.
   void stop();
   [[nodiscard]] const Counts& counts() const { return counts_; }
 

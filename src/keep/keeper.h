@@ -40,7 +40,7 @@ class Keeper {
     bool renews = true;
     renew::Renewer::Options renewal;  // `store` and `on_outcome` are set here
   };
-  /// Is told each event once, after what it tells of has happened.
+  /// Called for each event once, after it has happened.
   using Tell = std::function<void(const Keeper&, const Event&)>;
   Keeper(const supervise::Loop& loop, loop::Inotify& inotify, Options options, Tell tell);
 

@@ -26,7 +26,7 @@ enum class Change {
   renewed,    // a new access token of the same account
   failing,    // a renewal did not bring one, or none has come for long, or it cannot be published; it is
               // tried again
-  dead,       // the login cannot be renewed any more: somebody has to log in
+  dead,       // the login cannot be renewed any more: log in again
   expiring,   // the login itself ends in 7, 3 or 1 days
   recovered,  // it works again after it did not, or after renewals failed, or is published again
   account_changed,  // another account's login
@@ -47,7 +47,7 @@ struct Obstacle {
   bool again = true;   // it is tried again by itself, not only when something of the store has changed
 };
 
-/// A lock that a renewal needs and somebody else holds.
+/// A lock that a renewal needs and another process holds.
 struct Waiting {
   UnixMs since = 0;
   std::string reason;  // one clause: what is in use, and by whom

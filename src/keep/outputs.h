@@ -27,7 +27,7 @@ class Outputs {
   /// Error: usage, or the address cannot be had.
   [[nodiscard]] Result<void> start();
   void report_event(const keep::Keeper& keeper, const keep::Event& event);
-  /// Calls nobody from here on.
+  /// Stops the hook and the listener.
   void stop();
 
  private:

@@ -35,7 +35,7 @@ struct Shown {
   const LoginMonitor* record = nullptr;
   std::optional<UnixMs> next_renewal;
   const Publishing* publishing = nullptr;  // nullptr: it is not published
-  std::uint64_t captures = 0;              // that changed its login files, whoever made them
+  std::uint64_t captures = 0;              // that changed its login files, by any process
   std::string cli{};                       // what renews it: "2.1.332 (tested)"; "" if it is not known
 };
 

@@ -7,7 +7,7 @@
 namespace claude_init::lock {
 
 /// --adopt: this is a store of its own from now on, with a new name, locked as suits its file system. Needs
-/// the "store" lock, and nobody else may be using it.
+/// the "store" lock, and no other process may be using it.
 [[nodiscard]] Result<void> adopt(const store::Store& store, const Lock& held);
 
 }  // namespace claude_init::lock

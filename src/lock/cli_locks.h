@@ -19,8 +19,9 @@ namespace claude_init::lock {
 /// the CLI, 11).
 ///
 /// A fresh one of a CLI's is waited for; an older one is taken over, as the CLI does. Ours are recognised by
-/// their sticky bit, which the CLI never sets: whoever holds the store's own lock and finds one knows that
-/// its maker was killed, and takes it over at once. They never stay behind for longer than the CLI's minute.
+/// their sticky bit, which the CLI never sets: a process that holds the store's own lock and finds one knows
+/// that its maker was killed, and takes it over at once. They never stay behind for longer than the CLI's
+/// minute.
 ///
 /// To be used under the "store" lock, for milliseconds: there is no heartbeat.
 class CliLocks {

@@ -59,7 +59,8 @@ class Lease {
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
 
-  /// Error busy: somebody else has taken it, or could have: the heartbeat could not be written for too long.
+  /// Error busy: another process has taken it, or could have: the heartbeat could not be written for too
+  /// long.
   [[nodiscard]] Result<void> verify() const;
 
   struct Beating;  // what the thread shares with us
@@ -74,14 +75,14 @@ class Lease {
 /// One process's tries to get one lease. Everything with the rights of `tree.who`.
 class LeaseContest {
  public:
-  /// `locks` is the directory that NAME.lease lies in, `text` what others are told about us.
+  /// `locks` is the directory that NAME.lease lies in, `text` describes us to others.
   LeaseContest(UniqueFd locks, std::string name, std::string text, const store::Tree& tree,
                const store::Modes& modes, Sightings& sightings, const store::LeaseTimes& times);
   ~LeaseContest();
   LeaseContest(const LeaseContest&) = delete;
   LeaseContest& operator=(const LeaseContest&) = delete;
 
-  /// Takes it if it is free or stale. Null: somebody holds it.
+  /// Takes it if it is free or stale. Null: another process holds it.
   [[nodiscard]] Result<std::unique_ptr<Lease>> try_once();
   /// Whether the holder was seen alive since the contest began.
   [[nodiscard]] bool holder_lives() const;

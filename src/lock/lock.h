@@ -13,7 +13,7 @@
 namespace claude_init::lock {
 
 /// An advisory lock in STORE/.claude-init/locks: flock(2) on the file NAME, or on a network file system the
-/// lease NAME (lock_method.h says which, lease.h how). With flock a holder that is killed blocks nobody; a lease
+/// lease NAME (lock_method.h says which, lease.h how). A killed holder's flock is gone at once; its lease
 /// blocks others for LeaseTimes::stale at most. Released by the destructor, which does not wait.
 ///
 /// Four are used: "setup", held by an interactive session for its whole life; "store", held for the length
@@ -21,11 +21,12 @@ namespace claude_init::lock {
 /// from this store, in which no job has a place: what is published has no lock. The first one taken in a
 /// store gives it its identity (store/provenance.h).
 ///
-/// flock(2) needs no right to write: whoever can open a lock's file for reading can hold it. So the directory
-/// and the files are open to the store's owner only, whatever the store's modes, and who waits is told who
-/// holds it as the kernel knows it (lock_holder.h).
+/// flock(2) needs no right to write: a process that can open a lock's file for reading can hold it. So the
+/// directory and the files are open to the store's owner only, whatever the store's modes, and a waiting
+/// process names the holds it as the kernel knows it (lock_holder.h).
 ///
-/// Fair in practice: who has waited longer tries more often, so that newcomers do not overtake for long.
+/// Fair in practice: a process that has waited longer tries more often, so newcomers do not overtake for
+/// long.
 class Lock {
  public:
   /// Takes it, waiting at most `wait`; after a second the log says for whom. With a wait of 0 it never

@@ -29,7 +29,7 @@ class FileWatch : private Inotify::Listener {
     std::string directory;  // absolute; its own links are followed
     std::string name;
     fs::Identity who;         // whose rights are used where ours do not do
-    bool only_here = false;   // nobody but this kernel writes it, whatever the file system
+    bool only_here = false;   // only this kernel writes it, whatever the file system
     Milliseconds interval{};  // between two looks, while inotify cannot know
     std::function<void()> on_change{};
   };

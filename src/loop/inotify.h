@@ -41,9 +41,9 @@ class Inotify {
   /// gives the same number, and its masks add up. Errors: limit (no instance, no_space: no watch left),
   /// not_found, permission.
   Result<int> add(const std::string& directory, std::uint32_t mask, Listener& listener);
-  /// The listener is told of mounts from here on.
+  /// From here on the listener is called for mounts too.
   void watch_mounts(Listener& listener);
-  /// The listener is told nothing more of this watch. A number that is not its own is no error.
+  /// The listener is not called for this watch any more. A number that is not its own is no error.
   void remove(int watch, Listener& listener);
   /// Nor of any, nor of mounts.
   void forget(Listener& listener);

@@ -110,7 +110,7 @@ struct Keep {
   std::vector<std::string> publish_words;  // the same
   std::vector<KeptStore> stores;           // what those mean; never empty
   std::string log_in;        // what a person types to log in, "{name}" being the store's; "" = docker run
-  std::string listen;        // ADDR:PORT; "" = nobody is answered
+  std::string listen;        // ADDR:PORT; "" = no listener
   std::vector<std::string> allow_hosts;  // names beside its own that it answers to
   std::string on_change;                 // for /bin/sh -c; "" = nothing
   Renewal renewal;
@@ -133,7 +133,7 @@ struct Health {
   bool live = false;
   std::vector<std::string> live_command{"claude", "--print", "--model", "haiku", "ok"};  // never empty
   Milliseconds live_timeout{60'000};
-  std::optional<Milliseconds> max_age;  // of a result of --live that is told again; unset: kMaxAge
+  std::optional<Milliseconds> max_age;  // of an earlier result of --live that is shown again; unset: kMaxAge
   enum class ExitCode { probe, state } exit_code = ExitCode::probe;
   static constexpr Milliseconds kMaxAge{15 * 60'000};
   [[nodiscard]] Format output() const { return format.value_or(json ? Format::json : Format::text); }

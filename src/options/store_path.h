@@ -19,7 +19,7 @@ inline constexpr std::string_view kDefaultStore = "/claude-auth";
 
 /// What stands left of the colon in the `-v` that brought the store into this container: $CLAUDE_HUB_DIR if
 /// it was passed in, the name of a named volume, else the documented place: a bind mount's source is not to
-/// be seen from inside. `mounts`: as they are, for whoever has read them.
+/// be seen from inside. `mounts`: as they are, where the caller has read them.
 [[nodiscard]] std::string host_side_of(const std::string& store, const options::Environment& environment,
                                        const fs::Mounts* mounts = nullptr);
 

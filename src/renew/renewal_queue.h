@@ -7,11 +7,11 @@
 
 namespace claude_init::renew {
 
-/// One after another: whoever renews many logins in one process starts one command at a time, since each
+/// One after another: a process that renews many logins starts one command at a time, since each
 /// takes kCliMegabytes, and a hundred that are due together are not renewed in the same second.
 class RenewalQueue {
  public:
-  /// A turn that somebody has; the next one's begins when it is destroyed.
+  /// A turn that a renewal has; the next one begins when this is destroyed.
   class Turn {
    public:
     explicit Turn(RenewalQueue* turns) : turns_(turns) {}

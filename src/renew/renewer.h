@@ -32,11 +32,11 @@ class Renewer {
     Milliseconds check_every{};             // a token is renewed at that age, due or not; 0: when it is due
     std::vector<std::string> command;       // has a program, after any NAME=VALUE
     std::vector<std::string> environment;   // NAME=VALUE, from which the command gets some
-    std::string purpose;                    // told to others who want to renew: "run"
+    std::string purpose;                    // shown to others that want to renew: "run"
     Milliseconds time_limit = kTimeLimit;   // for the command; then TERM, and KILL after another 5 s
     std::function<std::string()> log_in{};  // what a person types when the login is dead
     RenewalQueue* turns = nullptr;          // waits for one, of those who share it; none: never waits
-    /// Is told what each try came to, and tells people; the store may have changed. Empty: it is logged.
+    /// Called with the outcome of each try, to report it; the store may have changed. Empty: it is logged.
     std::function<void(const Outcome&)> on_outcome{};
   };
   Renewer(const supervise::Loop& loop, Options options);
@@ -101,7 +101,7 @@ class Renewer {
       unsure_;                // what the command came to, while the default one finds out what that means
   std::string shown_output_;  // of the last failure
   std::optional<Outcome> last_;
-  std::shared_ptr<int> alive_ = std::make_shared<int>();  // gone with this, for whoever is called later
+  std::shared_ptr<int> alive_ = std::make_shared<int>();  // gone with this: handlers that run later check it
 };
 
 }  // namespace claude_init::renew

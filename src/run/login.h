@@ -13,7 +13,7 @@
 
 namespace claude_init::run {
 
-/// The login of a run before its command starts: what it is, who may renew it, and what renews it.
+/// A run's login before its command starts: its state, the lock that allows renewing it, and its renewer.
 struct LoginSource {
   store::Inspection inspection;               // of the store, as it was last looked at
   std::optional<lock::Lock> right_to_renew;   // where the command gets the refresh token

@@ -27,7 +27,8 @@ class KeptSessions {
   /// no_space; each with what to do.
   [[nodiscard]] static Result<KeptSessions> open(const options::Run& options, const std::string& store_path);
 
-  /// Of working copies whose sessions are kept here: nobody else removes them when their run has died.
+  /// The kind of working copies whose sessions are kept here: other runs do not remove them when their run
+  /// has died.
   [[nodiscard]] std::string kind() const;
 
   /// Saves what runs that died have left in their copies, and wipes those. Copies that are not noted in the

@@ -36,7 +36,7 @@ class LoginWait {
   loop::Debounce settle_;
 };
 
-/// How to log in, to somebody who has no terminal of this session (`shell` is false), or that there is no
+/// Prints how to log in where this session has no terminal (`shell` is false), or that there is no
 /// need to end it.
 void greet_waiting(const ui::Console& console, const FoundStore& found, const user::Account& account,
                    const options::Environment& environment, Milliseconds limit, bool shell);

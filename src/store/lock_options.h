@@ -20,7 +20,7 @@ enum class Locking {
 [[nodiscard]] std::string_view name_of(Locking locking);
 
 /// How long a lease lives: `beat` is the time between two heartbeats, `stale` how long the heartbeat must
-/// have stood still before somebody else may take over. Tests use shorter ones.
+/// have stood still before another process may take over. Tests use shorter ones.
 struct LeaseTimes {
   Milliseconds beat{5'000};
   Milliseconds stale{30'000};

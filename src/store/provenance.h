@@ -42,10 +42,10 @@ struct StoreId {
 /// no_space, io.
 [[nodiscard]] Result<void> ensure_id(const Store& store);
 
-/// Errors: not_found (nobody has written to this store yet), invalid, permission, io.
+/// Errors: not_found (the store was never written to), invalid, permission, io.
 [[nodiscard]] Result<StoreId> read_id(const Store& store);
 
-/// For whoever wants to renew the login of this store, and for whoever captures into it, to say so. A store
+/// To be called before a renewal, which it forbids, and before a capture, which warns. A store
 /// without an identity passes. Error usage: it was copied or moved here; what that means is the text, --adopt
 /// the remedy. Others as read_id().
 [[nodiscard]] Result<void> check_identity(const Store& store);

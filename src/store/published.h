@@ -6,7 +6,7 @@
 #include "base/result.h"
 #include "store/store.h"
 
-/// A published store: what a store has, but for the refresh token, so that whoever can read it can use the
+/// A published store: what a store has, but for the refresh token, so that its readers can use the
 /// login and not renew it. It is one in its readers' eyes like any other. `.claude-init/published` marks it.
 namespace claude_init::store {
 
@@ -17,8 +17,8 @@ inline constexpr const char* kPublishedMark = "published";  // in kPrivateDir
 /// The same, with the error.
 [[nodiscard]] Result<bool> has_published_mark(const Store& store);
 
-/// What a keeper that cannot publish into `directory` leaves for those who wait for a login there, beside it:
-/// a line on why, and one with what to type. "" takes it away. Where it cannot be written nobody is told.
+/// Left beside `directory` by a keeper that cannot publish into it, for jobs that wait for a login there:
+/// a line on why, and one with what to type. "" takes it away. Best effort.
 inline constexpr std::string_view kWord = ".unpublished";  // behind the directory's name
 void leave_word(const std::string& directory, const std::string& why);
 /// That word; "" where there is none.

@@ -13,7 +13,7 @@
 
 namespace claude_init::store {
 
-/// Who may read what is made in a store.
+/// The modes of what is made in a store.
 enum class Access {
   automatic,     // group where the root is setgid (Kubernetes' fsGroup), else private
   private_only,  // 0600 and 0700

@@ -49,7 +49,7 @@ class Baseline {
   [[nodiscard]] const Entry* find(std::string_view path) const;
 
   std::uint64_t seed_;
-  // Sorted by path up to `sorted_`; what was noted since is sorted in when somebody asks.
+  // Sorted by path up to `sorted_`; what was noted since is sorted in on demand.
   mutable std::vector<Entry> entries_;
   mutable std::size_t sorted_ = 0;
 };

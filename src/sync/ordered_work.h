@@ -53,7 +53,7 @@ class OrderedWork {
   std::condition_variable given_;
   std::condition_variable done_;
   std::deque<std::shared_ptr<Piece>> pieces_;   // the caller's: in order, until they are settled
-  std::deque<std::shared_ptr<Piece>> waiting_;  // those that nobody has begun
+  std::deque<std::shared_ptr<Piece>> waiting_;  // those not begun
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

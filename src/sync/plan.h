@@ -42,7 +42,7 @@ struct Limits {
 enum class Deletions {
   none,
   proven,  // deleted if the session had it (the baseline) and the other side's copy has not changed since
-  all,     // deleted: somebody asked for it (`capture --delete`)
+  all,     // deleted: on request (`capture --delete`)
 };
 
 struct ScanOptions {

@@ -13,7 +13,7 @@
 namespace claude_init::sync {
 
 struct Publishing {
-  Milliseconds wait{5000};          // for somebody else who publishes
+  Milliseconds wait{5000};          // for another process that publishes
   std::optional<uid_t> owner = {};  // whose the directory has to be (StoreOptions)
 };
 

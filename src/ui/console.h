@@ -29,7 +29,7 @@ class Console {
   bool rich_;
 };
 
-/// What was asked for, on standard output. The exit status: kExitOk, also where nobody reads on (a pager that
+/// Prints a command's output. Returns the exit status: kExitOk, also where the reader has gone (a pager that
 /// was left, a closed descriptor), else that of why it could not be written, which is said.
 [[nodiscard]] int print(std::string_view text);
 

@@ -28,7 +28,7 @@ class ProgressLine {
   bool terminal_;
   bool shown_ = false;
   SteadyTime start_;
-  SteadyTime next_;  // not before then: nobody reads faster
+  SteadyTime next_;  // not before then: people do not read faster
 };
 
 /// "capturing: 1200 of 10000 files, 12 MiB of 270 MiB, 6 MiB/s, 43 s left"

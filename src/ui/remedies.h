@@ -6,12 +6,12 @@
 
 #include "fs/identity.h"
 
-/// What a person can type where we may not do something to a file or act as somebody: the same words wherever
+/// What to type where claude-init may not use a file or become a user: the same words wherever
 /// that is met. What is typed on the host names the directory there, which is not to be seen from a
 /// container.
 namespace claude_init::ui {
 
-/// Who has started the container, as far as it can be known: what a person types depends on it.
+/// What started the container, as far as it can be known: the commands to type depend on it.
 enum class Engine { docker, podman, compose, kubernetes };
 /// Said once, before any advice is given; docker until then.
 void be_started_by(Engine engine);
@@ -27,7 +27,7 @@ void be_started_by(Engine engine);
 /// In a container: for root that may not change its user, to allow that, or to be started as `who`.
 [[nodiscard]] std::string how_to_become(fs::Identity who);
 
-/// To make everything in `directory` `who`'s, who can then do everything with it, and nobody else.
+/// Gives everything in `directory` to `who` alone.
 [[nodiscard]] std::string how_to_give(const std::string& directory, fs::Identity who, bool in_container);
 
 /// On a host: to make `directory` for `who`, where they may not.

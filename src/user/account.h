@@ -40,7 +40,7 @@ struct AccountFiles {
 [[nodiscard]] Account current_account(std::string_view home_variable, const AccountFiles& files = {});
 
 /// The user to run as: `spec` if not empty; else, as root that can change its user, `node` if it exists; else
-/// ourselves. When `spec` names somebody whom we cannot become: error usage (not root) or permission (root
+/// ourselves. When `spec` names a user that we cannot become: error usage (not root) or permission (root
 /// without the capabilities), with what to do.
 [[nodiscard]] Result<Account> choose_account(std::string_view spec, std::string_view home_variable,
                                              const AccountFiles& files = {});

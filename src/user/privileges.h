@@ -12,7 +12,7 @@ enum class NewPrivileges {
   allow
 };  // forbid: PR_SET_NO_NEW_PRIVS, so sudo and setuid programs do nothing
 
-/// Whether we hold CAP_SETUID and CAP_SETGID: all that it takes to become somebody else.
+/// Whether we hold CAP_SETUID and CAP_SETGID: all that it takes to become another user.
 [[nodiscard]] bool can_change_user();
 
 /// The steps that make a forked child become `account`: supplementary groups, gid, uid, bounding and ambient

@@ -57,7 +57,8 @@ class WorkingCopy {
 
   /// Removes the links that still point here and the whole copy: the login file, which is overwritten, first
   /// and whatever the deadline. Errors are worth a warning only; limit: the deadline has come, and the rest
-  /// stays for whoever removes dead copies. Also the way to end it early; the destructor removes nothing.
+  /// stays until a later run removes dead copies. Also the way to end it early; the destructor removes
+  /// nothing.
   Result<void> wipe(const Deadline& deadline = {});
 
  private:
