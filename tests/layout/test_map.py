@@ -64,3 +64,16 @@ def test_every_path_that_the_page_names_is_there():
     named = re.findall(r"`((?:src|tests|scripts|docs)/[\w./-]+)`", PAGE.read_text(encoding="utf-8"))
     assert len(named) > 10
     assert [path for path in named if not (TOP / path).exists()] == []
+
+
+def test_the_way_through_the_code_names_functions_where_they_are():
+    text = (TOP / "docs/login-through-the-code.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w:]+)\(\)`\s+in\s+`(src/[\w/.]+)`", text)
+    assert len(named) == text.count("()`") > 30
+    wrong = []
+    for function, path in named:
+        source = TOP / path
+        name = function.rpartition("::")[2]
+        if not source.exists() or not re.search(rf"\b{name}\(", source.read_text(encoding="utf-8")):
+            wrong.append(f"{function} in {path}")
+    assert wrong == []
