@@ -14,6 +14,7 @@ enum class ErrorKind {
   permission,   // EACCES, EPERM
   read_only,    // EROFS
   no_space,     // ENOSPC, EDQUOT
+  no_place,     // no directory will do for a working copy
   busy,         // another process holds it
   invalid,      // content that cannot be understood
   limit,        // a limit of ours or of the system was reached (EMFILE, ENFILE, EFBIG, ...)

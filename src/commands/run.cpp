@@ -12,7 +12,6 @@
 #include <exception>
 #include <optional>
 #include <utility>
-#include <variant>
 
 #include "access/renewal.h"
 #include "access/store_access.h"
@@ -144,12 +143,17 @@ class WipedOnException {
   const int before_ = std::uncaught_exceptions();
 };
 
-/// A working copy, or the status to refuse with.
+/// The store is not full: the copy's place is.
+Error no_place(Error error) {
+  error.kind = ErrorKind::no_place;
+  return error;
+}
+
+/// A working copy of what the store has.
 struct Filled {
   workcopy::WorkingCopy copy;
   bool has_programs = false;
 };
-using Prepared = std::variant<Filled, int>;
 
 /// What of the store is asked for.
 sync::RestoreOptions wanted_of(const options::Run& options) {
@@ -176,26 +180,26 @@ void clear_away(const user::Account& account, const workcopy::Places& places,
 /// 1. What the store has, and how much room that takes.
 /// 2. Room.
 /// 3. The copy, filled.
-Prepared prepare_copy(const options::Run& options, const options::Environment& environment,
-                      const user::Account& account, const store::Inspection& inspection,
-                      std::optional<run::KeptSessions>& sessions) {
+Result<Filled> prepare_copy(const options::Run& options, const options::Environment& environment,
+                            const user::Account& account, const store::Inspection& inspection,
+                            std::optional<run::KeptSessions>& sessions) {
   // 1.
   const auto store = open_store(inspection);
-  if (!store) return ui::refuse(store.error());
+  if (!store) return store.error();
   sync::RestoreOptions what = wanted_of(options);
   sync::Size size;
   std::optional<sync::Measured> found;
   if (*store) {
     auto measured = sync::measure(**store, what);
-    if (!measured) return ui::refuse(measured.error());
+    if (!measured) return measured.error();
     if (const auto bound = check_binding_files(measured->plan.skipped, inspection.path); !bound)
-      return ui::refuse(bound.error());
+      return bound.error();
     found = std::move(*measured);
     size = found->size;
   }
   if (sessions) {
     const auto measured = sessions->measure();
-    if (!measured) return ui::refuse(measured.error());
+    if (!measured) return measured.error();
     size.bytes += measured->bytes;
     size.files += measured->files;
   }
@@ -209,15 +213,15 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
   const std::uint64_t bytes = size.bytes + size.files * kBlock;
   where.demand = {bytes, size.has_executables};
   auto copy = workcopy::WorkingCopy::create(account, where);
-  if (!copy) return ui::refuse(copy.error(), kExitNoPlace);
+  if (!copy) return no_place(copy.error());
   auto filled = *store ? fill(*copy, **store, account, what, std::move(found), access::is_plain(environment))
                        : Result<void>();
   if (filled && sessions) filled = sessions->give(*copy, account);
   if (!filled) {
     wipe(*copy);
     const bool full = filled.error().kind == ErrorKind::no_space;
-    return ui::refuse(filled.error_with("fill the working copy"),
-                      full ? kExitNoPlace : exit_status_of(filled.error()));
+    const Error error = filled.error_with("fill the working copy");
+    return full ? no_place(error) : error;
   }
   // From here on we wait, for days perhaps, and need little of what filling a large copy took.
   if (size.files > kMany) ::malloc_trim(0);
@@ -298,12 +302,11 @@ int save_results(const workcopy::WorkingCopy& copy, const user::Account& account
   // Each for itself: when one cannot be saved the other can all the same.
   int status = kExitOk;
   if (const auto saved = coherence.finish(access::kCaptureWait, deadline); !saved) {
-    status = ui::refuse(saved.error_with("the login stays in " + copy.root()), exit_status_of(saved.error()));
+    status = ui::refuse(saved.error_with("the login stays in " + copy.root()));
   }
   const auto saved = sessions ? sessions->save(copy, account, deadline) : Result<void>();
   if (!saved) {
-    status =
-        ui::refuse(saved.error_with("the sessions stay in " + copy.root()), exit_status_of(saved.error()));
+    status = ui::refuse(saved.error_with("the sessions stay in " + copy.root()));
   }
   return status;
 }
@@ -368,15 +371,14 @@ int run_command(const options::Run& options, const options::Environment& environ
   }
 
   // 3.
-  Prepared prepared = prepare_copy(options, environment, *account, inspection, sessions);
-  if (const int* status = std::get_if<int>(&prepared)) return *status;
-  auto& filled = std::get<Filled>(prepared);
-  workcopy::WorkingCopy& copy = filled.copy;
+  auto filled = prepare_copy(options, environment, *account, inspection, sessions);
+  if (!filled) return ui::refuse(filled.error());
+  workcopy::WorkingCopy& copy = filled->copy;
   const WipedOnException wiped(copy);
   // On a host the home directory is a person's own, who may start a CLI of theirs in it.
   const std::string home =
       run::choose_home(copy, *account, fs::in_container() ? run::LinkHome::yes : run::LinkHome::no);
-  run::check_what_settings_name(copy, *account, home, filled.has_programs);
+  run::check_what_settings_name(copy, *account, home, filled->has_programs);
 
   // 4.
   user::give_standard_streams(*account);

@@ -14,6 +14,8 @@ int exit_status_of(const Error& error) {
       return kExitStoreReadOnly;
     case ErrorKind::no_space:
       return kExitStoreFull;
+    case ErrorKind::no_place:
+      return kExitNoPlace;
     case ErrorKind::busy:
       return kExitStoreBusy;
     case ErrorKind::invalid:
