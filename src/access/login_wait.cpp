@@ -84,7 +84,7 @@ int await_login(const supervise::Loop& loop, const LoginWait& wait, const option
     if (!seen.unpublished.empty() && told.empty()) say();
     if (seen.state == login::State::no_store || seen.owner == owner) return false;
     watch_as(seen.owner);
-    return check_now();  // what was told to the watch of before is lost
+    return check_now();  // events of the watch before are lost
   };
   const int stopped = wait_until_over(loop, until);
   if (stopped == 0 && wait.can_be_used(seen)) {

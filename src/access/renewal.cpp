@@ -12,7 +12,7 @@
 namespace claude_init::access {
 namespace {
 
-// Somebody else's renewal takes as long as its command may: the limit, and the grace.
+// Another process's renewal takes as long as its command may: the limit, and the grace.
 constexpr Milliseconds kOthersRenewal = renew::Renewer::kTimeLimit + Milliseconds(10'000);
 
 bool is_settled(const std::optional<renew::Outcome>& outcome) {

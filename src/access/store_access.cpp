@@ -94,7 +94,7 @@ void say_what_stays(const store::Store& store, const std::vector<std::string>& l
       {{"path", store.path()}, {"count", left.size()}, {"first", left.front()}});
 }
 
-/// Only where the store's directory itself differs: modes that drifted deeper down are nobody's business.
+/// Only where the store's directory itself differs: modes that drifted deeper down stay.
 Result<void> apply_owner_and_mode(const store::Store& store, const options::Storing& storing) {
   struct stat st {};
   if (::fstat(store.fd(), &st) != 0) return system_error(errno, "stat " + printable(store.path()));

@@ -62,7 +62,7 @@ std::string report(options::Health::Format format, const store::Inspection& insp
   return std::move(metrics).finish();
 }
 
-/// "2.1.332 (tested)"; "" where nobody has renewed here yet.
+/// "2.1.332 (tested)"; "" where this store was never renewed.
 std::string renewer_of(const Result<store::Store>& store) {
   const auto version = cli::parse_version(store ? store::read_renewer_note(store->tree()).version : "");
   return version ? cli::described(*version) : "";

@@ -76,7 +76,7 @@ int report(const renew::Outcome& outcome, const std::string& path, const options
   return status_of(outcome);
 }
 
-/// Whether somebody can renew this one; else it has been said why not, with the status.
+/// Whether this one can be renewed; else prints why not and gives the status.
 std::optional<int> why_none(const store::Inspection& seen, const options::Environment& environment) {
   const bool lives = seen.state == login::State::usable || seen.state == login::State::renewable;
   if (!lives) {
@@ -103,7 +103,7 @@ std::optional<int> why_none(const store::Inspection& seen, const options::Enviro
 }  // namespace
 
 /// 1. A login that can be renewed, and is due or is to be renewed all the same.
-/// 2. One renewal, or somebody else's.
+/// 2. One renewal, ours or another process's.
 /// 3. What came of it.
 int renew_command(const options::Renew& options, const options::Environment& environment,
                   const supervise::Inherited& inherited) {
@@ -121,7 +121,7 @@ int renew_command(const options::Renew& options, const options::Environment& env
   loop::Reaper reaper;
   const supervise::Loop loop{io, reaper, inherited};
   renew::Renewer::Options how = access::renewer_options(options.renewal, path, environment, "renew");
-  how.on_outcome = [](const renew::Outcome&) {};  // told below
+  how.on_outcome = [](const renew::Outcome&) {};  // reported below
   renew::Renewer renewer(loop, std::move(how));
   access::Wait wait;
   wait.limit = kPatience;

@@ -319,12 +319,13 @@ supervise::Options supervision_of(const options::Run& options) {
   return supervision;
 }
 
-/// The command runs: what fails now is told, and what the session makes is saved at its end all the same.
+/// The command runs: what fails now is logged, and what the session makes is saved at its end all the same.
 void watch(follow::Coherence& coherence, std::optional<renew::Renewer>& renewer) {
   try {
     coherence.start();
     if (renewer)
-      renewer->check_now();  // every later change is told; one that came while the copy was made is not
+      renewer->check_now();  // the watches see every later change; one that came while the copy was made they
+                             // do not
   } catch (const boost::system::system_error& e) {
     log::failure(log::Level::warn, system_error(e.code().value(), "watch the store and the working copy"));
   }

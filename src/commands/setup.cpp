@@ -62,7 +62,7 @@ supervise::Command session_command(const options::Setup& options, const options:
   child.set("SHELL", account.shell);
   if (session.copy) child.set("CLAUDE_CONFIG_DIR", session.state.config_dir);
   supervise::Command command;
-  // Where nobody has a terminal there is nothing to start: --wait-login waits for a login from elsewhere.
+  // Without a terminal there is nothing to start: --wait-login waits for a login from elsewhere.
   command.argv = options.command;
   if (command.argv.empty() && has_terminal()) command.argv = {account.shell};
   command.env = child.variables();
@@ -149,7 +149,7 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
   follow::Coherence coherence(io, coherent_session(options, found, account, session, renewer, wait));
   coherence.begin();
   coherence.start();
-  if (renewer) renewer->check_now();  // by now every later change is told
+  if (renewer) renewer->check_now();  // from here on the watches see every change
   // 2.
   const auto state = [&] { return store::inspect(found.store.path(), unix_now()); };
   Ended ended;
@@ -158,7 +158,7 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
     if (stopped != 0) {
       ended.outcome.exit_status = 128 + stopped;
       ended.outcome.stop_signal = stopped;
-      setup::wipe_copy(found, session);  // nobody has worked in it
+      setup::wipe_copy(found, session);  // it was not used yet
       return ended;
     }
     coherence.check_now();
@@ -178,7 +178,7 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
   const supervise::Command command = session_command(options, environment, account, session);
   const auto outcome = supervise::supervise(loop, supervision, command, hooks);
   if (!outcome) return outcome.error();
-  // The signal that --wait-login ends it with is nobody's status.
+  // The signal that --wait-login ends it with is not the session's status.
   if (wait && wait->is_over()) return Ended{{}, wait->exit_status(ended.reported)};
   ended.outcome = *outcome;
   if (command.argv.empty()) ended.outcome.exit_status = 128 + outcome->stop_signal;
@@ -261,7 +261,7 @@ int setup_command(const options::Setup& options, const options::Environment& env
     console.warning(fmt::format("{} is read-only: this session works on a copy and nothing will be captured.",
                                 found->store.path()));
   }
-  // Whoever logs in should know that the CLI would not use it.
+  // A person who logs in should know that the CLI would not use it.
   for (const std::string& note : access::environment_notes(found->store.path(), environment))
     console.warning(note);
   // 3.
@@ -274,7 +274,7 @@ int setup_command(const options::Setup& options, const options::Environment& env
   if (!ended) {
     log::failure(log::Level::error, ended.error());
     if (ended.error().kind == ErrorKind::interrupted) {
-      setup::wipe_copy(*found, *session);  // nobody has worked in it
+      setup::wipe_copy(*found, *session);  // it was not used yet
     } else {
       end({});
     }

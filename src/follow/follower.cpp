@@ -17,7 +17,7 @@ namespace {
 
 constexpr Milliseconds kAgain{1000};
 constexpr Milliseconds kInterval{2000};            // between two looks where inotify cannot know
-constexpr std::int64_t kLastLook = 5 * 60 * 1000;  // by then whoever renews has done so
+constexpr std::int64_t kLastLook = 5 * 60 * 1000;  // by then a renewal has come, if one is to come
 
 /// One of the two login files as it is now; nothing where there is none. Error: it cannot be known.
 Result<std::optional<Secret>> read_login(const store::Tree& tree) {

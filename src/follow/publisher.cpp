@@ -14,7 +14,7 @@
 namespace claude_init::follow {
 namespace {
 
-constexpr Milliseconds kPatience{5000};  // for others who publish, before it is told
+constexpr Milliseconds kPatience{5000};  // for others who publish, before it is logged
 
 /// Jobs that mount the published store would run without its rules, and could not know.
 Result<void> check_rules(const sync::CaptureReport& report, const std::string& store) {
@@ -107,7 +107,7 @@ Checkpoint::Saved Publisher::publish_change(store::Extent extent, const Deadline
   return report ? Checkpoint::saved(*report) : Checkpoint::Saved::failed;
 }
 
-/// What readers of the published store do not get although somebody keeps it in the store.
+/// Names the store's files that readers of the published store do not get.
 void Publisher::name_withheld(const Result<sync::CaptureReport>& outcome) {
   if (!outcome) return;
   for (const sync::Skipped& skipped : outcome->skipped) {

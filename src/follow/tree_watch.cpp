@@ -79,7 +79,7 @@ void TreeWatch::on_event(const loop::Inotify::Event& event) {
   if (event.name.empty()) return;
   const std::string path = fs::join(found->second, event.name);
   if ((event.mask & IN_ISDIR) == 0) {
-    // The login's files are watched by whoever can wait less.
+    // The login's files have watches that wait less.
     if (path == store::kCredentials || path == store::kClaudeJson) return;
     if (options_.filter.captures(path)) again_.poke();
     return;

@@ -368,7 +368,7 @@ Explanation of_state(const store::Inspection& inspection, const Context& context
   return {};
 }
 
-/// Who waits for a login here is told why none comes: somebody has logged in, and that is not the matter.
+/// Says why no login comes to this published store although its keeper's store has one.
 void explain_unpublished(const store::Inspection& inspection, Explanation& out) {
   const std::string_view word = inspection.unpublished;
   const std::size_t end = std::min(word.find('\n'), word.size());

@@ -27,13 +27,13 @@ constexpr Milliseconds kInterval{2000};        // between two looks where inotif
 constexpr Milliseconds kPublishAgain{10'000};  // after it failed
 constexpr Milliseconds kPublishWait{100};      // for a lock; signals wait meanwhile
 constexpr std::int64_t kFarAway = 365 * kDay;  // nothing is due, but the clock may be set
-// A store that may not be written becomes another by what nobody tells: a remount, its mode, its server.
+// A store that cannot be written may become writable without an event: by a remount, its mode, its server.
 constexpr std::int64_t kRefusedAgain = 10 * kMinute;
 // A store that cannot be read for the moment (no descriptors, no memory, its disk).
 constexpr std::int64_t kUnknownAgain = 2000;
 constexpr std::int64_t kUnknownAtMost = kMinute;
 
-/// Renewals are told to the record, which knows what of them is news.
+/// The monitor gets each outcome, and knows which are news.
 renew::Renewer::Options with_monitor(renew::Renewer::Options renewal, const std::string& store,
                                      std::function<void(const renew::Outcome&)> on_outcome) {
   renewal.store = store;
@@ -130,7 +130,7 @@ void Keeper::count_generations() {
   if (newest && *newest > 0) captures_ = *newest;
 }
 
-/// 1. The store as it is now; whoever owns it may have changed with it.
+/// 1. The store as it is now; its owner may have changed with it.
 /// 2. What of it is news.
 /// 3. The renewal of the login that it has, and its publication, where that could not begin before.
 /// 4. The next look.
@@ -144,7 +144,7 @@ void Keeper::check_now() {
     boost::asio::post(loop_.io, [this, owner = seen.owner] {  // we are in a watch's call
       if (owner == owner_) return;
       watch(owner);
-      check_now();  // what was told to the watches of before is lost
+      check_now();  // events of the watches before are lost
     });
   }
   // 2.
@@ -205,7 +205,7 @@ void Keeper::watch_generations() {
   count_generations();
 }
 
-/// 1. What may not be renewed from here is told, and when it may again.
+/// 1. Reports a store that may not be renewed from here, and when it may again.
 /// 2. The renewer, from when it may the first time.
 void Keeper::renew_where_we_may(const store::Inspection& seen) {
   // 1.

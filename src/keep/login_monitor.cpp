@@ -95,8 +95,9 @@ void LoginMonitor::remember_rejection(store::Inspection& seen) {
   if (seen.state == State::renewable) seen.state = State::dead;
 }
 
-// 1. Another account's login is told first: what follows is about that one.
-// 2. There is none that works, or will: each is told once. One that the server has rejected is dead although
+// 1. Another account's login is reported first: what follows is about that one.
+// 2. There is none that works, or will: each is reported once. One that the server has rejected is dead
+// although
 //    its access token works for a while.
 // 3. One that works, when there was none before.
 // 4. It worked before: a later access token of the same account is told as a renewal where it is one of ours;

@@ -20,7 +20,7 @@ constexpr mode_t kOurs = 01700;
 constexpr std::int64_t kStale = 60;  // seconds: the CLI's
 constexpr Milliseconds kPause{20};
 
-/// Whether nobody holds this lock any more: it is one of ours, whose maker must be dead, or older than the
+/// Whether this lock has no holder any more: it is one of ours, whose maker must be dead, or older than the
 /// CLI itself waits. A time in the future was set by hand: it would never come of age.
 bool is_abandoned(const struct stat& st) {
   if ((st.st_mode & S_ISVTX) != 0) return true;
@@ -48,7 +48,7 @@ Result<CliLocks> CliLocks::take(const store::Tree& tree, What what, SteadyTime u
   if (auto beside = fs::open_root(above.empty() ? "/" : above, tree.who); beside) {
     locks.beside_ = std::move(*beside);
     const auto taken = locks.take_one(locks.beside_.get(), fs::name_of(tree.path) + ".lock", tree, until);
-    // Mostly it lies in somebody else's directory. Only a CLI that holds it matters.
+    // Mostly it lies in another user's directory. Only a CLI that holds it matters.
     if (!taken && taken.error().kind == ErrorKind::busy) return taken.error();
   }
   if (auto taken = locks.take_one(inside, ".storage-write.lock", tree, until); !taken) return taken.error();
@@ -69,7 +69,7 @@ Result<void> CliLocks::take_one(int directory, const std::string& name, const st
         log::info("took over a lock of the CLI's that was left behind",
                   {{"lock", name}, {"path", tree.path}});
       } else if (errno != ENOENT) {
-        // Nobody holds it, so waiting does not help; the file system may have turned read-only.
+        // It has no holder, so waiting does not help; the file system may have turned read-only.
         return system_error(errno, "take over the CLI's lock " + printable(name));
       }
       continue;

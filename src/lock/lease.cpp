@@ -26,7 +26,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMaxEntries = 1000;
-// What somebody prepared and never moved into place. By the file system's own clock: both times are its.
+// What another process prepared and never moved into place. By the file system's own clock: both times are
+// its.
 constexpr time_t kDebrisAge = 3600;
 
 /// The heartbeat of a lease's file. By open(2), which makes a network file system ask its server; stat(2) may
@@ -171,7 +172,7 @@ Result<bool> LeaseContest::take() {
     prepared_.clear();
     return true;
   }
-  if (moved || error == ENOENT) {  // somebody tidied up what we had prepared
+  if (moved || error == ENOENT) {  // another process tidied up what we had prepared
     prepared_.clear();
     return false;
   }
@@ -215,7 +216,7 @@ Result<std::unique_ptr<Lease>> LeaseContest::try_once() {
   beating->who = tree_.who;
   beating->times = times_;
   std::unique_ptr<Lease> lease(new Lease(beating));
-  // No signal is ever delivered to the thread: all of them are somebody else's.
+  // The heartbeat takes no signal: they are the main thread's.
   sigset_t all;
   sigset_t mask;
   ::sigfillset(&all);

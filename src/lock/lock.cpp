@@ -54,7 +54,7 @@ class FlockContest {
     return FlockContest(std::move(*fd));
   }
 
-  /// Null: somebody holds it.
+  /// Null: another process holds it.
   Result<std::optional<UniqueFd>> try_once(std::string_view text) {
     int error = 0;
     do {
@@ -88,7 +88,7 @@ struct Pauses {
   }
 };
 
-/// How long somebody waits.
+/// How long acquire() waits.
 struct Patience {
   Milliseconds wait;
   const Deadline& deadline;

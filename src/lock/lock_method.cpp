@@ -54,7 +54,7 @@ Result<store::Locking> read_method(int locks, const store::Store& store) {
                     "remove it when nobody uses the store");
 }
 
-/// Makes `locks` with the record in it, under another name, and moves it into place: whoever comes second
+/// Makes `locks` with the record in it, under another name, and moves it into place: a second process
 /// finds a directory that is not empty, on any file system.
 Result<void> decide(int own, const store::Store& store) {
   const std::string name = fmt::format("{}.{}", kLocks, random_name());
@@ -102,7 +102,7 @@ Result<Locks> open_locks(const store::Store& store) {
     if (const auto decided = decide(own->get(), store); !decided) return decided.error();
     locks = read_locks(own->get(), store);
   }
-  // Somebody has taken the record away, as a damaged one's remedy says.
+  // The record was removed, as a damaged one's remedy says.
   if (!locks && is_missing(locks.error())) {
     if (const auto written = write_method(own->get(), store); !written) return written.error();
     locks = read_locks(own->get(), store);

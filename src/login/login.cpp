@@ -245,7 +245,7 @@ Verdict compare(std::optional<std::string_view> source, std::optional<std::strin
   if (!works(to.state)) return decide(Choice::take);
   if (!rules.given_access_token.empty() && from.parsed.access_token.reveal() == rules.given_access_token &&
       !(from.parsed.access_token == to.parsed.access_token)) {
-    return decide(Choice::same);  // somebody else has renewed or changed the store's meanwhile
+    return decide(Choice::same);  // another process has renewed or changed the store's meanwhile
   }
 
   // 3.

@@ -16,7 +16,7 @@
 namespace claude_init::loop {
 namespace {
 
-// Long enough for the several events of one change, short enough for whoever waits for it.
+// Long enough for the several events of one change, short enough for what waits for it.
 constexpr Milliseconds kSettleLook{15};
 constexpr Milliseconds kLatestLook{75};
 constexpr int kMaxLinks = 16;
@@ -86,7 +86,7 @@ void FileWatch::recheck() {
   options_.on_change();
 }
 
-/// A container that starts elsewhere on the host is nobody's change.
+/// A container that starts elsewhere on the host changes nothing here.
 void FileWatch::recheck_mounts() {
   const auto watches = watches_;
   const FileId file = file_;

@@ -18,7 +18,7 @@ namespace {
 // The documented place, as a shell on the host expands it. A placeholder would be taken for a volume's name.
 constexpr const char* kUsualHostSide = "\"${CLAUDE_HUB_DIR:-$HOME/.claude-hub}\"";
 
-// Where a store is found in our images without being named, whoever's home ours is.
+// Where a store is found in our images without being named, whatever HOME is.
 constexpr std::array<std::string_view, 3> kFound{"/claude-auth", "/auth-output", "/home/node/.claude"};
 
 bool exists(const std::string& path) {

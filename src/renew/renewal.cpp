@@ -51,7 +51,7 @@ std::string path_of(const store::Store& store, std::string_view name) {
 }
 
 /// A file that we or the command have written; nothing where it is missing, no file, or no login by its size.
-/// Errors are the system's: then nobody knows what is in it.
+/// Errors are the system's: then its content is not known.
 Result<std::optional<Secret>> read_login(int directory, std::string_view name) {
   std::optional<Secret> login;
   const auto file = fs::open_regular(directory, name, fs::Links::refuse);
@@ -115,10 +115,10 @@ std::optional<Outcome> check_home(const store::Store& store) {
                 : failed(own.error());
 }
 
-/// 1. The lock: busy means that somebody else renews, and the store will change.
+/// 1. The lock: busy means that another process renews, and the store will change.
 /// 2. What an earlier renewal that was cut short has left: if it has new tokens, they are published.
-/// 3. The store's login, now that nobody else of us can renew it: another one than the one that is due needs
-/// nothing. A CLI that works in the store itself and holds its own locks may be renewing it: busy.
+/// 3. The store's login, now that no other claude-init can renew it: another one than the one that is due
+/// needs nothing. A CLI that works in the store itself and holds its own locks may be renewing it: busy.
 /// 4. Whether this store is where it was made, and has room for what is to come: afterwards the old token is
 ///    spent.
 /// 5. The directory in which the command will run.
@@ -163,7 +163,7 @@ Result<lock::Lock> Renewal::take_right(const store::Store& store, std::string_vi
   return std::move(renewal.lock_);
 }
 
-/// 1. The login as it is: without it nobody could tell what the rest was made from.
+/// 1. The login as it is: recover() needs it to tell what the rest was made from.
 /// 2. Claude's login with its deadline passed, in a configuration directory: no other one is the command's.
 /// 3. A home, since the CLI wants one.
 Result<void> Renewal::make_directory(std::string_view login) {

@@ -56,7 +56,7 @@ void Renewer::check_now() {
   if (renewable) {
     const UnixMs now = unix_now();
     deadlines_ = {login->expires_at, file.st ? std::min(unix_ms(file.st->st_mtim), now) : now};
-    // What nobody can have been given is found out: the renewal proves the login, or ends it.
+    // A deadline that is not credible is put to the test: the renewal proves the login, or ends it.
     if (!login::is_credible(deadlines_.expires_at, deadlines_.issued_at) &&
         !store::is_proven(*store, file.text->reveal()))
       deadlines_.expires_at = deadlines_.issued_at + login::kLongestAccessToken;

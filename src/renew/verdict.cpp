@@ -37,7 +37,7 @@ Outcome why_nothing_by_itself(const Tool& tool, int status, bool asked) {
 
 }  // namespace
 
-/// What a server does to a login that has ended is nobody's fault.
+/// What a server does to a login that has expired is no fault.
 Outcome rejected_by_server(const Secret& given) {
   const auto login = login::parse(given.reveal());
   if (login && login::has_ended(*login, unix_now())) {

@@ -27,7 +27,7 @@ Result<std::optional<lock::Lock>> take_right_to_renew(const store::Inspection& i
                                                       const options::Environment& environment) {
   std::optional<lock::Lock> none;
   auto store = access::open_to_write(inspection.path, storing, environment);
-  if (!store) return none;  // no login, so nothing to renew: that has been told
+  if (!store) return none;  // no login, so nothing to renew: that has been logged
   if (const auto prepared = sync::prepare(*store, 0); !prepared) {
     log::failure(log::Level::warn, prepared.error());
     log::warn("a login that this run renews is lost with its copy, and then the store's is spent");
@@ -41,8 +41,8 @@ Result<std::optional<lock::Lock>> take_right_to_renew(const store::Inspection& i
 }  // namespace
 
 /// 1. Renewed by us where we may, if it has expired.
-/// 2. With --wait-login: until somebody has logged in, or has renewed it.
-/// 3. Nobody else renews what the command itself can renew.
+/// 2. With --wait-login: until there is a login that works.
+/// 3. The right to renew, where the command itself can renew.
 int obtain_login(const supervise::Loop& loop, const options::Run& options,
                  const options::Environment& environment, const std::string& path, LoginSource& source) {
   const auto inspect = [&] { return store::inspect(path, unix_now()); };
@@ -83,7 +83,7 @@ int obtain_login(const supervise::Loop& loop, const options::Run& options,
   auto taken = take_right_to_renew(seen, options.storing, environment);
   if (!taken) return ui::refuse(taken.error());
   source.right_to_renew = std::move(*taken);
-  // Whoever had the right before may have renewed.
+  // Its holder before may have renewed.
   seen = inspect();
   return kExitOk;
 }

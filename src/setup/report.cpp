@@ -40,7 +40,7 @@ void print_deadlines(const ui::Console& console, const login::Login& login) {
 }
 
 void print_next(const ui::Console& console, const FoundStore& store) {
-  if (store.deployed && !store.in_container) return;  // whoever set that says how to go on, too
+  if (store.deployed && !store.in_container) return;  // CLAUDE_INIT_LOG_IN's author says how to go on, too
   console.blank();
   if (store.deployed) {
     console.text("What uses this store goes on with it by itself: nothing has to be restarted.");
@@ -119,7 +119,7 @@ void greet(const ui::Console& console, const FoundStore& store, const user::Acco
   const bool lives = before.state == login::State::usable || before.state == login::State::renewable;
   console.text(lives ? "1. start the CLI (to log in anew, or with another login: /login):"
                      : "1. start the CLI, which asks you to log in (if it does not: /login):");
-  // On a host nobody wants to skip permissions, and root is not allowed to.
+  // Skipping permissions is for containers, and the CLI does not let root do it.
   console.command(store.in_container && account.uid != 0 ? "claude --dangerously-skip-permissions"
                                                          : "claude");
   console.text("2. leave the CLI with /exit, then save and leave this shell:");

@@ -148,7 +148,7 @@ Result<void> save_leftovers(const options::Setup& options, const options::Enviro
   return Done{};
 }
 
-/// Sessions do not get into each other's way; the person in front of one is told of the other.
+/// Sessions do not get into each other's way; each announces the other to its person.
 Result<void> announce(const FoundStore& found, LoginSession& session, const ui::Console& console) {
   auto lock = lock::Lock::acquire(found.store, "setup", "setup", kBriefly);
   if (lock) {

@@ -148,7 +148,7 @@ Result<void> fill(int directory, const Contents& contents, const std::string& ab
 }
 
 // 1. The place, and nothing in it that a crash has left.
-// 2. Everything under a name that nobody looks at.
+// 2. Everything under a name that no reader looks for.
 // 3. It gets its number.
 Result<void> write_generation(const Store& store, std::uint64_t number, const Contents& contents,
                               const std::string& about) {

@@ -24,7 +24,7 @@ namespace {
 constexpr const char* kWitness = "locks/method";
 constexpr std::size_t kMaxId = 4096;
 
-/// What the store's directory looks like; 0 = cannot be told.
+/// What the store's directory looks like; 0 = not known.
 struct Evidence {
   std::uint64_t inode = 0;
   std::uint64_t born = 0;     // ns

@@ -64,7 +64,7 @@ std::vector<std::string> candidates(const Command& command) {
 /// destructor waits and kills.
 /// vfork(2): the child uses our memory until it executes, while we stand still, so there are no page tables
 /// to copy and what went wrong needs no pipe. The kernel makes that memory undumpable when the child changes
-/// its user, so nobody of that user can trace it meanwhile.
+/// its user, so no process of that user can trace it meanwhile.
 class Launcher : public boost::process::v2::posix::default_launcher {
  public:
   Launcher(const Inherited& inherited, const Command& command)

@@ -25,9 +25,9 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr Milliseconds kAfterKill{1000};      // then we are done, whoever is left
+constexpr Milliseconds kAfterKill{1000};      // then we are done, whatever is left
 constexpr Milliseconds kKillAgain{20};        // for what forked while we killed
-constexpr Milliseconds kShellPatience{3000};  // for a shell's foreground job, before the shell is told
+constexpr Milliseconds kShellPatience{3000};  // for a shell's foreground job, before the shell gets HUP
 constexpr Milliseconds kShellLook{50};        // that job is the shell's child: its end is no event for us
 
 /// What is due at a time, once.
@@ -97,7 +97,7 @@ class Supervisor {
   bool child_killed_ = false;
   pid_t foreground_at_stop_ = 0;
   SteadyTime shells_wait_until_ = SteadyTime::max();
-  std::map<int, int> forward_failures_;  // signal → the last errno that was told: each is told once
+  std::map<int, int> forward_failures_;  // signal → the last errno that was logged: each is logged once
   signalfd_siginfo stop_info_{};         // the signal that stops us, for the child
   SteadyTime grace_end_ = SteadyTime::max();
   SteadyTime nearly_over_ = SteadyTime::max();  // the stop timeout
@@ -108,7 +108,7 @@ class Supervisor {
   Outcome outcome_;
 };
 
-// 1. Orphans come to us, and our parent's death is told to us if that is wanted.
+// 1. Orphans come to us, and our parent's death sends us a signal if that is wanted.
 // 2. The terminal as it is now, to be restored.
 // 3. The child. Its group exists and has the foreground when this returns.
 // 4. Signals until nothing is left. Those sent since take_over_signals() are pending and come first.
@@ -193,7 +193,7 @@ void Supervisor::take_signals() {
 void Supervisor::on_signal(const signalfd_siginfo& info) {
   const auto number = static_cast<int>(info.ssi_signo);
   if (number == SIGCHLD) return reap();
-  // Our own: SIGPIPE of a log line that nobody reads. Not what stop_ourselves() sends.
+  // Our own: SIGPIPE of a log line without a reader. Not what stop_ourselves() sends.
   if (info.ssi_pid == static_cast<std::uint32_t>(::getpid()) && info.ssi_code == SI_USER) return;
   if (number == SIGCONT && child_stopped_) return on_continued();
 
@@ -278,7 +278,7 @@ void Supervisor::on_child(const loop::ChildChange& change) {
   child_stopped_ = false;
 }
 
-// Without the terminal nobody pressed ^Z: whoever stopped it on purpose will continue it.
+// Without the terminal it was not ^Z: what stopped it on purpose will continue it.
 void Supervisor::on_child_stopped(int number) {
   child_stopped_ = true;
   if (terminal_.stop_with_child()) return;  // SIGCONT is pending: on_continued()
@@ -337,7 +337,7 @@ void Supervisor::check_shells() {
   shells_wait_until_ = std::min(shells_wait_until_, steady_clock::now() + kShellPatience);
   again_timer_.set(steady_clock::now() + kShellLook, [this] {
     if (state_ >= State::killing) return;
-    // A shell at its prompt has the foreground itself: then there is nobody to wait for.
+    // A shell at its prompt has the foreground itself: then there is no job to wait for.
     const pid_t job = foreground_at_stop_;
     const bool job_runs = job > 0 && !is_interactive_shell(job) && ::kill(-job, 0) == 0;
     if (job_runs && steady_clock::now() < shells_wait_until_) return check_shells();

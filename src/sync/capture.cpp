@@ -21,7 +21,7 @@
 namespace claude_init::sync {
 namespace {
 
-/// A directory of the source, or nothing where it is missing: nobody has used the CLI yet.
+/// A directory of the source, or nothing where it is missing: the CLI was never used.
 Result<std::optional<UniqueFd>> open_source(const std::string& path, fs::Identity who, int flags) {
   auto opened = fs::open_root(path, who, flags);
   if (opened) return std::optional<UniqueFd>(std::move(*opened));

@@ -204,7 +204,7 @@ class Merger {
     if (!compared) return skip(path, compared.error());
     if (compared->relation == Relation::same) return Verdict::done;
     if (path.ends_with(".jsonl")) return bring_lines_together(path, *compared, *ours, *theirs, into);
-    if (given_.has(path, ours->st)) return Verdict::copy;  // nobody else has changed it
+    if (given_.has(path, ours->st)) return Verdict::copy;  // no other run has changed it
     return keep_both(path, *ours, *theirs, into);
   }
 

@@ -157,7 +157,7 @@ class Scanner {
   }
 
   /// Where there is much they are looked through several at a time. The parts are put together in the order
-  /// of the names, whoever is done first.
+  /// of the names, whichever is done first.
   Result<void> descend_into_all(const Place& here, int to, const std::vector<Candidate>& subdirectories,
                                 Part& part) {
     if (several_ || !is_much(subdirectories)) {
@@ -293,7 +293,7 @@ class Scanner {
            options_.baseline->is_same_content(full, candidate.st);
   }
 
-  /// Whoever gave the deadline expects to be asked by our own thread only.
+  /// A deadline is asked by the calling thread only.
   bool is_late() {
     constexpr std::size_t kMany = 5000;
     if (seen_ > kMany && std::this_thread::get_id() == ours_ && options_.deadline.has_come()) late_ = true;

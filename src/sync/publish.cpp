@@ -27,7 +27,7 @@ namespace {
 // With which everything in it has been looked through; those of earlier versions were not.
 constexpr std::string_view kMarkText = "This store has no refresh tokens and no client secrets.\n";
 
-/// Made for whoever the store belongs to.
+/// Made for the store's owner.
 Result<void> make_directory_like(const std::string& path, const store::Store& store) {
   const auto made = fs::make_named(path, store.owner());
   if (made) return Done{};
@@ -94,9 +94,9 @@ Result<lock::Lock> lock_to_publish(const store::Store& from, Milliseconds wait) 
 }
 
 /// 1. The directory, which is not the store.
-/// 2. Not one that somebody keeps a login of their own in.
+/// 2. Not one with a login of its own.
 /// 3. Refresh tokens out of it, the login's last: a directory whose login has none was cleared completely.
-/// 4. The mark. What readers could lock, and an identity that nobody asks for, go.
+/// 4. The mark. What readers could lock, and an identity that is never read, go.
 Result<store::Store> open_published(const std::string& directory, const store::Store& from,
                                     const Publishing& how) {
   // 1.

@@ -332,7 +332,7 @@ class Stager {
   std::string top_;                // the new directory that is being built…
   std::string top_staged_;         // …and its name in the stage
   std::vector<std::string> made_;  // new directories in the stage that have to be synced
-  // Whoever gave the deadline expects to be asked by our own thread only.
+  // A deadline is asked by the calling thread only.
   std::atomic<bool> late_ = false;
   Deadline relayed_deadline_{[this] { return late_.load(); }};
   std::vector<fs::Copier> copiers_;  // one a thread

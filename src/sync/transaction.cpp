@@ -55,7 +55,7 @@ std::string random_id() {
 }
 
 /// The journal goes, and with it the reason to keep the stage. The stage's own entries first: with the
-/// journal gone nobody would know that a name in it is one that has been moved.
+/// journal gone it would not be known that a name in it has been moved.
 Result<void> finish(int own, int stage) {
   if (stage >= 0) {
     if (auto synced = fs::sync_to_disk(stage, store::kStage); !synced) return synced;

@@ -47,7 +47,7 @@ std::string how_to_drop_to(fs::Identity who) {
 }
 
 std::string how_to_become(fs::Identity who) {
-  // KILL is not needed to become somebody, but to stop what runs as somebody else then.
+  // Becoming another user does not need KILL; stopping what then runs as that user does.
   return "root without capabilities has no more rights than others: --cap-add SETUID --cap-add SETGID "
          "--cap-add KILL; or " +
          how_to_run_as(who);
@@ -68,7 +68,7 @@ std::string how_to_let_pass(const std::string& directory) {
 }
 
 std::string how_to_open_modes(const std::string& directory, bool in_container) {
-  // Its owner is whoever reads this, on a host; nobody knows who that is on a container's.
+  // On a host its owner reads this; a container's host may have another user there.
   return fmt::format("{}{}chmod -R u+rwX {}", on_host(in_container), in_container ? "sudo " : "",
                      host_name_of(directory, in_container));
 }

@@ -109,7 +109,7 @@ struct Drop {
   }
 };
 
-/// Whether somebody else is to be kept from typing into our terminal. A kernel that cannot do it is told of.
+/// Whether another user must be kept from typing into our terminal. Warns where the kernel cannot do it.
 bool guards_terminal() {
   if (!shares_a_terminal()) return false;
   if (can_forbid_typing()) return true;

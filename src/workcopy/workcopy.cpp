@@ -45,7 +45,8 @@ bool is_copy_name(std::string_view name, std::string_view kind) {
   return name.size() == prefix.size() + kSuffixLength && name.starts_with(prefix);
 }
 
-/// Opens the directory NAME of `target`'s in `place` and takes its lock. Error: busy if somebody holds it.
+/// Opens the directory NAME of `target`'s in `place` and takes its lock. Error: busy if another process holds
+/// it.
 Result<UniqueFd> open_locked(int place, const std::string& name, const user::Account& target) {
   UniqueFd fd(::openat(place, name.c_str(), fs::kDirectory));
   struct stat st {};
