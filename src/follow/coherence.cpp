@@ -13,7 +13,7 @@
 namespace claude_init::follow {
 namespace {
 
-constexpr Milliseconds kHour{60 * 60 * 1000};
+constexpr Milliseconds kOneHour{60 * 60 * 1000};
 constexpr Milliseconds kLastMinutes{5 * 60 * 1000};
 
 }  // namespace
@@ -24,7 +24,7 @@ Coherence::Coherence(boost::asio::io_context& io, Options options)
       inotify_(io),
       follower_(io, inotify_,
                 {options_.store, options_.state, options_.who, options_.refresh_token,
-                 warns_early() ? kHour : kLastMinutes,
+                 warns_early() ? kOneHour : kLastMinutes,
                  [this](UnixMs expires_at) { say_how_long(expires_at); }, options_.on_store_change}),
       checkpoint_(
           io, inotify_,
