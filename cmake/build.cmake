@@ -6,7 +6,7 @@ target_compile_options(claude_init_build INTERFACE
   -ffunction-sections -fdata-sections)
 target_compile_definitions(claude_init_build INTERFACE
   _GNU_SOURCE
-  BOOST_ASIO_DISABLE_THREADS       # one thread only: no locks, no thread-local lookups
+  BOOST_ASIO_DISABLE_THREADS       # the loop is the main thread's alone: no locks, no thread-local lookups
   BOOST_ASIO_NO_DEPRECATED
   BOOST_FILESYSTEM_NO_DEPRECATED)
 target_link_options(claude_init_build INTERFACE -Wl,--gc-sections)

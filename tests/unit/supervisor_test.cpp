@@ -18,6 +18,7 @@
 
 using namespace claude_init;
 using namespace claude_init::supervise;
+using namespace claude_init::loop;
 namespace asio = boost::asio;
 
 namespace {

@@ -3,7 +3,7 @@
 from clis import number
 from machine import HANGS
 
-# Statuses of `claude-init renew` (src/options/exit_status.h).
+# Statuses of `claude-init renew` (src/ui/exit_status.h).
 RENEWED, NOT_ASKED, NO_NEW_TOKEN, REJECTED, BURNT = 0, 20, 21, 22, 23
 
 # Commands that somebody may think of for --renew-command, as in src/cli/known.cpp. The last one is the default's.
