@@ -20,7 +20,7 @@ Debounce::Debounce(boost::asio::io_context& io, Milliseconds settle, Millisecond
     : state_(
           std::make_shared<State>(State{boost::asio::steady_timer(io), settle, latest, std::move(action)})) {}
 
-Debounce::~Debounce() {
+Debounce::~Debounce() {  // NOLINT(bugprone-exception-escape): cancelling a timer reports no failure
   state_->gone = true;
   state_->timer.cancel();
 }

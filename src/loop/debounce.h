@@ -16,7 +16,7 @@ class Debounce {
  public:
   Debounce(boost::asio::io_context& io, Milliseconds settle, Milliseconds latest,
            std::function<void()> action);
-  ~Debounce();
+  ~Debounce();  // NOLINT(bugprone-exception-escape)
   Debounce(const Debounce&) = delete;
   Debounce& operator=(const Debounce&) = delete;
 

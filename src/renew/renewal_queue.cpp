@@ -1,6 +1,7 @@
 #include "renew/renewal_queue.h"
 
 #include <boost/asio/post.hpp>
+#include <exception>
 #include <utility>
 
 namespace claude_init::renew {
@@ -8,7 +9,11 @@ namespace claude_init::renew {
 RenewalQueue::Turn::~Turn() {
   if (turns_ == nullptr) return;
   turns_->taken_ = false;
-  turns_->next();
+  try {
+    turns_->next();
+  } catch (const std::exception&) {
+    // No memory for it: whoever is waiting goes when the next one asks.
+  }
 }
 
 void RenewalQueue::ask(std::function<void(Turn)> go) {
@@ -18,9 +23,12 @@ void RenewalQueue::ask(std::function<void(Turn)> go) {
 
 void RenewalQueue::next() {
   if (taken_ || waiting_.empty()) return;
+  boost::asio::post(io_, [this] {
+    const auto go = std::move(waiting_.front());
+    waiting_.pop_front();
+    go(Turn(this));
+  });
   taken_ = true;
-  boost::asio::post(io_, [this, go = std::move(waiting_.front())] { go(Turn(this)); });
-  waiting_.pop_front();
 }
 
 }  // namespace claude_init::renew
