@@ -26,7 +26,8 @@ TRIED_AGAIN = {"integration", "e2e", "kubernetes"}
 MACHINE_LOCK = Path("/run/lock/claude-init-tests.lock")
 # The programs that each kind of test needs; any other kind needs all that there are.
 TARGETS = {"unit": ["unit_tests", "fake_clock_tests", "simulated_days_test"], "integration": ["claude-init"], "model": [],
-           "fault": ["store_driver", "killer", "attacker", "renewal_driver"], "fuzz": [], "sanitizers": [], "tidy": []}
+           "fault": ["store_driver", "killer", "attacker", "renewal_driver"], "fuzz": [], "sanitizers": [], "tidy": [],
+           "e2e": ["claude-init", "small_client"], "kubernetes": ["claude-init"]}
 
 
 class Test:
@@ -80,7 +81,7 @@ def targets_of(chosen):
     """None: everything."""
     targets = set()
     for kind in {kind for test in chosen for kind in test.kinds}:
-        if kind in ("e2e", "kubernetes") and all("quick" in test.labels for test in chosen):
+        if kind == "e2e" and all("quick" in test.labels or "kubernetes" in test.labels for test in chosen):
             targets.add("claude-init")
         elif kind in TARGETS:
             targets.update(TARGETS[kind])
