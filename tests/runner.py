@@ -27,7 +27,8 @@ MACHINE_LOCK = Path("/run/lock/claude-init-tests.lock")
 # The programs that each kind of test needs; any other kind needs all that there are.
 TARGETS = {"unit": ["unit_tests", "fake_clock_tests", "simulated_days_test"], "integration": ["claude-init"], "model": [],
            "docs": ["claude-init"], "fault": ["store_driver", "killer", "attacker", "renewal_driver"],
-           "fuzz": [], "sanitizers": [], "tidy": []}
+           "fuzz": [], "sanitizers": [], "tidy": [], "e2e": ["claude-init", "small_client"],
+           "kubernetes": ["claude-init"]}
 
 
 class Test:
@@ -90,7 +91,7 @@ def targets_of(chosen):
     """None: everything."""
     targets = set()
     for kind in {kind for test in chosen for kind in test.kinds}:
-        if kind in ("e2e", "kubernetes") and all("quick" in test.labels for test in chosen):
+        if kind == "e2e" and all("quick" in test.labels or "kubernetes" in test.labels for test in chosen):
             targets.add("claude-init")
         elif kind in TARGETS:
             targets.update(TARGETS[kind])
