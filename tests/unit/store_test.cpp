@@ -170,8 +170,8 @@ TEST_CASE("a store that cannot be written says so beforehand, with what to do") 
   }
   auto store = Store::open(dir.path("disk"));
   REQUIRE(store.ok());
-  CHECK(store->prepare(100 << 10).ok());
-  const auto too_much = store->prepare(2 << 20);
+  CHECK(sync::prepare(*store, 100 << 10).ok());
+  const auto too_much = sync::prepare(*store, 2 << 20);
   REQUIRE_FALSE(too_much.ok());
   CHECK(too_much.error().kind == ErrorKind::no_space);
   CHECK_FALSE(too_much.error().remedy.empty());
