@@ -6,10 +6,30 @@ target_compile_options(claude_init_build INTERFACE
   -ffunction-sections -fdata-sections)
 target_compile_definitions(claude_init_build INTERFACE
   _GNU_SOURCE
-  BOOST_ASIO_DISABLE_THREADS       # one thread only: no locks, no thread-local lookups
+  BOOST_ASIO_DISABLE_THREADS       # the loop is the main thread's alone: no locks, no thread-local lookups
+  BOOST_ASIO_DISABLE_BOOST_DATE_TIME  # its older timers, which we do not use and which take a second to read
   BOOST_ASIO_NO_DEPRECATED
   BOOST_FILESYSTEM_NO_DEPRECATED)
 target_link_options(claude_init_build INTERFACE -Wl,--gc-sections)
+
+# Where sources are compiled together (CMAKE_UNITY_BUILD), the headers that most of them include are read once, too.
+# What a target defines for itself must mean nothing to them.
+if(CMAKE_UNITY_BUILD)
+  add_library(claude_init_precompiled OBJECT cmake/precompiled.cpp)
+  target_link_libraries(claude_init_precompiled PRIVATE
+    claude_init_build nlohmann_json::nlohmann_json Boost::headers)
+  target_precompile_headers(claude_init_precompiled PRIVATE ${PROJECT_SOURCE_DIR}/cmake/precompiled.h)
+endif()
+
+# claude_init_precompiles(TARGET [OTHER]): with those headers, or with those of OTHER.
+function(claude_init_precompiles target)
+  if(CMAKE_UNITY_BUILD)
+    if(NOT ARGN)
+      set(ARGN claude_init_precompiled)
+    endif()
+    target_precompile_headers(${target} REUSE_FROM ${ARGN})
+  endif()
+endfunction()
 
 # claude_init_library(NAME SOURCES... DEPENDS...): one static library a folder. Dependencies point downwards
 # only: a library may name none that names it.
@@ -18,6 +38,7 @@ function(claude_init_library name)
   add_library(claude_init_${name} STATIC ${ARG_SOURCES})
   target_include_directories(claude_init_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(claude_init_${name} PUBLIC claude_init_build)
+  claude_init_precompiles(claude_init_${name})
   foreach(dependency IN LISTS ARG_DEPENDS)
     target_link_libraries(claude_init_${name} PUBLIC claude_init_${dependency})
   endforeach()

@@ -17,7 +17,7 @@
 #              outage of half a lifetime every sixth: a Markdown table (root needed; three quarters of an hour). The engine
 #              is kept in CLAUDE_INIT_BENCH_DIR, else in build/bench
 #   --quick    fewer rounds
-#   --check    fail unless the limits of docs/supervision.md, docs/working-copies.md, docs/durability.md and README.md are kept
+#   --check    fail unless the limits of docs/supervision.md, docs/working-copies.md and docs/durability.md are kept
 #   --help
 #
 # Figures of different runs do not compare: the machine's speed changes under them.

@@ -69,7 +69,7 @@ contain() {
 install_what_is_needed() {
   local packages=("${test_packages[@]}")
   if needs e2e kubernetes; then packages+=("${e2e_packages[@]}"); fi
-  if [[ $lane != quick || ${#names[@]} -gt 0 ]] && needs e2e kubernetes fuzz fault.filesystems tidy integration; then
+  if [[ $lane != quick || ${#names[@]} -gt 0 ]] && needs e2e kubernetes fuzz sanitizers fault.filesystems tidy integration; then
     packages+=("${full_packages[@]}")
   fi
   install_build_packages "to build and test claude-init" "${packages[@]}"

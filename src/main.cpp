@@ -13,13 +13,13 @@
 #include "base/interrupt.h"
 #include "base/output.h"
 #include "commands/commands.h"
-#include "commands/console.h"
-#include "commands/engine.h"
-#include "fs/advice.h"
 #include "log/log.h"
-#include "options/exit_status.h"
+#include "options/engine.h"
 #include "options/options.h"
 #include "supervise/supervisor.h"
+#include "ui/console.h"
+#include "ui/exit_status.h"
+#include "ui/remedies.h"
 
 namespace claude_init {
 namespace {
@@ -77,14 +77,14 @@ int main_status(int argc, char** argv, char** envp) {
   const options::Environment environment(envp);
   const auto parsed = options::parse(std::vector<std::string>(argv + 1, argv + argc), environment);
   if (const auto* reply = std::get_if<options::Reply>(&parsed)) {
-    if (reply->exit_status == kExitOk) return commands::print(reply->text);
+    if (reply->exit_status == kExitOk) return ui::print(reply->text);
     static_cast<void>(write_all(STDERR_FILENO, reply->text));
     return reply->exit_status;
   }
   const auto& line = std::get<options::CommandLine>(parsed);
   log::configure(line.logging.level, line.logging.format);
   for (const std::string& warning : line.warnings) log::warn(warning);
-  fs::be_started_by(commands::engine_of(environment));
+  ui::be_started_by(options::engine_of(environment));
   if (std::holds_alternative<options::Init>(line.subcommand))
     return dispatch(line.subcommand, environment, inherited);
   // Until supervision begins: what is copied and waited for on the way there ends with a signal.

@@ -26,7 +26,9 @@ TRIED_AGAIN = {"integration", "e2e", "kubernetes"}
 MACHINE_LOCK = Path("/run/lock/claude-init-tests.lock")
 # The programs that each kind of test needs; any other kind needs all that there are.
 TARGETS = {"unit": ["unit_tests", "fake_clock_tests", "simulated_days_test"], "integration": ["claude-init"], "model": [],
-           "fault": ["store_driver", "killer", "attacker", "renewal_driver"], "fuzz": [], "sanitizers": [], "tidy": []}
+           "docs": ["claude-init"], "fault": ["store_driver", "killer", "attacker", "renewal_driver"],
+           "fuzz": [], "sanitizers": [], "tidy": [], "e2e": ["claude-init", "small_client"],
+           "kubernetes": ["claude-init"]}
 
 
 class Test:
@@ -62,6 +64,15 @@ def known_times(build):
     return {name: float(seconds) for name, seconds in times.items()}
 
 
+def tell_ctest_what_takes_long(build, times):
+    """It starts the longest first, by its own file of earlier runs, which a fresh clone has not."""
+    costs = build / "Testing/Temporary/CTestCostData.txt"
+    if times and not costs.exists():
+        costs.parent.mkdir(parents=True, exist_ok=True)
+        lines = [f"{name} 1 {seconds}" for name, seconds in sorted(times.items())]
+        costs.write_text("\n".join([*lines, "---", ""]), encoding="utf-8")
+
+
 def choose(tests, lane, names):
     """Names are looked for in the lane that was asked for by name, else in every one."""
     most = LANES.index("long" if names and lane == "quick" else lane)
@@ -80,7 +91,7 @@ def targets_of(chosen):
     """None: everything."""
     targets = set()
     for kind in {kind for test in chosen for kind in test.kinds}:
-        if kind in ("e2e", "kubernetes") and all("quick" in test.labels for test in chosen):
+        if kind == "e2e" and all("quick" in test.labels or "kubernetes" in test.labels for test in chosen):
             targets.add("claude-init")
         elif kind in TARGETS:
             targets.update(TARGETS[kind])
@@ -256,6 +267,7 @@ def main(build, lane, only_list, *names):
     built = time.monotonic()
     depth = max([lane, *(test.lane for test in chosen)], key=LANES.index)
     environment = os.environ | {"CLAUDE_INIT_TEST_LANE": depth}
+    tell_ctest_what_takes_long(build, known_times(build))
     step(f"Testing ({len(chosen)} tests)")
     results, again = run(build, chosen, environment)
     preparation.end()

@@ -23,7 +23,7 @@
 #   CLAUDE_CODE_VERSION      another version of the CLI than the pinned one
 #   HTTPS_PROXY, HTTP_PROXY, NO_PROXY, NODE_EXTRA_CA_CERTS and CLAUDE_INIT_LOG_LEVEL are passed on.
 #
-# The exit status is that of `claude-init setup`: 0 if a login is in the store (README.md has the table).
+# The exit status is that of `claude-init setup`: 0 if a login is in the store (docs/reference/exit-statuses.md has the table).
 set -euo pipefail
 # shellcheck source=../lib/backend.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/backend.sh"

@@ -17,8 +17,8 @@
 # Variables: those of setup-claude-interactive.sh.
 #
 # Exit status: 0 only if the CLI answered; 1 if health says no, and no renewal helps; 130 if it was interrupted; else that of
-# `claude-init run` (README.md has the table), which is the CLI's own, or 124 if it took too long. The answer goes to
-# standard output, all else to standard error.
+# `claude-init run` (docs/reference/exit-statuses.md has the table), which is the CLI's own, or 124 if it took too long.
+# The answer goes to standard output, all else to standard error.
 set -euo pipefail
 # shellcheck source=../lib/backend.sh
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../lib/backend.sh"

@@ -15,7 +15,7 @@ namespace claude_init::interrupt {
 namespace {
 
 constexpr std::array<int, 4> kSignals{SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-// What asks does so within milliseconds. Nobody who has typed ^C waits for the rest.
+// What asks does so within milliseconds. A person who has typed ^C does not wait for the rest.
 constexpr suseconds_t kCutOffAfter = 150'000;  // microseconds
 constexpr int kPatience = 20;                  // times that, for what has to be removed
 
@@ -57,7 +57,7 @@ sigset_t all_of_ours() {
 
 }  // namespace
 
-// Without SA_RESTART: a call that waits ends with EINTR, and whoever made it asks.
+// Without SA_RESTART: a call that waits ends with EINTR, and its caller asks.
 void listen() {
   if (std::exchange(listening, true)) return;
   sigset_t set = all_of_ours();

@@ -32,7 +32,7 @@ int write_all(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t n = ::write(fd, text.data(), text.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) {  // somebody else has made the terminal or pipe non-blocking
+    if (n < 0 && errno == EAGAIN) {  // another process has made the terminal or pipe non-blocking
       pollfd ready{fd, POLLOUT, 0};
       ::poll(&ready, 1, -1);
       continue;

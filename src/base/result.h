@@ -14,7 +14,8 @@ enum class ErrorKind {
   permission,   // EACCES, EPERM
   read_only,    // EROFS
   no_space,     // ENOSPC, EDQUOT
-  busy,         // somebody else holds it
+  no_place,     // no directory will do for a working copy
+  busy,         // another process holds it
   invalid,      // content that cannot be understood
   limit,        // a limit of ours or of the system was reached (EMFILE, ENFILE, EFBIG, ...)
   io,           // EIO and everything else a device can say

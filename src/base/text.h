@@ -1,8 +1,10 @@
 #pragma once
 
+#include <charconv>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "base/result.h"
 
@@ -18,6 +20,24 @@ namespace claude_init {
 /// characters, terminal escapes, invalid UTF-8, and what changes the direction of a text or is not seen in it
 /// (format characters, line separators, fillers) become \xNN, byte by byte.
 [[nodiscard]] std::string printable(std::string_view text);
+
+/// Reads `text`, all of it, as a whole number. False where it is none or does not fit; then `number` stays as
+/// it is.
+template <class Number>
+[[nodiscard]] bool read_number(std::string_view text, Number& number, int base = 10) {
+  const char* const end = text.data() + text.size();
+  Number value{};
+  const auto [stop, error] = std::from_chars(text.data(), end, value, base);
+  if (error != std::errc() || stop != end) return false;
+  number = value;
+  return true;
+}
+
+/// What stands before the first `end`, all where there is none: taken from `text`, and `end` with it.
+std::string_view take_until(std::string_view& text, char end);
+
+/// The name of this machine, or of the container; "" where it has none.
+[[nodiscard]] std::string host_name();
 
 /// A word as a POSIX shell needs it written: quoted only where that is necessary.
 [[nodiscard]] std::string shell_quote(std::string_view word);

@@ -24,7 +24,7 @@ std::tm broken_down(UnixMs time) {
 UnixMs unix_now() {
   std::timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<UnixMs>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
+  return unix_ms(now);
 }
 
 std::string format_utc(UnixMs time) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <time.h>
+
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -18,6 +20,10 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 
 /// The wall clock now. Deadlines of a login are wall clock; intervals are measured with steady_clock.
 [[nodiscard]] UnixMs unix_now();
+
+[[nodiscard]] inline UnixMs unix_ms(const struct timespec& time) {
+  return UnixMs{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
+}
 
 /// "2026-11-23 21:12 UTC". Always UTC: containers seldom know the reader's time zone.
 [[nodiscard]] std::string format_utc(UnixMs time);

@@ -1,4 +1,4 @@
-#include "store/capture.h"
+#include "sync/capture.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -7,18 +7,19 @@
 #include <algorithm>
 #include <chrono>
 
+#include "access/capture_report.h"
+#include "access/store_access.h"
 #include "base/text.h"
 #include "commands/commands.h"
-#include "commands/console.h"
-#include "commands/progress_line.h"
-#include "commands/refusal.h"
-#include "commands/setup_report.h"
-#include "commands/store_access.h"
-#include "commands/store_path.h"
 #include "fs/open.h"
+#include "lock/lock.h"
 #include "log/log.h"
-#include "options/exit_status.h"
-#include "store/lock.h"
+#include "options/store_path.h"
+#include "sync/prepare.h"
+#include "ui/console.h"
+#include "ui/exit_status.h"
+#include "ui/progress_line.h"
+#include "ui/refusal.h"
 
 namespace claude_init::commands {
 namespace {
@@ -34,7 +35,7 @@ std::string how_to_have_a_login(login::State source) {
 }
 
 /// What became of the login, for the person; the status that says the same.
-int report_login(const Console& console, const std::string& from, const std::string& store,
+int report_login(const ui::Console& console, const std::string& from, const std::string& store,
                  const login::Verdict& verdict) {
   switch (verdict.choice) {
     case login::Choice::take:
@@ -51,7 +52,7 @@ int report_login(const Console& console, const std::string& from, const std::str
       }
       console.warning(fmt::format("The login was not captured, the one in {} was kept: {}.", printable(store),
                                   verdict.reason));
-      if (verdict.store_state == login::State::unreadable) console.text(std::string(kHowToMakeRoom));
+      if (verdict.store_state == login::State::unreadable) console.text(std::string(access::kHowToMakeRoom));
       return exit_status_of(verdict);
     case login::Choice::nothing:
       console.warning(fmt::format("No login was captured: that in {} is {}.", printable(from),
@@ -66,7 +67,7 @@ int report_login(const Console& console, const std::string& from, const std::str
 }
 
 /// A home directory named instead of the directory in it.
-Result<void> check_is_configuration(const Directory& from) {
+Result<void> check_is_configuration(const access::Directory& from) {
   struct stat st {};
   const std::string inner = fs::join(from.path, ".claude");
   const std::string login = fs::join(from.path, store::kCredentials);
@@ -83,41 +84,41 @@ Result<void> check_is_configuration(const Directory& from) {
 /// 2. The store can be written, and is ours for the moment.
 /// 3. Capture, and tell.
 int capture_command(const options::Capture& options, const options::Environment& environment) {
-  const Console console(is_plain(environment));
+  const ui::Console console(access::is_plain(environment));
   // 1.
-  const std::string path = choose_store(options.store, environment.get("HOME"), environment);
-  const auto from = named_directory("--from", options.from, path);
-  if (!from) return refuse(console, from.error(), kExitUsage);
+  const std::string path = options::choose_store(options.store, environment.get("HOME"), environment);
+  const auto from = access::named_directory("--from", options.from, path);
+  if (!from) return ui::refuse(console, from.error(), kExitUsage);
   if (!from->exists) {
-    return refuse(console,
-                  make_error(ErrorKind::usage, "--from " + printable(options.from) + " is not there",
-                             "name a directory that is there"),
-                  kExitUsage);
+    return ui::refuse(console,
+                      make_error(ErrorKind::usage, "--from " + printable(options.from) + " is not there",
+                                 "name a directory that is there"),
+                      kExitUsage);
   }
-  if (const auto is = check_is_configuration(*from); !is) return refuse(console, is.error(), kExitUsage);
+  if (const auto is = check_is_configuration(*from); !is) return ui::refuse(console, is.error(), kExitUsage);
   // 2.
-  if (const auto made = create_directories(path); !made) return refuse(console, made.error());
-  auto store = open_to_write(path, options.storing, environment);
-  if (!store) return refuse(console, store.error());
-  if (const auto own = check_not_published(*store); !own) return refuse(console, own.error());
-  if (const auto fit = store->prepare(0); !fit) return refuse(console, fit.error());
-  const auto lock = store::Lock::acquire(*store, "store", "capture", kLockWait);
-  if (!lock) return refuse(console, lock.error());
-  if (const auto settled = settle_identity(*store, options.storing, *lock); !settled)
-    return refuse(console, settled.error());
+  if (const auto made = access::create_directories(path); !made) return ui::refuse(console, made.error());
+  auto store = access::open_to_write(path, options.storing, environment);
+  if (!store) return ui::refuse(console, store.error());
+  if (const auto own = access::check_not_published(*store); !own) return ui::refuse(console, own.error());
+  if (const auto fit = sync::prepare(*store, 0); !fit) return ui::refuse(console, fit.error());
+  const auto lock = lock::Lock::acquire(*store, "store", "capture", kLockWait);
+  if (!lock) return ui::refuse(console, lock.error());
+  if (const auto settled = access::settle_identity(*store, options.storing, *lock); !settled)
+    return ui::refuse(console, settled.error());
   // 3.
-  store::CaptureOptions capture;
+  sync::CaptureOptions capture;
   capture.filter = options.filter;
   capture.limits = options.limits;
-  capture.delete_missing = options.delete_missing ? store::Deletions::all : store::Deletions::none;
+  capture.delete_missing = options.delete_missing ? sync::Deletions::all : sync::Deletions::none;
   capture.keep_generations = options.storing.keep_generations;
   const SteadyTime start = std::chrono::steady_clock::now();
   auto report = [&] {
-    ProgressLine progress("capturing", is_plain(environment));
+    ui::ProgressLine progress("capturing", access::is_plain(environment));
     capture.progress = progress.callback();
-    return store::capture(state_in(from->path), from->owner, *store, *lock, capture);
+    return sync::capture(access::state_in(from->path), from->owner, *store, *lock, capture);
   }();
-  if (!report) return refuse(console, report.error());
+  if (!report) return ui::refuse(console, report.error());
   log::info("captured", {{"store", path},
                          {"added", report->added},
                          {"changed", report->changed},
@@ -125,10 +126,10 @@ int capture_command(const options::Capture& options, const options::Environment&
                          {"bytes", report->bytes},
                          {"took", took_since(start)}});
   const int status = report_login(console, from->path, path, report->login);
-  const int files = report_files(console, *report);
+  const int files = access::report_files(console, *report);
   const auto unbound =
       std::find_if(report->skipped.begin(), report->skipped.end(),
-                   [](const store::Skipped& each) { return store::is_binding_file(each.path); });
+                   [](const sync::Skipped& each) { return store::is_binding_file(each.path); });
   if (unbound == report->skipped.end()) return status == kExitOk ? files : status;
   console.warning(fmt::format("{} was not saved ({}), and jobs would run without it.", unbound->path,
                               printable(unbound->reason)));

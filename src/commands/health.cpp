@@ -9,28 +9,29 @@
 #include <utility>
 #include <variant>
 
+#include "access/health_context.h"
 #include "cli/known.h"
 #include "commands/commands.h"
-#include "commands/console.h"
-#include "commands/health_context.h"
-#include "commands/live.h"
-#include "commands/refusal.h"
-#include "commands/store_path.h"
 #include "fs/identity.h"
 #include "fs/open.h"
 #include "health/prometheus.h"
-#include "options/exit_status.h"
-#include "store/id.h"
+#include "live/live.h"
+#include "options/store_path.h"
+#include "store/inspect.h"
 #include "store/layout.h"
+#include "store/provenance.h"
 #include "store/renewer_note.h"
 #include "store/store.h"
-#include "workcopy/account.h"
+#include "ui/console.h"
+#include "ui/exit_status.h"
+#include "ui/refusal.h"
+#include "user/account.h"
 
 namespace claude_init::commands {
 namespace {
 
 /// Whether the workload's user could read the login's refresh token, were it to look for the store.
-bool can_read_refresh_token(const workcopy::Account& workload, const store::Inspection& inspection) {
+bool can_read_refresh_token(const user::Account& workload, const store::Inspection& inspection) {
   if (!inspection.login || !inspection.login->has_refresh_token) return false;
   const fs::ActAs as({workload.uid, workload.gid});
   const std::string path = fs::join(inspection.path, store::kCredentials);
@@ -61,7 +62,7 @@ std::string report(options::Health::Format format, const store::Inspection& insp
   return std::move(metrics).finish();
 }
 
-/// "2.1.332 (tested)"; "" where nobody has renewed here yet.
+/// "2.1.332 (tested)"; "" where this store was never renewed.
 std::string renewer_of(const Result<store::Store>& store) {
   const auto version = cli::parse_version(store ? store::read_renewer_note(store->tree()).version : "");
   return version ? cli::described(*version) : "";
@@ -82,21 +83,21 @@ std::optional<Error> why_copied(const Result<store::Store>& store) {
 /// 3. The words and the status.
 int health_command(const options::Health& options, const options::Environment& environment,
                    const supervise::Inherited& inherited) {
-  const auto account = workcopy::choose_account(options.user, environment.get("HOME"));
-  if (!account) return refuse(account.error());
+  const auto account = user::choose_account(options.user, environment.get("HOME"));
+  if (!account) return ui::refuse(account.error());
   // 1.
-  const std::string path = choose_store(options.store, account->home, environment);
+  const std::string path = options::choose_store(options.store, account->home, environment);
   store::Inspection inspection = store::inspect(path, unix_now());
   // 2.
   std::optional<health::Live> live;
   if (options.live && inspection.state == login::State::usable) {
-    auto tried = try_login(options, environment, *account, inspection, inherited);
+    auto tried = live::try_login(options, environment, *account, inspection, inherited);
     if (const int* stopped = std::get_if<int>(&tried)) return 128 + *stopped;
     live = std::get<health::Live>(std::move(tried));
     if (live->rejected) inspection.state = login::State::dead;
   }
   // 3.
-  health::Context context = health_context(inspection, environment);
+  health::Context context = access::health_context(inspection, environment);
   context.live = std::move(live);
   const auto store = store::Store::open(path);
   context.copied = why_copied(store);
@@ -107,7 +108,7 @@ int health_command(const options::Health& options, const options::Environment& e
     context.exposed_to = account->name;
     context.can_be_hidden = ::geteuid() == 0 && account->uid != 0;
   }
-  if (const int failed = print(report(options.output(), inspection, context)); failed != kExitOk)
+  if (const int failed = ui::print(report(options.output(), inspection, context)); failed != kExitOk)
     return failed;
   const bool healthy = health::is_healthy(inspection, context);
   if (options.exit_code == options::Health::ExitCode::probe) return healthy ? kExitOk : kExitUnhealthy;

@@ -3,15 +3,15 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "access/health_context.h"
+#include "access/store_access.h"
 #include "base/text.h"
 #include "commands/commands.h"
-#include "commands/console.h"
-#include "commands/health_context.h"
-#include "commands/refusal.h"
-#include "commands/store_access.h"
-#include "commands/store_path.h"
-#include "options/exit_status.h"
+#include "options/store_path.h"
 #include "store/generations.h"
+#include "ui/console.h"
+#include "ui/exit_status.h"
+#include "ui/refusal.h"
 
 namespace claude_init::commands {
 namespace {
@@ -75,13 +75,14 @@ std::string as_text(const std::string& store, const std::vector<Generation>& gen
 
 /// The logins that the store has had, newest last.
 int history_command(const options::History& options, const options::Environment& environment) {
-  const Console console(is_plain(environment));
-  const std::string path = choose_store(options.store, environment.get("HOME"), environment);
+  const ui::Console console(access::is_plain(environment));
+  const std::string path = options::choose_store(options.store, environment.get("HOME"), environment);
   const auto store = store::Store::open(path);
-  if (!store) return refuse(console, with_how_to_read(store.error(), path, environment));
+  if (!store) return ui::refuse(console, access::with_how_to_read(store.error(), path, environment));
   const auto generations = store::list_generations(*store, unix_now());
-  if (!generations) return refuse(console, with_how_to_read(generations.error(), path, environment));
-  return print(options.json ? as_json(path, *generations) : as_text(path, *generations));
+  if (!generations)
+    return ui::refuse(console, access::with_how_to_read(generations.error(), path, environment));
+  return ui::print(options.json ? as_json(path, *generations) : as_text(path, *generations));
 }
 
 }  // namespace claude_init::commands

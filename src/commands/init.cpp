@@ -1,6 +1,6 @@
 #include "commands/commands.h"
 #include "log/log.h"
-#include "options/exit_status.h"
+#include "ui/exit_status.h"
 
 namespace claude_init::commands {
 

@@ -3,26 +3,29 @@
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/filesystem/operations.hpp>
 #include <boost/filesystem/path.hpp>
 #include <deque>
 #include <utility>
 #include <vector>
 
+#include "access/health_context.h"
+#include "access/renewal.h"
+#include "access/store_access.h"
 #include "base/text.h"
 #include "commands/commands.h"
-#include "commands/engine.h"
-#include "commands/health_context.h"
-#include "commands/keep_outputs.h"
-#include "commands/renewal.h"
-#include "commands/store_access.h"
-#include "commands/store_path.h"
-#include "follow/inotify.h"
 #include "keep/keeper.h"
+#include "keep/outputs.h"
 #include "log/log.h"
-#include "options/exit_status.h"
-#include "renew/turns.h"
+#include "loop/inotify.h"
+#include "options/engine.h"
+#include "options/store_path.h"
+#include "renew/renewal_queue.h"
+#include "store/inspect.h"
 #include "supervise/terminal.h"
+#include "ui/exit_status.h"
+#include "ui/refusal.h"
 #include "workcopy/place.h"
 
 namespace claude_init::commands {
@@ -32,7 +35,7 @@ namespace {
 std::string how_to_take_over(const std::string& publish, const options::Environment& environment) {
   constexpr std::string_view kSetup = "run --rm setup";
   std::string_view compose = environment.get("CLAUDE_INIT_LOG_IN");
-  if (publish.empty() || engine_of(environment) != fs::Engine::compose || !compose.ends_with(kSetup))
+  if (publish.empty() || options::engine_of(environment) != ui::Engine::compose || !compose.ends_with(kSetup))
     return "";
   compose.remove_suffix(kSetup.size());
   return fmt::format(
@@ -41,27 +44,28 @@ std::string how_to_take_over(const std::string& publish, const options::Environm
 }
 
 Result<keep::Keeper::Options> keeper_options(const options::Keep& options, const options::KeptStore& kept,
-                                             const options::Environment& environment, renew::Turns& turns) {
+                                             const options::Environment& environment,
+                                             renew::RenewalQueue& turns) {
   keep::Keeper::Options keeper;
-  keeper.store = choose_store(kept.directory, environment.get("HOME"), environment);
+  keeper.store = options::choose_store(kept.directory, environment.get("HOME"), environment);
   keeper.name = kept.name;
   if (keeper.name.empty()) {
     auto name = options::name_of_directory(keeper.store);
     if (!name) return name.error();
     keeper.name = std::move(*name);
   }
-  if (!kept.publish.empty()) keeper.publish = choose_store(kept.publish, {}, environment);
+  if (!kept.publish.empty()) keeper.publish = options::choose_store(kept.publish, {}, environment);
   keeper.take_over_published = how_to_take_over(keeper.publish, environment);
-  const std::string log_in = with_name(options.log_in, keeper.name);
+  const std::string log_in = options::with_name(options.log_in, keeper.name);
   keeper.context = [log_in, &environment](const store::Inspection& seen) {
-    health::Context context = health_context(seen, environment);
+    health::Context context = access::health_context(seen, environment);
     if (log_in.empty()) return context;
     context.setup_command = log_in;
     context.told_setup_command = true;
     return context;
   };
   keeper.renews = !options.renewal.never;
-  keeper.renewal = renewer_options(options.renewal, keeper.store, environment, "keep");
+  keeper.renewal = access::renewer_options(options.renewal, keeper.store, environment, "keep");
   keeper.renewal.turns = &turns;
   return keeper;
 }
@@ -92,7 +96,7 @@ Result<void> check_places(const std::deque<keep::Keeper>& keepers) {
   const std::vector<Place> places = places_of(keepers);
   for (const Place& one : places) {
     for (const Place& other : places) {
-      if (&one == &other || !is_within(one.path, other.path)) continue;
+      if (&one == &other || !access::is_within(one.path, other.path)) continue;
       const std::string is =
           one.path == other.path
               ? fmt::format("{} is both {} and {}", printable(one.path), one.what, other.what)
@@ -122,34 +126,28 @@ int keep_command(const options::Keep& options, const options::Environment& envir
                  const supervise::Inherited& inherited) {
   // 1.
   boost::asio::io_context io(1);
-  supervise::Reaper reaper;
+  loop::Reaper reaper;
   const supervise::Loop loop{io, reaper, inherited};
-  follow::Inotify inotify(io);
-  renew::Turns turns(io);
+  loop::Inotify inotify(io);
+  renew::RenewalQueue turns(io);
   std::deque<keep::Keeper> keepers;
-  KeepOutputs outputs(loop, options, environment, keepers);
+  keep::Outputs outputs(loop, options, environment, keepers);
   for (const options::KeptStore& kept : options.stores) {
     auto keeper = keeper_options(options, kept, environment, turns);
-    if (!keeper) {
-      log::failure(log::Level::error, keeper.error());
-      return kExitUsage;
-    }
+    if (!keeper) return ui::refuse(keeper.error(), kExitUsage);
     keepers.emplace_back(
         loop, inotify, std::move(*keeper),
-        [&](const keep::Keeper& who, const keep::Event& event) { outputs.tell(who, event); });
+        [&](const keep::Keeper& who, const keep::Event& event) { outputs.report_event(who, event); });
   }
-  if (const auto apart = check_places(keepers); !apart) {
-    log::failure(log::Level::error, apart.error());
-    return kExitUsage;
-  }
+  if (const auto apart = check_places(keepers); !apart) return ui::refuse(apart.error(), kExitUsage);
   // 2.
-  if (const auto started = outputs.start(); !started) {
-    log::failure(log::Level::error, started.error());
-    return exit_status_of(started.error());
-  }
+  if (const auto started = outputs.start(); !started) return ui::refuse(started.error());
   log::info("keeping", {{"stores", keepers.size()}, {"mb_for_a_renewal", renew::kCliMegabytes}});
   if (!options.renewal.never) say_memory();
-  for (keep::Keeper& keeper : keepers) keeper.start();
+  // On the loop: a signal that comes meanwhile is a stop like every later one.
+  boost::asio::post(io, [&] {
+    for (keep::Keeper& keeper : keepers) keeper.start();
+  });
   supervise::Hooks hooks;
   hooks.ending = [&] {
     outputs.stop();
@@ -162,10 +160,7 @@ int keep_command(const options::Keep& options, const options::Environment& envir
   // Its window was closed, as for a `run`.
   if (supervise::Terminal::open().present()) supervision.stop_signals.push_back(SIGHUP);
   const auto outcome = supervise::supervise(loop, supervision, {}, hooks);
-  if (!outcome) {
-    log::failure(log::Level::error, outcome.error());
-    return kExitSystem;
-  }
+  if (!outcome) return ui::refuse(outcome.error(), kExitSystem);
   return kExitOk;
 }
 

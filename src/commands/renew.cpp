@@ -4,20 +4,21 @@
 #include <csignal>
 #include <string>
 
+#include "access/health_context.h"
+#include "access/renewal.h"
+#include "access/store_access.h"
+#include "access/wait.h"
 #include "base/text.h"
 #include "commands/commands.h"
-#include "commands/console.h"
-#include "commands/health_context.h"
-#include "commands/refusal.h"
-#include "commands/renewal.h"
-#include "commands/store_access.h"
-#include "commands/store_path.h"
-#include "commands/wait.h"
 #include "health/health.h"
 #include "log/log.h"
-#include "options/exit_status.h"
+#include "options/store_path.h"
 #include "renew/renewer.h"
+#include "store/inspect.h"
 #include "store/store.h"
+#include "ui/console.h"
+#include "ui/exit_status.h"
+#include "ui/refusal.h"
 
 namespace claude_init::commands {
 namespace {
@@ -65,34 +66,36 @@ int report(const renew::Outcome& outcome, const std::string& path, const options
   const store::Inspection seen = store::inspect(path, unix_now());
   if (outcome.kind == Kind::renewed || outcome.kind == Kind::not_due) {
     const std::string how = outcome.kind == Kind::renewed ? "renewed" : "renewed by somebody else";
-    return print(fmt::format("{}; {}\n", how, seen.login ? valid_until(seen) : "the login is gone"));
+    return ui::print(fmt::format("{}; {}\n", how, seen.login ? valid_until(seen) : "the login is gone"));
   }
-  const Console console(is_plain(environment));
+  const ui::Console console(access::is_plain(environment));
   console.bad(headline(outcome));
   if (!outcome.remedy.empty()) console.text("→ " + outcome.remedy);
-  if (outcome.kind == Kind::rejected) console.text("→ " + health_context(seen, environment).setup_command);
+  if (outcome.kind == Kind::rejected)
+    console.text("→ " + access::health_context(seen, environment).setup_command);
   return status_of(outcome);
 }
 
-/// Whether somebody can renew this one; else it has been said why not, with the status.
+/// Whether this one can be renewed; else prints why not and gives the status.
 std::optional<int> why_none(const store::Inspection& seen, const options::Environment& environment) {
   const bool lives = seen.state == login::State::usable || seen.state == login::State::renewable;
   if (!lives) {
-    tell(log::Level::error, "", health::explain(seen, health_context(seen, environment)), environment);
+    access::print_explanation(log::Level::error, "",
+                              health::explain(seen, access::health_context(seen, environment)), environment);
     return exit_status_of(seen.state);
   }
-  const Console console(is_plain(environment));
+  const ui::Console console(access::is_plain(environment));
   if (!seen.login->has_refresh_token) {
-    return refuse(console,
-                  make_error(ErrorKind::usage, printable(seen.path) + " has no refresh token",
-                             "renew it where people log in; this copy gets the new token from there"),
-                  kExitNotRenewedHere);
+    return ui::refuse(console,
+                      make_error(ErrorKind::usage, printable(seen.path) + " has no refresh token",
+                                 "renew it where people log in; this copy gets the new token from there"),
+                      kExitNotRenewedHere);
   }
   if (const std::string problem = store::why_not_writable(seen); !problem.empty()) {
-    return refuse(console,
-                  make_error(ErrorKind::read_only, problem,
-                             fmt::format("mount it so that it can be written, and run as its owner, uid {}",
-                                         seen.owner.uid)));
+    return ui::refuse(
+        console, make_error(ErrorKind::read_only, problem,
+                            fmt::format("mount it so that it can be written, and run as its owner, uid {}",
+                                        seen.owner.uid)));
   }
   return std::nullopt;
 }
@@ -100,34 +103,34 @@ std::optional<int> why_none(const store::Inspection& seen, const options::Enviro
 }  // namespace
 
 /// 1. A login that can be renewed, and is due or is to be renewed all the same.
-/// 2. One renewal, or somebody else's.
+/// 2. One renewal, ours or another process's.
 /// 3. What came of it.
 int renew_command(const options::Renew& options, const options::Environment& environment,
                   const supervise::Inherited& inherited) {
   // 1.
-  const std::string path = choose_store(options.store, environment.get("HOME"), environment);
+  const std::string path = options::choose_store(options.store, environment.get("HOME"), environment);
   const store::Inspection seen = store::inspect(path, unix_now());
   if (const auto status = why_none(seen, environment)) return *status;
   if (!options.force && seen.login->expires_at - unix_now() > options.renewal.before.count()) {
-    return print(
+    return ui::print(
         fmt::format("not due; {}. --force renews it now, which spends its refresh token for the next one\n",
                     valid_until(seen)));
   }
   // 2.
   boost::asio::io_context io(1);
-  supervise::Reaper reaper;
+  loop::Reaper reaper;
   const supervise::Loop loop{io, reaper, inherited};
-  renew::Renewer::Options how = renewer_options(options.renewal, path, environment, "renew");
-  how.on_outcome = [](const renew::Outcome&) {};  // told below
+  renew::Renewer::Options how = access::renewer_options(options.renewal, path, environment, "renew");
+  how.on_outcome = [](const renew::Outcome&) {};  // reported below
   renew::Renewer renewer(loop, std::move(how));
-  Wait wait;
+  access::Wait wait;
   wait.limit = kPatience;
   wait.renewer = [&renewer] { return &renewer; };
   wait.over = [&renewer] {
     return renewer.last() && renewer.last()->kind != Kind::busy && !renewer.is_renewing();
   };
   renewer.renew_now();
-  const int stopped = wait_until_over(loop, wait);
+  const int stopped = access::wait_until_over(loop, wait);
   // 3.
   if (!renewer.last()) return stopped != 0 ? 128 + stopped : kExitStoreBusy;
   const int status = report(*renewer.last(), path, environment);

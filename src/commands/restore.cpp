@@ -1,4 +1,4 @@
-#include "store/restore.h"
+#include "sync/restore.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -8,26 +8,27 @@
 #include <optional>
 #include <utility>
 
+#include "access/health_context.h"
+#include "access/store_access.h"
 #include "base/text.h"
 #include "commands/commands.h"
-#include "commands/console.h"
-#include "commands/health_context.h"
-#include "commands/progress_line.h"
-#include "commands/refusal.h"
-#include "commands/store_access.h"
-#include "commands/store_path.h"
 #include "fs/identity.h"
 #include "fs/open.h"
 #include "health/health.h"
 #include "log/log.h"
-#include "options/exit_status.h"
+#include "options/store_path.h"
 #include "store/generations.h"
+#include "store/inspect.h"
+#include "ui/console.h"
+#include "ui/exit_status.h"
+#include "ui/progress_line.h"
+#include "ui/refusal.h"
 
 namespace claude_init::commands {
 namespace {
 
-store::RestoreOptions restore_options(const options::Restore& options) {
-  store::RestoreOptions restore;
+sync::RestoreOptions restore_options(const options::Restore& options) {
+  sync::RestoreOptions restore;
   restore.refresh_token = options.refresh_token;
   restore.filter = options.filter;
   restore.limits = options.limits;
@@ -38,17 +39,17 @@ store::RestoreOptions restore_options(const options::Restore& options) {
 }
 
 /// The directory in which something is made: that one, or the one above it where it is not there yet.
-std::string where_to_write(const Directory& to) {
+std::string where_to_write(const access::Directory& to) {
   const std::string path = to.exists ? to.path : fs::parent_of(to.path);
   return path.empty() ? "/" : path;
 }
 
-bool can_write(const Directory& to) {
+bool can_write(const access::Directory& to) {
   const fs::ActAs as(to.owner);
   return ::faccessat(AT_FDCWD, where_to_write(to).c_str(), W_OK | X_OK, AT_EACCESS) == 0;
 }
 
-void report(const Console& console, const store::RestoreReport& restored, const options::Restore& options,
+void report(const ui::Console& console, const sync::RestoreReport& restored, const options::Restore& options,
             const std::string& to) {
   console.good(fmt::format("Restored {} file{} ({}) to {}.", restored.files, restored.files == 1 ? "" : "s",
                            format_bytes(restored.bytes), printable(to)));
@@ -63,7 +64,7 @@ void report(const Console& console, const store::RestoreReport& restored, const 
 }
 
 /// The status for a login that could not be restored, or that is of no use to anybody, which is told.
-int report_login(const Console& console, const std::string& store, const store::RestoreReport& restored,
+int report_login(const ui::Console& console, const std::string& store, const sync::RestoreReport& restored,
                  const options::Restore& options, const options::Environment& environment) {
   if (!restored.login) return kExitOk;  // it was not asked for
   const int status = exit_status_of(*restored.login);
@@ -80,7 +81,8 @@ int report_login(const Console& console, const std::string& store, const store::
   }
   // An earlier login is not what the store has now, nor is what has been put there meanwhile.
   if (options.generation == 0 && seen.state == *restored.login) {
-    tell(log::Level::error, before, health::explain(seen, health_context(seen, environment)), environment);
+    access::print_explanation(log::Level::error, before,
+                              health::explain(seen, access::health_context(seen, environment)), environment);
   } else {
     console.bad(fmt::format("{}it is {}", before, login::name_of(*restored.login)));
   }
@@ -93,32 +95,32 @@ int report_login(const Console& console, const std::string& store, const store::
 /// 2. What the store has now, or an earlier login.
 /// 3. Restore as the target's owner, and tell. What can be restored is, also where the login cannot.
 int restore_command(const options::Restore& options, const options::Environment& environment) {
-  const Console console(is_plain(environment));
+  const ui::Console console(access::is_plain(environment));
   // 1.
-  const std::string path = choose_store(options.store, environment.get("HOME"), environment);
+  const std::string path = options::choose_store(options.store, environment.get("HOME"), environment);
   auto store = store::Store::open(path);
-  if (!store) return refuse(console, with_how_to_read(store.error(), path, environment));
-  const auto to = named_directory("--to", options.to, path);
-  if (!to) return refuse(console, to.error(), kExitUsage);
+  if (!store) return ui::refuse(console, access::with_how_to_read(store.error(), path, environment));
+  const auto to = access::named_directory("--to", options.to, path);
+  if (!to) return ui::refuse(console, to.error(), kExitUsage);
   // 2.
   if (options.generation != 0) {
     auto earlier = store::open_generation(*store, options.generation);
     if (!earlier) {
       Error error = earlier.error();
       if (error.kind != ErrorKind::not_found)
-        return refuse(console, with_how_to_read(error, path, environment));
+        return ui::refuse(console, access::with_how_to_read(error, path, environment));
       error.remedy = "claude-init history --store " + shell_quote(path) + " lists those there are";
-      return refuse(console, error, kExitUsage);
+      return ui::refuse(console, error, kExitUsage);
     }
     store = std::move(*earlier);
   }
   // 3.
-  store::RestoreOptions restore = restore_options(options);
+  sync::RestoreOptions restore = restore_options(options);
   const SteadyTime start = std::chrono::steady_clock::now();
   const auto restored = [&] {
-    ProgressLine progress("restoring", is_plain(environment));
+    ui::ProgressLine progress("restoring", access::is_plain(environment));
     restore.progress = progress.callback();
-    return store::restore(*store, state_in(to->path), to->owner, restore);
+    return sync::restore(*store, access::state_in(to->path), to->owner, restore);
   }();
   if (!restored) {
     Error error = restored.error();
@@ -127,8 +129,8 @@ int restore_command(const options::Restore& options, const options::Environment&
                                  printable(where_to_write(*to)));
     }
     // What it names is in the store, or in the directory that it goes to.
-    if (error.message().find(printable(path)) == std::string::npos) return refuse(console, error);
-    return refuse(console, with_how_to_read(std::move(error), path, environment));
+    if (error.message().find(printable(path)) == std::string::npos) return ui::refuse(console, error);
+    return ui::refuse(console, access::with_how_to_read(std::move(error), path, environment));
   }
   log::info("restored", {{"store", path},
                          {"to", to->path},
@@ -137,7 +139,7 @@ int restore_command(const options::Restore& options, const options::Environment&
                          {"took", took_since(start)}});
   report(console, *restored, options, to->path);
   const int status = report_login(console, path, *restored, options, environment);
-  const store::Skipped* failed = store::first_failed(restored->skipped);
+  const sync::Skipped* failed = sync::first_failed(restored->skipped);
   if (status != kExitOk || failed == nullptr) return status;
   return exit_status_of(system_error(failed->error, failed->path));
 }

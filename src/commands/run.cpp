@@ -12,36 +12,37 @@
 #include <exception>
 #include <optional>
 #include <utility>
-#include <variant>
 
+#include "access/renewal.h"
+#include "access/store_access.h"
+#include "access/store_lock.h"
 #include "base/interrupt.h"
 #include "base/text.h"
-#include "commands/coherence.h"
 #include "commands/commands.h"
-#include "commands/copy_command.h"
-#include "commands/progress_line.h"
-#include "commands/refusal.h"
-#include "commands/renewal.h"
-#include "commands/run_login.h"
-#include "commands/run_sessions.h"
-#include "commands/store_access.h"
-#include "commands/store_lock.h"
-#include "commands/store_path.h"
-#include "fs/advice.h"
+#include "follow/coherence.h"
 #include "fs/identity.h"
 #include "fs/mounts.h"
 #include "health/health.h"
+#include "lock/lock.h"
 #include "log/log.h"
-#include "options/exit_status.h"
-#include "store/capture.h"
-#include "store/lock.h"
+#include "options/store_path.h"
+#include "run/command.h"
+#include "run/login.h"
+#include "run/sessions.h"
+#include "store/inspect.h"
 #include "store/project.h"
 #include "store/published.h"
-#include "store/restore.h"
 #include "store/store.h"
 #include "supervise/terminal.h"
-#include "workcopy/account.h"
-#include "workcopy/privileges.h"
+#include "sync/capture.h"
+#include "sync/prepare.h"
+#include "sync/restore.h"
+#include "ui/exit_status.h"
+#include "ui/progress_line.h"
+#include "ui/refusal.h"
+#include "ui/remedies.h"
+#include "user/account.h"
+#include "user/privileges.h"
 #include "workcopy/workcopy.h"
 
 namespace claude_init::commands {
@@ -52,19 +53,19 @@ constexpr std::uint64_t kMany = 256;  // files
 constexpr Milliseconds kWatchAfter{50};
 
 /// Root that may not change its user stays root, and the CLI does not let root skip permission prompts.
-void warn_if_stuck_as_root(const workcopy::Account& account) {
-  if (account.uid != 0 || workcopy::can_change_user()) return;
+void warn_if_stuck_as_root(const user::Account& account) {
+  if (account.uid != 0 || user::can_change_user()) return;
   constexpr uid_t kUsual = 1000;
   log::warn("the command runs as root, since root may not change its user here",
-            {{"remedy", fs::how_to_become({kUsual, kUsual})}});
+            {{"remedy", ui::how_to_become({kUsual, kUsual})}});
 }
 
 /// What nearly every job is about is the caller's own repository.
-void warn_of_foreign_directory(const workcopy::Account& account) {
+void warn_of_foreign_directory(const user::Account& account) {
   struct stat st {};
   const auto mounts = fs::in_container() ? fs::read_mounts() : Result<fs::Mounts>(fs::Mounts());
   if (!mounts || ::stat(".", &st) != 0 || st.st_uid == account.uid || st.st_uid == 0) return;
-  const std::string directory = working_directory();
+  const std::string directory = run::working_directory();
   const fs::Mount* mount = fs::mount_of(*mounts, directory);
   const bool mounted = mount != nullptr && mount->mount_point != "/" && !mount->read_only;
   const fs::ActAs as_target(account.identity());
@@ -87,8 +88,8 @@ Result<std::optional<store::Store>> open_store(const store::Inspection& inspecti
 }
 
 /// Deny rules and the like are not left out in silence: without them the CLI would do what they forbid.
-Result<void> check_binding_files(const std::vector<store::Skipped>& skipped, const std::string& store) {
-  for (const store::Skipped& each : skipped) {
+Result<void> check_binding_files(const std::vector<sync::Skipped>& skipped, const std::string& store) {
+  for (const sync::Skipped& each : skipped) {
     if (!store::is_binding_file(each.path)) continue;
     return make_error(
         ErrorKind::invalid,
@@ -101,13 +102,12 @@ Result<void> check_binding_files(const std::vector<store::Skipped>& skipped, con
   return Done{};
 }
 
-Result<void> fill(const workcopy::WorkingCopy& copy, const store::Store& store,
-                  const workcopy::Account& account, store::RestoreOptions what,
-                  std::optional<store::Measured>&& measured, bool plain) {
+Result<void> fill(const workcopy::WorkingCopy& copy, const store::Store& store, const user::Account& account,
+                  sync::RestoreOptions what, std::optional<sync::Measured>&& measured, bool plain) {
   const SteadyTime start = std::chrono::steady_clock::now();
-  ProgressLine progress("filling the working copy", plain);
+  ui::ProgressLine progress("filling the working copy", plain);
   what.progress = progress.callback();
-  const auto restored = store::restore(store, copy.state(), account.identity(), what, std::move(measured));
+  const auto restored = sync::restore(store, copy.state(), account.identity(), what, std::move(measured));
   if (!restored) return restored.error();
   if (auto bound = check_binding_files(restored->skipped, store.path()); !bound) return bound;
   for (const auto& skipped : restored->skipped) {
@@ -143,30 +143,35 @@ class WipedOnException {
   const int before_ = std::uncaught_exceptions();
 };
 
-/// A working copy, or the status to refuse with.
+/// The store is not full: the copy's place is.
+Error no_place(Error error) {
+  error.kind = ErrorKind::no_place;
+  return error;
+}
+
+/// A working copy of what the store has.
 struct Filled {
   workcopy::WorkingCopy copy;
   bool has_programs = false;
 };
-using Prepared = std::variant<Filled, int>;
 
 /// What of the store is asked for.
-store::RestoreOptions wanted_of(const options::Run& options) {
-  store::RestoreOptions what;
+sync::RestoreOptions wanted_of(const options::Run& options) {
+  sync::RestoreOptions what;
   what.extent = options.copy == options::Copy::login ? store::Extent::login : store::Extent::all;
   what.refresh_token = options.refresh_token;
   what.filter = options.filter;
   what.limits = options.limits;
   if (options.copy == options::Copy::config) {
     what.filter.history = false;
-    what.filter.include.push_back(store::memory_of(working_directory()));
+    what.filter.include.push_back(store::memory_of(run::working_directory()));
   }
   return what;
 }
 
 /// Room: what dead runs left behind goes first; their sessions are saved before.
-void clear_away(const workcopy::Account& account, const workcopy::Places& places,
-                const std::optional<KeptSessions>& sessions) {
+void clear_away(const user::Account& account, const workcopy::Places& places,
+                const std::optional<run::KeptSessions>& sessions) {
   if (sessions) sessions->save_leftovers(account, places);
   const std::size_t dead = workcopy::remove_dead_copies(account, places, interrupt::until(SteadyTime::max()));
   if (dead > 0) log::info("removed the working copies of dead runs", {{"count", dead}});
@@ -175,26 +180,26 @@ void clear_away(const workcopy::Account& account, const workcopy::Places& places
 /// 1. What the store has, and how much room that takes.
 /// 2. Room.
 /// 3. The copy, filled.
-Prepared prepare_copy(const options::Run& options, const options::Environment& environment,
-                      const workcopy::Account& account, const store::Inspection& inspection,
-                      std::optional<KeptSessions>& sessions) {
+Result<Filled> prepare_copy(const options::Run& options, const options::Environment& environment,
+                            const user::Account& account, const store::Inspection& inspection,
+                            std::optional<run::KeptSessions>& sessions) {
   // 1.
   const auto store = open_store(inspection);
-  if (!store) return refuse(store.error());
-  store::RestoreOptions what = wanted_of(options);
-  store::Size size;
-  std::optional<store::Measured> found;
+  if (!store) return store.error();
+  sync::RestoreOptions what = wanted_of(options);
+  sync::Size size;
+  std::optional<sync::Measured> found;
   if (*store) {
-    auto measured = store::measure(**store, what);
-    if (!measured) return refuse(measured.error());
+    auto measured = sync::measure(**store, what);
+    if (!measured) return measured.error();
     if (const auto bound = check_binding_files(measured->plan.skipped, inspection.path); !bound)
-      return refuse(bound.error());
+      return bound.error();
     found = std::move(*measured);
     size = found->size;
   }
   if (sessions) {
     const auto measured = sessions->measure();
-    if (!measured) return refuse(measured.error());
+    if (!measured) return measured.error();
     size.bytes += measured->bytes;
     size.files += measured->files;
   }
@@ -208,15 +213,15 @@ Prepared prepare_copy(const options::Run& options, const options::Environment& e
   const std::uint64_t bytes = size.bytes + size.files * kBlock;
   where.demand = {bytes, size.has_executables};
   auto copy = workcopy::WorkingCopy::create(account, where);
-  if (!copy) return refuse(copy.error(), kExitNoPlace);
-  auto filled =
-      *store ? fill(*copy, **store, account, what, std::move(found), is_plain(environment)) : Result<void>();
+  if (!copy) return no_place(copy.error());
+  auto filled = *store ? fill(*copy, **store, account, what, std::move(found), access::is_plain(environment))
+                       : Result<void>();
   if (filled && sessions) filled = sessions->give(*copy, account);
   if (!filled) {
     wipe(*copy);
     const bool full = filled.error().kind == ErrorKind::no_space;
-    return refuse(filled.error_with("fill the working copy"),
-                  full ? kExitNoPlace : exit_status_of(filled.error()));
+    const Error error = filled.error_with("fill the working copy");
+    return full ? no_place(error) : error;
   }
   // From here on we wait, for days perhaps, and need little of what filling a large copy took.
   if (size.files > kMany) ::malloc_trim(0);
@@ -235,36 +240,36 @@ void keep_lock_over_exec(supervise::Command& command, int lock) {
 
 /// With --refresh-token=copy: what the CLI renewed in the copy, into the store, whose own login that has
 /// spent. The login and nothing else. That it is the CLI's work is only the job's word.
-Result<store::CaptureReport> save_login(const workcopy::WorkingCopy& copy, const std::string& path,
-                                        const workcopy::Account& account, const options::Storing& storing,
-                                        const Coherence::Save& save) {
+Result<sync::CaptureReport> save_login(const workcopy::WorkingCopy& copy, const std::string& path,
+                                       const user::Account& account, const options::Storing& storing,
+                                       const follow::Coherence::Save& save) {
   auto store = store::Store::open(path, storing.options);
   if (!store) return store.error();
-  if (const auto prepared = store->prepare(0); !prepared) return prepared.error();
-  const auto lock = lock_store(*store, "run", save.wait, save.deadline);
+  if (const auto prepared = sync::prepare(*store, 0); !prepared) return prepared.error();
+  const auto lock = access::lock_store(*store, "run", save.wait, save.deadline);
   if (!lock) return lock.error();
-  store::CaptureOptions capture;
+  sync::CaptureOptions capture;
   capture.extent = store::Extent::login;
   capture.filter.exclude = {std::string(store::kClaudeJson)};
   capture.rules.given_access_token = save.given_access_token;
   capture.reason = "run";
   capture.keep_generations = storing.keep_generations;
-  auto report = store::capture(copy.state(), account.identity(), *store, *lock, capture);
+  auto report = sync::capture(copy.state(), account.identity(), *store, *lock, capture);
   if (report && report->login.choice == login::Choice::take) log::info("login saved", {{"store", path}});
   return report;
 }
 
 /// A job can write any login into its copy: none goes back to the store, unless the job is trusted with the
 /// refresh token and holds the right to renew.
-Coherence::Session coherent_session(const options::Run& options, LoginSource& source,
-                                    const workcopy::Account& account, const workcopy::WorkingCopy& copy) {
+follow::Coherence::Options coherent_session(const options::Run& options, run::LoginSource& source,
+                                            const user::Account& account, const workcopy::WorkingCopy& copy) {
   const store::Inspection& inspection = source.inspection;
   auto& renewer = source.renewer;
-  Coherence::Session session;
+  follow::Coherence::Options session;
   // A published store has nothing to renew with, whether or not it can be written.
   const bool can_renew = inspection.login && inspection.login->has_refresh_token;
-  if (renewer && can_renew) session.renewed = Coherence::Session::Renewed::here;
-  if (renewer) session.on_store_change = [&renewer] { renewer->look(); };
+  if (renewer && can_renew) session.renewed = follow::Coherence::Options::Renewed::here;
+  if (renewer) session.on_store_change = [&renewer] { renewer->check_now(); };
   session.store = inspection.path;
   session.state = copy.state();
   session.who = account.identity();
@@ -275,15 +280,15 @@ Coherence::Session coherent_session(const options::Run& options, LoginSource& so
   const auto store = store::Store::open(inspection.path);
   if (store && store::is_published(*store)) {
     session.why_not = "the store is a published one, which has no refresh tokens";
-    session.renewed = Coherence::Session::Renewed::elsewhere;
+    session.renewed = follow::Coherence::Options::Renewed::elsewhere;
   }
   // A keeper's hook puts new access tokens into a Secret.
   if (store && !can_renew && store::is_kubernetes_volume(*store)) {
-    session.renewed = Coherence::Session::Renewed::elsewhere;
+    session.renewed = follow::Coherence::Options::Renewed::elsewhere;
   }
   session.why_not_saved = "a run does not take a login over; log in with claude-init setup";
   if (!session.why_not.empty() || !source.right_to_renew) return session;
-  session.save = [&copy, &account, &options, path = inspection.path](const Coherence::Save& save) {
+  session.save = [&copy, &account, &options, path = inspection.path](const follow::Coherence::Save& save) {
     return save_login(copy, path, account, options.storing, save);
   };
   return session;
@@ -291,16 +296,17 @@ Coherence::Session coherent_session(const options::Run& options, LoginSource& so
 
 /// What the run has made, as far as it is wanted, goes where it belongs. 0, or a status of ours: then the
 /// copy has to stay.
-int save_results(const workcopy::WorkingCopy& copy, const workcopy::Account& account, Coherence& coherence,
-                 const std::optional<KeptSessions>& sessions, const Deadline& deadline) {
+int save_results(const workcopy::WorkingCopy& copy, const user::Account& account,
+                 follow::Coherence& coherence, const std::optional<run::KeptSessions>& sessions,
+                 const Deadline& deadline) {
   // Each for itself: when one cannot be saved the other can all the same.
   int status = kExitOk;
-  if (const auto saved = coherence.finish(kCaptureWait, deadline); !saved) {
-    status = refuse(saved.error_with("the login stays in " + copy.root()), exit_status_of(saved.error()));
+  if (const auto saved = coherence.finish(access::kCaptureWait, deadline); !saved) {
+    status = ui::refuse(saved.error_with("the login stays in " + copy.root()));
   }
   const auto saved = sessions ? sessions->save(copy, account, deadline) : Result<void>();
   if (!saved) {
-    status = refuse(saved.error_with("the sessions stay in " + copy.root()), exit_status_of(saved.error()));
+    status = ui::refuse(saved.error_with("the sessions stay in " + copy.root()));
   }
   return status;
 }
@@ -313,18 +319,20 @@ supervise::Options supervision_of(const options::Run& options) {
   return supervision;
 }
 
-/// The command runs: what fails now is told, and what the session makes is saved at its end all the same.
-void watch(Coherence& coherence, std::optional<renew::Renewer>& renewer) {
+/// The command runs: what fails now is logged, and what the session makes is saved at its end all the same.
+void watch(follow::Coherence& coherence, std::optional<renew::Renewer>& renewer) {
   try {
     coherence.start();
-    if (renewer) renewer->look();  // every later change is told; one that came while the copy was made is not
+    if (renewer)
+      renewer->check_now();  // the watches see every later change; one that came while the copy was made they
+                             // do not
   } catch (const boost::system::system_error& e) {
     log::failure(log::Level::warn, system_error(e.code().value(), "watch the store and the working copy"));
   }
 }
 
-workcopy::NewPrivileges new_privileges_of(const options::Run& options) {
-  return options.new_privileges ? workcopy::NewPrivileges::allow : workcopy::NewPrivileges::forbid;
+user::NewPrivileges new_privileges_of(const options::Run& options) {
+  return options.new_privileges ? user::NewPrivileges::allow : user::NewPrivileges::forbid;
 }
 
 }  // namespace
@@ -337,67 +345,56 @@ workcopy::NewPrivileges new_privileges_of(const options::Run& options) {
 int run_command(const options::Run& options, const options::Environment& environment,
                 const supervise::Inherited& inherited) {
   // 1.
-  auto account = workcopy::choose_account(options.user, environment.get("HOME"));
-  if (!account) return refuse(account.error());
+  auto account = user::choose_account(options.user, environment.get("HOME"));
+  if (!account) return ui::refuse(account.error());
   warn_if_stuck_as_root(*account);
-  const std::string path = choose_store(options.store, account->home, environment);
+  const std::string path = options::choose_store(options.store, account->home, environment);
 
   // 2.
   boost::asio::io_context io(1);
-  supervise::Reaper reaper;
+  loop::Reaper reaper;
   const supervise::Loop loop{io, reaper, inherited};
-  LoginSource source;
-  if (const int status = obtain_login(loop, options, environment, path, source); status != kExitOk)
+  run::LoginSource source;
+  if (const int status = run::obtain_login(loop, options, environment, path, source); status != kExitOk)
     return status;
   const store::Inspection& inspection = source.inspection;
   auto& right_to_renew = source.right_to_renew;
   auto& renewer = source.renewer;
-  if (const int status = check_login(options, environment, inspection); status != kExitOk) return status;
-  workcopy::keep_given_groups(*account, inspection.owner.gid);
+  if (const int status = run::check_login(options, environment, inspection); status != kExitOk) return status;
+  user::keep_given_groups(*account, inspection.owner.gid);
   warn_of_foreign_directory(*account);
 
-  std::optional<KeptSessions> sessions;
+  std::optional<run::KeptSessions> sessions;
   if (options.keeps_sessions()) {
-    auto kept = KeptSessions::open(options, path);
-    if (!kept) return refuse(kept.error());
+    auto kept = run::KeptSessions::open(options, path);
+    if (!kept) return ui::refuse(kept.error());
     sessions = std::move(*kept);
   }
 
-  std::optional<store::Store> published;
-  if (!options.publish.empty()) {
-    auto opened = open_published(options.publish, path);
-    if (!opened) return refuse(opened.error());
-    published = std::move(*opened);
-  }
-
   // 3.
-  Prepared prepared = prepare_copy(options, environment, *account, inspection, sessions);
-  if (const int* status = std::get_if<int>(&prepared)) return *status;
-  auto& filled = std::get<Filled>(prepared);
-  workcopy::WorkingCopy& copy = filled.copy;
+  auto filled = prepare_copy(options, environment, *account, inspection, sessions);
+  if (!filled) return ui::refuse(filled.error());
+  workcopy::WorkingCopy& copy = filled->copy;
   const WipedOnException wiped(copy);
   // On a host the home directory is a person's own, who may start a CLI of theirs in it.
-  const std::string home = choose_home(copy, *account, fs::in_container() ? LinkHome::yes : LinkHome::no);
-  check_what_settings_name(copy, *account, home, filled.has_programs);
+  const std::string home =
+      run::choose_home(copy, *account, fs::in_container() ? run::LinkHome::yes : run::LinkHome::no);
+  run::check_what_settings_name(copy, *account, home, filled->has_programs);
 
   // 4.
-  workcopy::give_standard_streams(*account);
+  user::give_standard_streams(*account);
   supervise::Command command =
-      command_in(copy, *account, home, environment, options.command, new_privileges_of(options));
+      run::command_in(copy, *account, home, environment, options.command, new_privileges_of(options));
   if (right_to_renew) keep_lock_over_exec(command, right_to_renew->fd());
   if (options.exec) {
     copy.keep_lock_over_exec();
     const auto [status, error] = supervise::exec_instead(inherited, command);
     wipe(copy);
-    return refuse(error, status);
+    return ui::refuse(error, status);
   }
-  workcopy::keep_least(*account, new_privileges_of(options));
-  Coherence coherence(io, coherent_session(options, source, *account, copy));
-  if (published) coherence.publish_into(std::move(*published));
-  if (const auto begun = coherence.begin(); !begun) {
-    wipe(copy);
-    return refuse(begun.error());
-  }
+  user::keep_least(*account, new_privileges_of(options));
+  follow::Coherence coherence(io, coherent_session(options, source, *account, copy));
+  coherence.begin();
   // The command need not wait for the watches, and one that ends at once does without: to take them away
   // again the kernel waits for a grace period of its own.
   boost::asio::steady_timer started(io, kWatchAfter);
@@ -416,7 +413,7 @@ int run_command(const options::Run& options, const options::Environment& environ
   };
   const auto outcome = supervise::supervise(loop, supervision_of(options), command, hooks);
   if (!collected) wipe(copy);
-  if (!outcome) return refuse(outcome.error(), kExitSystem);
+  if (!outcome) return ui::refuse(outcome.error(), kExitSystem);
   return outcome->exit_status != 0 ? outcome->exit_status : unsaved;
 }
 

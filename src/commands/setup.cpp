@@ -6,27 +6,28 @@
 #include <functional>
 #include <utility>
 
-#include "commands/coherence.h"
+#include "access/health_context.h"
+#include "access/renewal.h"
+#include "access/store_access.h"
+#include "access/store_lock.h"
 #include "commands/commands.h"
-#include "commands/console.h"
-#include "commands/copy_command.h"
-#include "commands/health_context.h"
-#include "commands/progress_line.h"
-#include "commands/refusal.h"
-#include "commands/renewal.h"
-#include "commands/setup_cli.h"
-#include "commands/setup_report.h"
-#include "commands/setup_session.h"
-#include "commands/setup_store.h"
-#include "commands/setup_wait.h"
-#include "commands/store_access.h"
-#include "commands/store_lock.h"
-#include "fs/advice.h"
+#include "follow/coherence.h"
 #include "log/log.h"
-#include "options/exit_status.h"
+#include "run/command.h"
+#include "setup/other_cli.h"
+#include "setup/report.h"
+#include "setup/session.h"
+#include "setup/store.h"
+#include "setup/wait.h"
+#include "store/inspect.h"
 #include "supervise/terminal.h"
-#include "workcopy/account.h"
-#include "workcopy/privileges.h"
+#include "ui/console.h"
+#include "ui/exit_status.h"
+#include "ui/progress_line.h"
+#include "ui/refusal.h"
+#include "ui/remedies.h"
+#include "user/account.h"
+#include "user/privileges.h"
 
 namespace claude_init::commands {
 namespace {
@@ -36,9 +37,9 @@ bool has_terminal() {
 }
 
 /// What the person has deleted is deleted in the store, at the end.
-store::CaptureOptions capture_options(const options::Setup& options, Session& session) {
-  store::CaptureOptions capture;
-  capture.delete_missing = store::Deletions::proven;
+sync::CaptureOptions capture_options(const options::Setup& options, setup::LoginSession& session) {
+  sync::CaptureOptions capture;
+  capture.delete_missing = sync::Deletions::proven;
   capture.baseline = &session.baseline;
   capture.reason = "setup";
   capture.filter = options.filter;
@@ -53,42 +54,45 @@ store::CaptureOptions capture_options(const options::Setup& options, Session& se
 }
 
 supervise::Command session_command(const options::Setup& options, const options::Environment& environment,
-                                   const workcopy::Account& account, Session& session) {
+                                   const user::Account& account, setup::LoginSession& session) {
   options::Environment child = environment;
-  child.set("HOME", session.copy ? choose_home(*session.copy, account, LinkHome::no) : account.home);
+  child.set("HOME",
+            session.copy ? run::choose_home(*session.copy, account, run::LinkHome::no) : account.home);
   child.set("USER", account.name);
   child.set("LOGNAME", account.name);
   child.set("SHELL", account.shell);
   if (session.copy) child.set("CLAUDE_CONFIG_DIR", session.state.config_dir);
   supervise::Command command;
-  // Where nobody has a terminal there is nothing to start: --wait-login waits for a login from elsewhere.
+  // Without a terminal there is nothing to start: --wait-login waits for a login from elsewhere.
   command.argv = options.command;
   if (command.argv.empty() && has_terminal()) command.argv = {account.shell};
   command.env = child.variables();
   // In an interactive container a person may want sudo.
-  command.before_exec = workcopy::drop_to(account, workcopy::NewPrivileges::allow);
+  command.before_exec = user::drop_to(account, user::NewPrivileges::allow);
   return command;
 }
 
 /// What to do now, to the person in front of the shell, or to whoever is to log in from elsewhere.
 void greet_session(const options::Setup& options, const options::Environment& environment,
-                   const SetupStore& found, const workcopy::Account& account,
+                   const setup::FoundStore& found, const user::Account& account,
                    const store::Inspection& before) {
   if (!options.command.empty()) return;
-  const Console console(is_plain(environment));
+  const ui::Console console(access::is_plain(environment));
   const bool shell = has_terminal();
-  if (shell) greet(console, found, account, before);
-  if (options.wait_login) greet_waiting(console, found, account, environment, *options.wait_login, shell);
+  if (shell) setup::greet(console, found, account, before);
+  if (options.wait_login)
+    setup::greet_waiting(console, found, account, environment, *options.wait_login, shell);
 }
 
-Coherence::Session coherent_session(const options::Setup& options, const SetupStore& found,
-                                    const workcopy::Account& account, Session& session,
-                                    std::optional<renew::Renewer>& renewer, std::optional<SetupWait>& wait) {
-  Coherence::Session coherent;
-  if (renewer) coherent.renewed = Coherence::Session::Renewed::here;
+follow::Coherence::Options coherent_session(const options::Setup& options, const setup::FoundStore& found,
+                                            const user::Account& account, setup::LoginSession& session,
+                                            std::optional<renew::Renewer>& renewer,
+                                            std::optional<setup::LoginWait>& wait) {
+  follow::Coherence::Options coherent;
+  if (renewer) coherent.renewed = follow::Coherence::Options::Renewed::here;
   coherent.on_store_change = [&renewer, &wait] {
-    if (renewer) renewer->look();
-    if (wait) wait->look();
+    if (renewer) renewer->check_now();
+    if (wait) wait->check_now();
   };
   coherent.store = found.store.path();
   coherent.state = session.state;
@@ -101,14 +105,14 @@ Coherence::Session coherent_session(const options::Setup& options, const SetupSt
   coherent.why_not = "the store is read-only";
   if (found.read_only) return coherent;
   coherent.why_not.clear();
-  coherent.save = [&](const Coherence::Save& save) {
-    store::CaptureOptions capture = capture_options(options, session);
-    capture.delete_missing = store::Deletions::none;
+  coherent.save = [&](const follow::Coherence::Save& save) {
+    sync::CaptureOptions capture = capture_options(options, session);
+    capture.delete_missing = sync::Deletions::none;
     capture.reason = "checkpoint";
     capture.extent = save.extent;
     capture.deadline = save.deadline;
     capture.rules.given_access_token = save.given_access_token;
-    return save_session(found, account, session, capture, save.wait);
+    return setup::save_session(found, account, session, capture, save.wait);
   };
   return coherent;
 }
@@ -123,53 +127,48 @@ struct Ended {
 /// 2. One that has expired is renewed before anybody works with it; who waits for a login may have one.
 /// 3. The shell or CLI, supervised. `end` is called when everything has ended.
 Result<Ended> run_session(const options::Setup& options, const options::Environment& environment,
-                          const SetupStore& found, const workcopy::Account& account, Session& session,
-                          const supervise::Inherited& inherited,
+                          const setup::FoundStore& found, const user::Account& account,
+                          setup::LoginSession& session, const supervise::Inherited& inherited,
                           const std::function<int(const Deadline&)>& end) {
   // 1.
   boost::asio::io_context io(1);
-  supervise::Reaper reaper;
+  loop::Reaper reaper;
   const supervise::Loop loop{io, reaper, inherited};
   supervise::Options supervision = options.supervision;
   supervision.stop_signals = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
   std::optional<renew::Renewer> renewer;
   supervise::Hooks hooks;
   if (!found.read_only && !options.renewal.never) {
-    auto how =
-        renewer_options(options.renewal, found.store.path(), environment, "setup", options.storing.options);
+    auto how = access::renewer_options(options.renewal, found.store.path(), environment, "setup",
+                                       options.storing.options);
     how.log_in = [] { return "here: claude, then /login"; };
     renewer.emplace(loop, std::move(how));
     hooks.ending = [&renewer] { renewer->stop(); };
   }
-  std::optional<SetupWait> wait;
+  std::optional<setup::LoginWait> wait;
   if (options.wait_login) wait.emplace(io, found.store.path(), *options.wait_login);
-  Coherence coherence(io, coherent_session(options, found, account, session, renewer, wait));
-  if (!options.publish.empty()) {
-    auto published = open_published(options.publish, found.store.path());
-    if (!published) return published.error();
-    coherence.publish_into(std::move(*published));
-  }
-  if (const auto begun = coherence.begin(); !begun) return begun.error();
+  follow::Coherence coherence(io, coherent_session(options, found, account, session, renewer, wait));
+  coherence.begin();
   coherence.start();
-  if (renewer) renewer->look();  // by now every later change is told
+  if (renewer) renewer->check_now();  // from here on the watches see every change
   // 2.
   const auto state = [&] { return store::inspect(found.store.path(), unix_now()); };
   Ended ended;
   if (renewer && state().state == login::State::renewable) {
-    const int stopped = await_renewal(loop, found.store.path(), *renewer);
+    const int stopped = access::await_renewal(loop, found.store.path(), *renewer);
     if (stopped != 0) {
       ended.outcome.exit_status = 128 + stopped;
       ended.outcome.stop_signal = stopped;
-      wipe_copy(found, session);  // nobody has worked in it
+      setup::wipe_copy(found, session);  // it was not used yet
       return ended;
     }
-    coherence.look();
+    coherence.check_now();
   }
   if (wait && wait->has_login()) {
     ended.reported = wait->exit_status(end({}));
     return ended;
   }
-  warn_of_other_cli(loop, found, environment, account, Console(is_plain(environment)));
+  setup::warn_of_other_cli(loop, found, environment, account, ui::Console(access::is_plain(environment)));
   greet_session(options, environment, found, account, state());
   // 3.
   hooks.save_now = [&] { coherence.save_now(); };
@@ -181,7 +180,7 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
   const supervise::Command command = session_command(options, environment, account, session);
   const auto outcome = supervise::supervise(loop, supervision, command, hooks);
   if (!outcome) return outcome.error();
-  // The signal that --wait-login ends it with is nobody's status.
+  // The signal that --wait-login ends it with is not the session's status.
   if (wait && wait->is_over()) return Ended{{}, wait->exit_status(ended.reported)};
   ended.outcome = *outcome;
   if (command.argv.empty()) ended.outcome.exit_status = 128 + outcome->stop_signal;
@@ -190,50 +189,41 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
 
 /// Captures, clears the session's copy away if nothing in it is needed any more, and tells. Returns the
 /// status of ours.
-int end_session(const options::Setup& options, const SetupStore& found, const workcopy::Account& account,
-                Session& session, const Deadline& deadline, const Console& console, bool plain) {
+int end_session(const options::Setup& options, const setup::FoundStore& found, const user::Account& account,
+                setup::LoginSession& session, const Deadline& deadline, const ui::Console& console,
+                bool plain) {
   const auto say_what_stays = [&] {
     if (session.copy)
       console.text(
           fmt::format("The session's state stays in {}: the next setup saves it.", session.copy->root()));
   };
   if (found.read_only) {
-    wipe_copy(found, session, deadline);
+    setup::wipe_copy(found, session, deadline);
     return kExitOk;
   }
-  store::CaptureOptions capture = capture_options(options, session);
+  sync::CaptureOptions capture = capture_options(options, session);
   capture.deadline = deadline;
   const auto report = [&] {
-    ProgressLine progress("saving", plain);
+    ui::ProgressLine progress("saving", plain);
     capture.progress = progress.callback();
-    return save_session(found, account, session, capture, kCaptureWait);
+    return setup::save_session(found, account, session, capture, access::kCaptureWait);
   }();
   if (!report) {
-    const int status = report_failure(console, found, report.error());
+    const int status = setup::report_failure(console, found, report.error());
     say_what_stays();
     return status;
   }
-  const int status = report_capture(console, found, *report,
-                                    session.login_saved || report->login.choice == login::Choice::take);
+  const int status = setup::report_capture(
+      console, found, *report, session.login_saved || report->login.choice == login::Choice::take);
   const bool kept_out = report->login.choice == login::Choice::keep_store &&
                         report->login.store_state == login::State::unreadable &&
                         report->login.source_state != login::State::missing;
-  if (report->left_out.empty() && !kept_out && !store::failed_for_now(report->skipped)) {
-    wipe_copy(found, session, deadline);
+  if (report->left_out.empty() && !kept_out && !sync::failed_for_now(report->skipped)) {
+    setup::wipe_copy(found, session, deadline);
   } else {
     say_what_stays();
   }
   return status;
-}
-
-/// What the capture at the end has put into the store.
-void publish_at_end(const options::Setup& options, const SetupStore& found, const Deadline& deadline) {
-  const auto into = open_published(options.publish, found.store.path());
-  follow::Publication publication;
-  publication.filter = options.filter;
-  publication.deadline = deadline;
-  const auto published = into ? follow::publish(found.store, *into, publication) : into.error();
-  if (!published) log::failure(log::Level::warn, published.error());
 }
 
 }  // namespace
@@ -246,48 +236,47 @@ void publish_at_end(const options::Setup& options, const SetupStore& found, cons
 ///    last; ours where the command succeeded and its login could not be kept.
 int setup_command(const options::Setup& options, const options::Environment& environment,
                   const supervise::Inherited& inherited) {
-  const bool plain = is_plain(environment);
-  const Console console(plain);
+  const bool plain = access::is_plain(environment);
+  const ui::Console console(plain);
   const bool default_shell = options.command.empty();
-  auto account = workcopy::choose_account(options.user, environment.get("HOME"));
-  if (!account) return refuse(console, account.error());
+  auto account = user::choose_account(options.user, environment.get("HOME"));
+  if (!account) return ui::refuse(console, account.error());
   if (default_shell && !has_terminal() && !options.wait_login) {
-    return refuse(
+    return ui::refuse(
         console,
         make_error(ErrorKind::usage, "setup needs a terminal to log in on",
                    fmt::format("add -it: {} run -it …, or give a command behind '--', or wait for "
                                "a login from elsewhere: --wait-login 10m (CLAUDE_INIT_WAIT_LOGIN=10m)",
-                               fs::engine_command())));
+                               ui::engine_command())));
   }
   // 1.
-  const auto found = open_setup_store(options, environment, *account, console);
-  if (!found) return refuse(console, found.error());
-  workcopy::keep_given_groups(*account, found->store.owner().gid);
+  const auto found = setup::open_setup_store(options, environment, *account, console);
+  if (!found) return ui::refuse(console, found.error());
+  user::keep_given_groups(*account, found->store.owner().gid);
   const store::Inspection before = store::inspect(found->store.path(), unix_now());
-  if (const auto why = why_not_replaceable(before, environment))
-    return refuse(console, *why, exit_status_of(before.state));
+  if (const auto why = setup::why_not_replaceable(before, environment))
+    return ui::refuse(console, *why, exit_status_of(before.state));
   // 2.
-  auto session = open_session(options, environment, *found, *account, console);
-  if (!session) return refuse(console, session.error());
+  auto session = setup::open_session(options, environment, *found, *account, console);
+  if (!session) return ui::refuse(console, session.error());
   if (found->read_only && !default_shell) {
     console.warning(fmt::format("{} is read-only: this session works on a copy and nothing will be captured.",
                                 found->store.path()));
   }
-  // Whoever logs in should know that the CLI would not use it.
-  for (const std::string& note : environment_notes(found->store.path(), environment)) console.warning(note);
+  // A person who logs in should know that the CLI would not use it.
+  for (const std::string& note : access::environment_notes(found->store.path(), environment))
+    console.warning(note);
   // 3.
-  workcopy::give_standard_streams(*account);
+  user::give_standard_streams(*account);
   const auto end = [&](const Deadline& deadline) {  // 4.
-    const int status = end_session(options, *found, *account, *session, deadline, console, plain);
-    if (!options.publish.empty()) publish_at_end(options, *found, deadline);
-    return status;
+    return end_session(options, *found, *account, *session, deadline, console, plain);
   };
   const auto ended = run_session(options, environment, *found, *account, *session, inherited, end);
   // 5.
   if (!ended) {
     log::failure(log::Level::error, ended.error());
     if (ended.error().kind == ErrorKind::interrupted) {
-      wipe_copy(*found, *session);  // nobody has worked in it
+      setup::wipe_copy(*found, *session);  // it was not used yet
     } else {
       end({});
     }

@@ -17,15 +17,15 @@ constexpr Milliseconds kWithoutWatches{400};
 constexpr Milliseconds kSlice{200};
 constexpr Milliseconds kLongestSlice{1600};
 
-FileWatch::Options file(const Checkpoint::Options& options, std::string_view path,
-                        std::function<void()> on_change) {
+loop::FileWatch::Options file(const Checkpoint::Options& options, std::string_view path,
+                              std::function<void()> on_change) {
   return {fs::parent_of(path), fs::name_of(path), options.who,
           options.only_here,   kWithoutWatches,   std::move(on_change)};
 }
 
 }  // namespace
 
-Checkpoint::Checkpoint(boost::asio::io_context& io, Inotify& inotify, Options options)
+Checkpoint::Checkpoint(boost::asio::io_context& io, loop::Inotify& inotify, Options options)
     : options_(std::move(options)),
       credentials_(io, inotify,
                    file(options_, fs::join(options_.state.config_dir, store::kCredentials),
@@ -62,12 +62,12 @@ void Checkpoint::save_rest() {
   slice_ = saved == Saved::nothing ? 2 * slice_ : kSlice;
   const bool hopeless = slice_ > kLongestSlice;
   if (hopeless) slice_ = kSlice;
-  if (saved == Saved::failed || hopeless) return tree_->tell_again();
+  if (saved == Saved::failed || hopeless) return tree_->notify_again();
   if (saved != Saved::done) rest_again_.poke();
 }
 
-Checkpoint::Saved Checkpoint::saved(const store::CaptureReport& report) {
-  if (store::failed_for_now(report.skipped)) return Saved::failed;
+Checkpoint::Saved Checkpoint::saved(const sync::CaptureReport& report) {
+  if (sync::failed_for_now(report.skipped)) return Saved::failed;
   if (report.left_out.empty()) return Saved::done;
   return report.added + report.changed > 0 ? Saved::not_all : Saved::nothing;
 }

@@ -5,13 +5,13 @@
 #include <optional>
 
 #include "base/time.h"
-#include "follow/debounce.h"
-#include "follow/file_watch.h"
-#include "follow/inotify.h"
 #include "follow/tree_watch.h"
 #include "fs/identity.h"
-#include "store/capture.h"
+#include "loop/debounce.h"
+#include "loop/file_watch.h"
+#include "loop/inotify.h"
 #include "store/layout.h"
+#include "sync/capture.h"
 
 namespace claude_init::follow {
 
@@ -24,7 +24,7 @@ class Checkpoint {
  public:
   enum class Saved {
     done,
-    not_all,  // there was no time for all of it, or somebody else holds the store: again soon
+    not_all,  // there was no time for all of it, or another process holds the store: again soon
     nothing,  // nor for any of it: again soon, with more time
     failed,   // again later
   };
@@ -33,16 +33,16 @@ class Checkpoint {
     fs::Identity who;  // whose state it is
     store::Filter filter{};
     Milliseconds settle{300};
-    bool only_here = true;  // nobody but this kernel changes it, whatever the file system
+    bool only_here = true;  // only this kernel changes it, whatever the file system
     std::function<Saved()> save_login{};
     /// Returns by the deadline, or soon after, since a signal waits meanwhile. Empty: only the login is
     /// saved.
     std::function<Saved(SteadyTime deadline)> save_rest{};
   };
-  Checkpoint(boost::asio::io_context& io, Inotify& inotify, Options options);
+  Checkpoint(boost::asio::io_context& io, loop::Inotify& inotify, Options options);
 
   /// What a capture that had so much time came to.
-  [[nodiscard]] static Saved saved(const store::CaptureReport& report);
+  [[nodiscard]] static Saved saved(const sync::CaptureReport& report);
 
   /// Begins. Also looks at once: the login may have been written before.
   void start();
@@ -52,12 +52,12 @@ class Checkpoint {
   void save_rest();
 
   Options options_;
-  FileWatch credentials_;
-  FileWatch settings_;
+  loop::FileWatch credentials_;
+  loop::FileWatch settings_;
   std::optional<TreeWatch> tree_;
-  Debounce login_due_;
-  Debounce login_again_;
-  Debounce rest_again_;
+  loop::Debounce login_due_;
+  loop::Debounce login_again_;
+  loop::Debounce rest_again_;
   Milliseconds slice_;  // how long one saving of the rest may keep the loop
 };
 

@@ -17,7 +17,7 @@ namespace {
 
 constexpr Milliseconds kAgain{1000};
 constexpr Milliseconds kInterval{2000};            // between two looks where inotify cannot know
-constexpr std::int64_t kLastLook = 5 * 60 * 1000;  // by then whoever renews has done so
+constexpr std::int64_t kLastLook = 5 * 60 * 1000;  // by then a renewal has come, if one is to come
 
 /// One of the two login files as it is now; nothing where there is none. Error: it cannot be known.
 Result<std::optional<Secret>> read_login(const store::Tree& tree) {
@@ -32,20 +32,20 @@ std::optional<std::string_view> view(const std::optional<Secret>& text) {
 
 }  // namespace
 
-Follower::Follower(boost::asio::io_context& io, Inotify& inotify, Options options)
+Follower::Follower(boost::asio::io_context& io, loop::Inotify& inotify, Options options)
     : options_(std::move(options)),
       watch_(io, inotify,
              {options_.store, std::string(store::kCredentials), store::owner_of(options_.store), false,
-              kInterval, [this] { static_cast<void>(look()); }}),
-      again_(io, kAgain, kAgain, [this] { static_cast<void>(look()); }),
+              kInterval, [this] { static_cast<void>(check_now()); }}),
+      again_(io, kAgain, kAgain, [this] { static_cast<void>(check_now()); }),
       timer_(io) {}
 
 void Follower::start() {
   watch_.start();
-  static_cast<void>(look());
+  static_cast<void>(check_now());
 }
 
-bool Follower::look() {
+bool Follower::check_now() {
   const auto move = compare_and_give();
   if (move) {
     if (failed_) log::info("the login is followed again", {{"store", options_.store}});
@@ -126,12 +126,12 @@ void Follower::remember(std::string_view login) {
   given_access_token_ = std::move(judged.access_token);
   expires_at_ = judged.login ? judged.login->expires_at : 0;
   noticed_ = false;
-  look_before_expiry();
+  check_before_expiry();
 }
 
 /// At the notice, and once more when a renewal should have come; a login that lives shorter than that is
 /// looked at when nine tenths of what is left of it are over.
-void Follower::look_before_expiry() {
+void Follower::check_before_expiry() {
   const UnixMs now = unix_now();
   timer_.cancel();
   if (expires_at_ <= now) return;
@@ -147,12 +147,12 @@ void Follower::look_before_expiry() {
 
 void Follower::on_time() {
   const UnixMs expires_at = expires_at_;
-  static_cast<void>(look());
+  static_cast<void>(check_now());
   if (expires_at_ != expires_at) return;               // that has set the timer
-  if (unix_now() < due_) return look_before_expiry();  // the clock was set
+  if (unix_now() < due_) return check_before_expiry();  // the clock was set
   const bool first = !std::exchange(noticed_, true);
   if (first && options_.on_expiring) options_.on_expiring(expires_at);
-  look_before_expiry();
+  check_before_expiry();
 }
 
 }  // namespace claude_init::follow

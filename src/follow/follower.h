@@ -9,12 +9,12 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "base/time.h"
-#include "follow/debounce.h"
-#include "follow/exchange.h"
-#include "follow/file_watch.h"
-#include "follow/inotify.h"
-#include "follow/wall_timer.h"
+#include "follow/login_sync.h"
 #include "fs/identity.h"
+#include "loop/debounce.h"
+#include "loop/file_watch.h"
+#include "loop/inotify.h"
+#include "loop/wall_timer.h"
 #include "store/layout.h"
 
 namespace claude_init::follow {
@@ -35,31 +35,31 @@ class Follower {
     /// The store's login is another one than before, whether or not it was given.
     std::function<void()> on_store_change{};
   };
-  Follower(boost::asio::io_context& io, Inotify& inotify, Options options);
+  Follower(boost::asio::io_context& io, loop::Inotify& inotify, Options options);
 
   /// Before the session can change its copy: what that has now is what the session began with. With a look.
-  void begin() { static_cast<void>(look()); }
+  void begin() { static_cast<void>(check_now()); }
   /// Watches from now on, beginning with a look.
   void start();
   /// Compares both sides and gives what is to be given. True: the copy has a login that was made in it, to be
   /// saved; call adopted() when one has been saved.
-  [[nodiscard]] bool look();
+  [[nodiscard]] bool check_now();
   void adopted();
   /// Of what the copy has from the store.
   [[nodiscard]] const Secret& given_access_token() const { return given_access_token_; }
-  [[nodiscard]] UnixMs expires_at() const { return expires_at_; }  // 0: there is none, or nobody knows
+  [[nodiscard]] UnixMs expires_at() const { return expires_at_; }  // 0: there is none, or it is unknown
 
  private:
   [[nodiscard]] Result<Move> compare_and_give();
   [[nodiscard]] Result<void> give(std::string_view store_login, std::optional<std::string_view> copy);
   void remember(std::string_view login);
-  void look_before_expiry();
+  void check_before_expiry();
   void on_time();
 
   Options options_;
-  FileWatch watch_;
-  Debounce again_;  // what failed is tried again
-  WallTimer timer_;
+  loop::FileWatch watch_;
+  loop::Debounce again_;  // what failed is tried again
+  loop::WallTimer timer_;
   UnixMs due_ = 0;                          // what it was set to
   std::optional<std::size_t> store_login_;  // as it was seen last: its hash, for it holds what is withheld
   Secret given_access_token_;

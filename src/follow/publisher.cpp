@@ -9,15 +9,16 @@
 #include "log/log.h"
 #include "store/layout.h"
 #include "store/published.h"
+#include "sync/publish.h"
 
 namespace claude_init::follow {
 namespace {
 
-constexpr Milliseconds kPatience{5000};  // for others who publish, before it is told
+constexpr Milliseconds kPatience{5000};  // for others who publish, before it is logged
 
 /// Jobs that mount the published store would run without its rules, and could not know.
-Result<void> check_rules(const store::CaptureReport& report, const std::string& store) {
-  for (const store::Skipped& skipped : report.skipped) {
+Result<void> check_rules(const sync::CaptureReport& report, const std::string& store) {
+  for (const sync::Skipped& skipped : report.skipped) {
     if (!store::is_binding_file(skipped.path)) continue;
     return make_error(ErrorKind::invalid,
                       skipped.path + " in " + printable(store) + " is not published: it " + skipped.reason,
@@ -28,23 +29,22 @@ Result<void> check_rules(const store::CaptureReport& report, const std::string& 
 
 }  // namespace
 
-Result<store::CaptureReport> publish(const store::Store& from, const store::Store& into,
-                                     const Publication& publication) {
+Result<sync::CaptureReport> publish(const store::Store& from, const store::Store& into,
+                                    const Publication& publication) {
   const std::string context = "publish into " + into.path();
-  const auto lock = store::lock_to_publish(from, publication.wait);
+  const auto lock = sync::lock_to_publish(from, publication.wait);
   if (!lock) return lock.error_with(context);
-  store::CaptureOptions capture;
+  sync::CaptureOptions capture;
   capture.filter = publication.filter;
   capture.extent = publication.extent;
   capture.refresh_token = store::RefreshToken::withhold;
   capture.rules.allow_account_change = true;
   capture.rules.judged_before = true;
   capture.deadline = publication.deadline;
-  capture.delete_missing =
-      publication.baseline != nullptr ? store::Deletions::proven : store::Deletions::none;
+  capture.delete_missing = publication.baseline != nullptr ? sync::Deletions::proven : sync::Deletions::none;
   capture.baseline = publication.baseline;
   capture.reason = "published";
-  auto report = store::capture(store::state_in_config_dir(from.path()), from.owner(), into, *lock, capture);
+  auto report = sync::capture(store::state_in_config_dir(from.path()), from.owner(), into, *lock, capture);
   if (!report) return report.error_with(context);
   if (const auto failed = failed_for_now(report->skipped)) return Result<void>(*failed).error_with(context);
   if (report->login.choice == login::Choice::take) {
@@ -54,7 +54,7 @@ Result<store::CaptureReport> publish(const store::Store& from, const store::Stor
   return report;
 }
 
-Publisher::Publisher(boost::asio::io_context& io, Inotify& inotify, Options options)
+Publisher::Publisher(boost::asio::io_context& io, loop::Inotify& inotify, Options options)
     : options_(std::move(options)),
       changes_(io, inotify,
                {store::state_in_config_dir(options_.store), store::owner_of(options_.store), options_.filter,
@@ -64,14 +64,14 @@ Publisher::Publisher(boost::asio::io_context& io, Inotify& inotify, Options opti
                 }}) {}
 
 /// A store that has gone has nothing to publish.
-Result<store::CaptureReport> Publisher::publish_all(const Publication& publication) const {
+Result<sync::CaptureReport> Publisher::publish_all(const Publication& publication) const {
   const auto from = store::Store::open(options_.store, options_.how);
-  if (!from && from.error().number == ENOENT) return store::CaptureReport{};
+  if (!from && from.error().number == ENOENT) return sync::CaptureReport{};
   if (!from) return from.error_with("publish");
   return publish(*from, options_.into, publication);
 }
 
-Result<store::CaptureReport> Publisher::start() {
+Result<sync::CaptureReport> Publisher::start() {
   Publication all;
   all.filter = options_.filter;
   all.wait = options_.wait;
@@ -98,25 +98,25 @@ Checkpoint::Saved Publisher::publish_change(store::Extent extent, const Deadline
   if (!report && report.error().kind == ErrorKind::busy) {
     const SteadyTime now = std::chrono::steady_clock::now();
     if (!busy_since_) busy_since_ = now;
-    if (now - *busy_since_ >= kPatience) tell(report);
+    if (now - *busy_since_ >= kPatience) log_outcome(report);
     return Checkpoint::Saved::not_all;
   }
   busy_since_.reset();
   name_withheld(report);
-  tell(report);
+  log_outcome(report);
   return report ? Checkpoint::saved(*report) : Checkpoint::Saved::failed;
 }
 
-/// What readers of the published store do not get although somebody keeps it in the store.
-void Publisher::name_withheld(const Result<store::CaptureReport>& outcome) {
+/// Names the store's files that readers of the published store do not get.
+void Publisher::name_withheld(const Result<sync::CaptureReport>& outcome) {
   if (!outcome) return;
-  for (const store::Skipped& skipped : outcome->skipped) {
+  for (const sync::Skipped& skipped : outcome->skipped) {
     if (!skipped.withheld || !withheld_.insert(skipped.path).second) continue;
     log::warn("not published", {{"path", skipped.path}, {"reason", skipped.reason}});
   }
 }
 
-void Publisher::tell(const Result<store::CaptureReport>& outcome) {
+void Publisher::log_outcome(const Result<sync::CaptureReport>& outcome) {
   if (options_.on_outcome) return options_.on_outcome(outcome);
   const bool failed_before = std::exchange(failed_, !outcome);
   if (outcome && failed_before) log::warn("published again", {{"into", options_.into.path()}});

@@ -33,13 +33,13 @@ Result<std::vector<std::string>> directories_in(const std::string& path, fs::Ide
 
 }  // namespace
 
-TreeWatch::TreeWatch(boost::asio::io_context& io, Inotify& inotify, Options options)
+TreeWatch::TreeWatch(boost::asio::io_context& io, loop::Inotify& inotify, Options options)
     : options_(std::move(options)),
       inotify_(inotify),
-      told_(io, options_.interval, options_.interval, [this] {
+      again_(io, options_.interval, options_.interval, [this] {
         if (!complete_) watch_all();
         options_.on_change();
-        if (!complete_) told_.poke();
+        if (!complete_) again_.poke();
       }) {}
 
 TreeWatch::~TreeWatch() {
@@ -50,8 +50,8 @@ void TreeWatch::start() {
   check_root();
 }
 
-void TreeWatch::tell_again() {
-  told_.poke();
+void TreeWatch::notify_again() {
+  again_.poke();
 }
 
 void TreeWatch::check_root() {
@@ -62,26 +62,26 @@ void TreeWatch::check_root() {
   device_ = st.st_dev;
   inode_ = st.st_ino;
   watch_all();
-  told_.poke();
+  again_.poke();
 }
 
-void TreeWatch::on_event(const Inotify::Event& event) {
+void TreeWatch::on_event(const loop::Inotify::Event& event) {
   if ((event.mask & IN_Q_OVERFLOW) != 0) {
     watch_all();
-    return told_.poke();
+    return again_.poke();
   }
   const auto found = paths_.find(event.watch);
   if (found == paths_.end()) return;
   if ((event.mask & (IN_IGNORED | IN_UNMOUNT)) != 0) {
     paths_.erase(found);
-    return told_.poke();
+    return again_.poke();
   }
   if (event.name.empty()) return;
   const std::string path = fs::join(found->second, event.name);
   if ((event.mask & IN_ISDIR) == 0) {
-    // The login's files are watched by whoever can wait less.
+    // The login's files have watches that wait less.
     if (path == store::kCredentials || path == store::kClaudeJson) return;
-    if (options_.filter.captures(path)) told_.poke();
+    if (options_.filter.captures(path)) again_.poke();
     return;
   }
   if (!options_.filter.enters(path)) return;
@@ -90,7 +90,7 @@ void TreeWatch::on_event(const Inotify::Event& event) {
   if ((event.mask & (IN_CREATE | IN_MOVED_TO)) != 0) {
     watch_below(path, static_cast<unsigned>(std::count(path.begin(), path.end(), '/') + 1));
   }
-  told_.poke();
+  again_.poke();
 }
 
 void TreeWatch::watch_all() {

@@ -1,7 +1,6 @@
 #include "fs/file.h"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "base/random.h"
 #include "base/text.h"
 #include "fs/copy.h"
 
@@ -32,11 +32,8 @@ Result<void> fill(UniqueFd fd, const std::string& name, std::string_view text, m
 }
 
 std::string temporary_name(const std::string& name) {
-  std::uint32_t number = 0;
-  if (::getrandom(&number, sizeof number, 0) != sizeof number)
-    number = static_cast<std::uint32_t>(::getpid());
   std::array<char, 16> digits{};
-  std::snprintf(digits.data(), digits.size(), ".tmp.%08x", number);
+  std::snprintf(digits.data(), digits.size(), ".tmp.%08x", static_cast<std::uint32_t>(random_number()));
   return name + digits.data();
 }
 

@@ -46,7 +46,7 @@ enum class Sync { no, yes };
                                              const RegularFile& source, mode_t mode);
 
 /// Overwrites a file with zeros, its first MiB: a token is not to be left behind on the free blocks of a
-/// disk. `path` is relative. What is not a plain file with this one name is somebody's trick and stays as it
+/// disk. `path` is relative. What is not a plain file with this one name may be an attack and stays as it
 /// is. Best effort.
 void overwrite_file(int directory, const std::string& path);
 

@@ -56,6 +56,10 @@ bool set_groups(const std::vector<gid_t>& groups) {
 
 }  // namespace
 
+Identity rights_for(const struct stat& st) {
+  return st.st_uid == overflow_uid() ? current_identity() : owner_of(st);
+}
+
 Identity current_identity() {
   return {::geteuid(), ::getegid()};
 }

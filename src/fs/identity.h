@@ -1,5 +1,6 @@
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <vector>
@@ -13,6 +14,11 @@ struct Identity {
   bool operator==(const Identity&) const = default;
 };
 
+/// The owner of what was looked at.
+[[nodiscard]] inline Identity owner_of(const struct stat& st) { return {st.st_uid, st.st_gid}; }
+/// Whose rights to use with it: the owner's; ours where that is the overflow uid.
+[[nodiscard]] Identity rights_for(const struct stat& st);
+
 /// The rights we have without doing anything (effective uid and gid).
 [[nodiscard]] Identity current_identity();
 
@@ -20,11 +26,13 @@ struct Identity {
 /// an owner is nobody we could act as.
 [[nodiscard]] uid_t overflow_uid();
 
-/// While it lives, file system calls of this (only) thread are made with the fsuid and fsgid of `who` and
-/// without supplementary groups: a hostile tree gains nothing from our being root, and CAP_SETUID and
-/// CAP_SETGID are all that is needed to write into a tree of somebody else. Does nothing where we are already
-/// that identity, or may not become that user (`effective()` is false then and we stay who we are); a group
-/// that is refused is no obstacle. Nests. setfsuid(2).
+/// While it lives, file system calls of the calling thread are made with the fsuid and fsgid of `who` and
+/// without supplementary groups. The kernel keeps these per thread: the helpers of a capture (OrderedWork)
+/// take over the rights of the thread that makes them, a lease's heartbeat has an ActAs of its own. So a
+/// hostile tree gains nothing from our being root, and CAP_SETUID and CAP_SETGID are all that is needed to
+/// write into a tree of somebody else. Does nothing where we are already that identity, or may not become
+/// that user (`effective()` is false then and we stay who we are); a group that is refused is no obstacle.
+/// Nests. setfsuid(2).
 class ActAs {
  public:
   explicit ActAs(Identity who);

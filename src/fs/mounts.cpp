@@ -61,7 +61,7 @@ std::optional<Mount> parse_line(std::string_view line) {
   return mount;
 }
 
-/// 64 hexadecimal digits: what Docker and podman call what nobody named.
+/// 64 hexadecimal digits: what Docker and podman call a volume without a name.
 bool is_id(std::string_view name) {
   constexpr std::size_t kDigits = 64;
   return name.size() == kDigits && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
@@ -153,10 +153,10 @@ namespace {
 
 std::optional<bool> found_in_container;  // it does not change
 
-bool look_whether_in_container(const Mounts& mounts) {
+bool detect_container(const Mounts& mounts) {
   if (std::getenv("KUBERNETES_SERVICE_HOST") != nullptr || std::getenv("container") != nullptr) return true;
   // A virtual machine made from an image keeps that image's marker files, but its root is a whole disk; a
-  // container's is an overlay, or a directory of somebody else's disk.
+  // container's is an overlay, or a directory of another disk.
   const Mount* root = mount_of(mounts, "/");
   if (root != nullptr && root->root == "/" && root->source.starts_with("/dev/")) return false;
   if (::access("/.dockerenv", F_OK) == 0 || ::access("/run/.containerenv", F_OK) == 0) return true;
@@ -166,7 +166,7 @@ bool look_whether_in_container(const Mounts& mounts) {
 }  // namespace
 
 bool in_container(const Mounts& mounts) {
-  if (!found_in_container) found_in_container = look_whether_in_container(mounts);
+  if (!found_in_container) found_in_container = detect_container(mounts);
   return *found_in_container;
 }
 

@@ -45,7 +45,7 @@ enum class Persistence {
 /// or $container is set; or, where the root is not a whole disk, /.dockerenv or /run/.containerenv is there,
 /// or it is an overlay and we are PID 1.
 [[nodiscard]] bool in_container();
-/// The same for whoever has read the mounts already.
+/// The same, where the mounts have been read already.
 [[nodiscard]] bool in_container(const Mounts& mounts);
 
 }  // namespace claude_init::fs

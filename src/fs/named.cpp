@@ -8,9 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <climits>
 #include <vector>
 
 #include "base/text.h"
@@ -78,11 +76,10 @@ class Way {
     if (!link.valid() || ::fstat(link.get(), &st) != 0) return errno;
     if (!S_ISLNK(st.st_mode)) return ENOTDIR;
     if (makers_.size() == kMaxLinks) return ELOOP;
-    std::array<char, PATH_MAX> target{};
-    const ssize_t n = ::readlinkat(link.get(), "", target.data(), target.size());
-    if (n <= 0) return ENOENT;
+    const std::string target = read_link(link.get(), "");
+    if (target.empty()) return ENOENT;
     makers_.push_back(st.st_uid);
-    return start({target.data(), static_cast<std::size_t>(n)});
+    return start(target);
   }
 
   UniqueFd here_;
@@ -99,10 +96,6 @@ std::string above(const std::string& path) {
 std::string without_slashes(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
-}
-
-Identity owner_of(const struct stat& st) {
-  return st.st_uid == overflow_uid() ? current_identity() : Identity{st.st_uid, st.st_gid};
 }
 
 /// As `who`, and then opened. 0 or errno.
@@ -136,18 +129,6 @@ Result<UniqueFd> open_named(const std::string& path) {
   return fd;
 }
 
-Result<UniqueFd> open_named_as_owner(const std::string& path, Identity* owner) {
-  const auto place = open_named(path);
-  if (!place) return place.error();
-  struct stat st {};
-  if (::fstat(place->get(), &st) != 0) return cannot_open(errno, path);
-  *owner = owner_of(st);
-  const ActAs as(*owner);
-  UniqueFd fd(::openat(place->get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) return cannot_open(errno, path);
-  return fd;
-}
-
 // 1. The directory above.
 // 2. As `who`, whose it is then.
 // 3. As the owner of the directory above: whatever is moved to that name meanwhile is no more than theirs.
@@ -166,7 +147,7 @@ Result<void> make_named(const std::string& named, Identity who) {
   if (error == 0 || error == EEXIST) return Done{};
   if (error != EACCES && error != EPERM) return failed(error);
   // 3.
-  const Identity theirs = owner_of(st);
+  const Identity theirs = rights_for(st);
   error = make_as(place->get(), name_of(path), theirs, made);
   if (error == EEXIST) return Done{};
   if (error != 0) return failed(error);
@@ -190,7 +171,7 @@ Result<void> make_all_named(const std::string& named, std::string* failed) {
     if (!place) return place.error();
     if (::fstat(place->get(), &st) != 0) return cannot_open(errno, each);
     UniqueFd made;
-    const int error = make_as(place->get(), name_of(each), owner_of(st), made);
+    const int error = make_as(place->get(), name_of(each), rights_for(st), made);
     if (error != 0 && error != EEXIST) return system_error(error, "make " + printable(each));
   }
   return Done{};

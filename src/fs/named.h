@@ -13,17 +13,13 @@
 namespace claude_init::fs {
 
 /// The directory at `path` as a place to open things in (O_PATH). For root each link on the way has to belong
-/// to root or to the owner of the directory that is reached: whoever else made it could have made it lead
+/// to root or to the owner of the directory that is reached: any other user could have made it lead
 /// anywhere. Errors: not_found, permission (a link that may not be followed: `number` is 0, and a remedy).
 [[nodiscard]] Result<UniqueFd> open_named(const std::string& path);
 
-/// The same, opened for reading with the rights of its owner, which go to `owner`; ours where that is an id
-/// that has no mapping here.
-[[nodiscard]] Result<UniqueFd> open_named_as_owner(const std::string& path, Identity* owner);
-
 /// Makes the directory at `path`, if there is none, in one that open_named() reaches: as `who`, if that one
 /// may, or else as the owner of the directory above, and given to `who` then, where that is allowed. A link
-/// at the end is refused by who opens it. Errors as open_named(), no_space, read_only.
+/// at the end is refused by the later open. Errors as open_named(), no_space, read_only.
 [[nodiscard]] Result<void> make_named(const std::string& path, Identity who);
 
 /// The same for the owner of the directory above, and for all that are missing on the way: mkdir -p, 0700.

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "base/text.h"
-#include "fs/advice.h"
 
 namespace claude_init::fs {
 namespace {
@@ -36,13 +35,6 @@ bool have_openat2() {
   return have;
 }
 
-/// The target of a link, or "" where the entry is no link (any more).
-std::string read_link(int directory, const std::string& name) {
-  std::array<char, PATH_MAX> target{};
-  const ssize_t n = ::readlinkat(directory, name.c_str(), target.data(), target.size());
-  return n > 0 ? std::string(target.data(), static_cast<std::size_t>(n)) : std::string();
-}
-
 /// Components of `path`, the last one first.
 void push_components(std::vector<std::string>& pending, std::string_view path) {
   while (!path.empty()) {
@@ -51,6 +43,16 @@ void push_components(std::vector<std::string>& pending, std::string_view path) {
     if (!last.empty() && last != ".") pending.emplace_back(last);
     path = slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
   }
+}
+
+/// For a file system that keeps no modes, and shows what was to be private with `mode`.
+std::string how_to_mount_privately(mode_t mode) {
+  return fmt::format(
+      "its file system keeps no modes and shows others what is in it (mode {:04o}): mount it for its owner "
+      "alone, SMB and Azure Files with -o uid=UID,gid=GID,file_mode=0600,dir_mode=0700, drvfs and others "
+      "with "
+      "-o uid=UID,gid=GID,umask=077",
+      mode & 07777);
 }
 
 }  // namespace
@@ -168,6 +170,27 @@ Result<UniqueFd> make_directory(int parent, const std::string& name, mode_t mode
     if (const auto set = set_mode(fd.get(), mode, name); !set) return set.error();
   }
   return fd;
+}
+
+std::string read_link(int directory, const std::string& name) {
+  std::array<char, PATH_MAX> target{};
+  const ssize_t n = ::readlinkat(directory, name.c_str(), target.data(), target.size());
+  return n > 0 ? std::string(target.data(), static_cast<std::size_t>(n)) : std::string();
+}
+
+bool is_same_file(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+bool is_within(int inner, const struct stat& outer) {
+  UniqueFd at(::openat(inner, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  struct stat before {};
+  for (struct stat st{}; at.valid() && ::fstat(at.get(), &st) == 0; before = st) {
+    if (is_same_file(st, outer)) return true;
+    if (is_same_file(st, before)) return false;  // the root is above itself
+    at.reset(::openat(at.get(), "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  }
+  return false;
 }
 
 const char* describe_type(mode_t mode) {

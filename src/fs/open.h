@@ -11,7 +11,7 @@
 #include "base/unique_fd.h"
 #include "fs/identity.h"
 
-/// Opening files of trees that somebody else may be changing while we look: nothing outside the directory
+/// Opening files of trees that another process may be changing meanwhile: nothing outside the directory
 /// that a call starts from is ever reached. All descriptors are O_CLOEXEC.
 namespace claude_init::fs {
 
@@ -53,6 +53,14 @@ struct RegularFile {
 /// Makes the directory `name` (one component) in `parent` with `mode` (set_mode), and opens it. An existing
 /// one is opened and keeps its mode; a link is refused.
 [[nodiscard]] Result<UniqueFd> make_directory(int parent, const std::string& name, mode_t mode);
+
+/// Where a link leads; "" where that cannot be read, and where the entry is none.
+[[nodiscard]] std::string read_link(int directory, const std::string& name);
+
+[[nodiscard]] bool is_same_file(const struct stat& a, const struct stat& b);
+
+/// Whether the open directory `inner` is the directory `outer`, or lies beneath it.
+[[nodiscard]] bool is_within(int inner, const struct stat& outer);
 
 /// "is a FIFO", "is a socket", …: what a directory entry is, for a person.
 [[nodiscard]] const char* describe_type(mode_t mode);

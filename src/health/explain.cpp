@@ -1,9 +1,10 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
-#include "fs/advice.h"
 #include "health/health.h"
 #include "health/notes.h"
+#include "store/inspect.h"
+#include "ui/remedies.h"
 
 namespace claude_init::health {
 namespace {
@@ -235,7 +236,7 @@ Explanation barred(const store::Inspection& inspection, const Context& context) 
   if (context.in_container) {
     out.remedies.emplace_back("mount it where everybody may enter: -v HOST_DIR:/claude-auth");
   } else {
-    out.remedies = {fs::how_to_let_pass(inspection.barred_by.empty() ? "DIR" : inspection.barred_by),
+    out.remedies = {ui::how_to_let_pass(inspection.barred_by.empty() ? "DIR" : inspection.barred_by),
                     "or name another store: --store DIR, CLAUDE_INIT_STORE=DIR"};
   }
   return out;
@@ -261,7 +262,7 @@ Explanation barred_from_our_own(const store::Inspection& inspection, const Conte
   if (((file_seen ? inspection.file_mode : inspection.mode) & needed) != needed) {
     out.meaning += file_seen ? " That mode does not let its owner read it."
                              : " That mode does not let its owner look into it.";
-    out.remedies = {fs::how_to_open_modes(inspection.path, context.in_container)};
+    out.remedies = {ui::how_to_open_modes(inspection.path, context.in_container)};
   } else if (context.in_container) {
     out.remedies = {
         "the modes allow it, so something else forbids it: with SELinux, mount with :z at the end, in every "
@@ -312,10 +313,10 @@ Explanation unreadable(const store::Inspection& inspection, const Context& conte
     out.meaning += fmt::format(" uid {} would be right.", owner.uid);
   }
   if (context.in_container && reader.uid != inspection.owner.uid) {
-    if (reader.uid != 0) out.remedies.push_back(fs::how_to_drop_to(reader));
-    out.remedies.push_back(reader.uid == 0 ? fs::how_to_become(owner) : fs::how_to_run_as(owner));
+    if (reader.uid != 0) out.remedies.push_back(ui::how_to_drop_to(reader));
+    out.remedies.push_back(reader.uid == 0 ? ui::how_to_become(owner) : ui::how_to_run_as(owner));
   }
-  out.remedies.push_back("give it to us: " + fs::how_to_give(inspection.path, reader, context.in_container));
+  out.remedies.push_back("give it to us: " + ui::how_to_give(inspection.path, reader, context.in_container));
   return out;
 }
 
@@ -367,8 +368,8 @@ Explanation of_state(const store::Inspection& inspection, const Context& context
   return {};
 }
 
-/// Who waits for a login here is told why none comes: somebody has logged in, and that is not the matter.
-void tell_unpublished(const store::Inspection& inspection, Explanation& out) {
+/// Says why no login comes to this published store although its keeper's store has one.
+void explain_unpublished(const store::Inspection& inspection, Explanation& out) {
   const std::string_view word = inspection.unpublished;
   const std::size_t end = std::min(word.find('\n'), word.size());
   const std::string_view rest = word.substr(std::min(end + 1, word.size()));
@@ -383,7 +384,7 @@ void tell_unpublished(const store::Inspection& inspection, Explanation& out) {
 
 Explanation explain(const store::Inspection& inspection, const Context& context) {
   Explanation out = of_state(inspection, context);
-  if (!inspection.unpublished.empty()) tell_unpublished(inspection, out);
+  if (!inspection.unpublished.empty()) explain_unpublished(inspection, out);
   const bool has_renewer =
       inspection.login && inspection.login->has_refresh_token && !context.renewer.empty();
   if (has_renewer) out.meaning += fmt::format(" Claude Code {} renews it here.", printable(context.renewer));

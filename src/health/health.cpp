@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "store/inspect.h"
+
 namespace claude_init::health {
 namespace {
 

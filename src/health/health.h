@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "fs/identity.h"
 #include "login/login.h"
+#include "store/inspect.h"
 #include "store/store.h"
 
 /// A store's state → words and JSON (metrics: prometheus.h). Pure.
@@ -19,7 +20,7 @@ struct Live {
   bool works = false;     // the server has answered
   bool rejected = false;  // it has, and does not accept the login
   std::string said;       // where it does not work: the CLI's last words, or why it has none; no secret in it
-  bool executed = true;   // false: the command could not be, so nobody was asked
+  bool executed = true;   // false: the command could not be, so no request was made
 };
 
 struct Context {
@@ -32,12 +33,12 @@ struct Context {
   std::string base_url;                // ANTHROPIC_BASE_URL; "" if unset
   bool in_image = false;          // a container's store that is no mount, but its own layer or its image's
   bool file_mounted = false;      // .credentials.json is a mount of its own
-  std::optional<Error> copied{};  // the store is a copy of another one: nobody renews its login
+  std::optional<Error> copied{};  // the store is a copy of another one: its login is not renewed
   std::optional<Live> live{};     // where that was asked for
   std::string renewer{};          // the version of Claude Code that renewed here last: "2.1.332 (tested)"
   std::string
       setup_command;  // what to type to log in, e.g. "docker run -it --rm -v …:/claude-auth claude-setup"
-  bool told_setup_command = false;  // by whoever composes the containers: it is right for any store
+  bool told_setup_command = false;  // CLAUDE_INIT_LOG_IN is set: it is right for any store
 };
 
 /// Where an empty `.credentials.json` comes from: the same words wherever one is met.

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "store/inspect.h"
 
 namespace claude_init::health {
 namespace {

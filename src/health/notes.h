@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "health/health.h"
+#include "store/inspect.h"
 
 namespace claude_init::health {
 

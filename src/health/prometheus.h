@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "store/inspect.h"
 #include "store/store.h"
 
 /// Metrics as text, which Prometheus reads.

@@ -67,7 +67,7 @@ struct Liked {
   int closeness = -1;
   double quality = 0;
 
-  void look_at(const Range& range) {
+  void consider(const Range& range) {
     int close = range.type == type ? 2 : range.type == group ? 1 : range.type == "*/*" ? 0 : -1;
     if (close == 2 && !range.version.empty()) close = range.version == version ? 3 : -1;
     if (close < closeness || close < 0) return;
@@ -84,8 +84,8 @@ health::Exposition wanted_exposition(std::string_view accept) {
   Liked openmetrics{"application/openmetrics-text", "application/*", "1.0.0"};
   while (!accept.empty()) {
     const Range range = parse_range(take_until(accept, ','));
-    text.look_at(range);
-    openmetrics.look_at(range);
+    text.consider(range);
+    openmetrics.consider(range);
   }
   return openmetrics.is_named() && openmetrics.quality > text.quality ? health::Exposition::openmetrics
                                                                       : health::Exposition::text;

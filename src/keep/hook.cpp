@@ -64,7 +64,7 @@ void set(std::vector<std::string>& env, const std::string& name, const std::stri
 
 }  // namespace
 
-Hook::Hook(boost::asio::io_context& io, const supervise::Inherited& inherited, supervise::Reaper& reaper,
+Hook::Hook(boost::asio::io_context& io, const supervise::Inherited& inherited, loop::Reaper& reaper,
            std::string command, std::vector<std::string> env, Times times)
     : timer_(io),
       inherited_(inherited),
@@ -120,8 +120,8 @@ void Hook::start() {
   }
   running_ = true;
   const pid_t pid = spawned->pid;
-  reaper_.watch(pid, [this](const supervise::ChildChange& change) {
-    if (change.kind == supervise::ChildChange::Kind::stopped) return;
+  reaper_.watch(pid, [this](const loop::ChildChange& change) {
+    if (change.kind == loop::ChildChange::Kind::stopped) return;
     ended(change.shell_status());
   });
   timer_.expires_after(times_.limit);

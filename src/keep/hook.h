@@ -11,8 +11,8 @@
 
 #include "base/time.h"
 #include "base/unique_fd.h"
-#include "keep/record.h"
-#include "supervise/reaper.h"
+#include "keep/login_monitor.h"
+#include "loop/reaper.h"
 #include "supervise/signals.h"
 
 namespace claude_init::keep {
@@ -30,7 +30,7 @@ class Hook {
     std::string store;           // its name
     std::string path;            // where it is
     std::string published_path;  // where it is published, "" if it is not
-    std::string state;           // Record::outcome()
+    std::string state;           // LoginMonitor::outcome()
     Event event;
     std::optional<UnixMs> expires_at;
     std::optional<UnixMs> login_expires_at;
@@ -46,11 +46,11 @@ class Hook {
   };
 
   /// `command` is given to /bin/sh -c; "" calls nothing. `env` is what it has besides.
-  Hook(boost::asio::io_context& io, const supervise::Inherited& inherited, supervise::Reaper& reaper,
+  Hook(boost::asio::io_context& io, const supervise::Inherited& inherited, loop::Reaper& reaper,
        std::string command, std::vector<std::string> env, Times times);
 
   void call(Call call);
-  /// Nothing is called from here on; what runs has the grace of whoever supervises it.
+  /// No further calls; a running one has the grace of its supervisor.
   void stop();
   [[nodiscard]] const Counts& counts() const { return counts_; }
 
@@ -62,7 +62,7 @@ class Hook {
 
   boost::asio::steady_timer timer_;
   const supervise::Inherited& inherited_;
-  supervise::Reaper& reaper_;
+  loop::Reaper& reaper_;
   std::string command_;
   std::vector<std::string> env_;
   const Times times_;

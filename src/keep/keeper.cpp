@@ -8,15 +8,17 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
-#include "fs/advice.h"
 #include "fs/mounts.h"
 #include "fs/open.h"
 #include "log/log.h"
 #include "store/generations.h"
-#include "store/id.h"
+#include "store/inspect.h"
 #include "store/layout.h"
+#include "store/provenance.h"
 #include "store/published.h"
 #include "store/state_file.h"
+#include "sync/publish.h"
+#include "ui/remedies.h"
 
 namespace claude_init::keep {
 namespace {
@@ -25,15 +27,15 @@ constexpr Milliseconds kInterval{2000};        // between two looks where inotif
 constexpr Milliseconds kPublishAgain{10'000};  // after it failed
 constexpr Milliseconds kPublishWait{100};      // for a lock; signals wait meanwhile
 constexpr std::int64_t kFarAway = 365 * kDay;  // nothing is due, but the clock may be set
-// A store that may not be written becomes another by what nobody tells: a remount, its mode, its server.
+// A store that cannot be written may become writable without an event: by a remount, its mode, its server.
 constexpr std::int64_t kRefusedAgain = 10 * kMinute;
 // A store that cannot be read for the moment (no descriptors, no memory, its disk).
 constexpr std::int64_t kUnknownAgain = 2000;
 constexpr std::int64_t kUnknownAtMost = kMinute;
 
-/// Renewals are told to the record, which knows what of them is news.
-renew::Renewer::Options with_record(renew::Renewer::Options renewal, const std::string& store,
-                                    std::function<void(const renew::Outcome&)> on_outcome) {
+/// The monitor gets each outcome, and knows which are news.
+renew::Renewer::Options with_monitor(renew::Renewer::Options renewal, const std::string& store,
+                                     std::function<void(const renew::Outcome&)> on_outcome) {
   renewal.store = store;
   renewal.on_outcome = std::move(on_outcome);
   return renewal;
@@ -46,7 +48,7 @@ std::optional<renew::Outcome> why_refused(const store::Inspection& seen, const s
     return renew::Outcome{
         renew::Outcome::Kind::refused, problem,
         "mount it so that it can be written, and " +
-            (fs::in_container() ? fs::how_to_run_as(seen.owner)
+            (fs::in_container() ? ui::how_to_run_as(seen.owner)
                                 : "run as its owner, uid " + std::to_string(seen.owner.uid)),
         "read-only"};
   }
@@ -61,8 +63,8 @@ bool may_be_renewed(const store::Inspection& seen) {
   return lives && seen.login && seen.login->has_refresh_token && !login::has_ended(*seen.login, unix_now());
 }
 
-follow::FileWatch::Options file_in(const std::string& directory, std::string_view name, fs::Identity who,
-                                   std::function<void()> on_change) {
+loop::FileWatch::Options file_in(const std::string& directory, std::string_view name, fs::Identity who,
+                                 std::function<void()> on_change) {
   return {directory, std::string(name), who, false, kInterval, std::move(on_change)};
 }
 
@@ -72,19 +74,19 @@ std::string refusal_name(const renew::Outcome& refusal, UnixMs expires_at) {
 
 }  // namespace
 
-Keeper::Keeper(const supervise::Loop& loop, follow::Inotify& inotify, Options options, Tell tell)
+Keeper::Keeper(const supervise::Loop& loop, loop::Inotify& inotify, Options options, Tell tell)
     : loop_(loop),
       inotify_(inotify),
       options_(std::move(options)),
-      tell_(std::move(tell)),
-      record_(options_.name, {}, options_.renews),
+      on_event_(std::move(tell)),
+      monitor_(options_.name, {}, options_.renews),
       timer_(loop.io),
       publish_again_(loop.io, kPublishAgain, kPublishAgain, [this] { publish(); }) {}
 
 void Keeper::start() {
   started_ = unix_now();
   watch(inspect(unix_now()).owner);
-  look();
+  check_now();
 }
 
 store::Inspection Keeper::inspect(UnixMs now) {
@@ -112,7 +114,7 @@ void Keeper::finish(const Deadline& deadline) {
 
 Shown Keeper::shown() const {
   Shown shown;
-  shown.record = &record_;
+  shown.record = &monitor_;
   shown.captures = captures_;
   if (renewer_) {
     shown.next_renewal = renewer_->next();
@@ -128,11 +130,11 @@ void Keeper::count_generations() {
   if (newest && *newest > 0) captures_ = *newest;
 }
 
-/// 1. The store as it is now; whoever owns it may have changed with it.
+/// 1. The store as it is now; its owner may have changed with it.
 /// 2. What of it is news.
 /// 3. The renewal of the login that it has, and its publication, where that could not begin before.
 /// 4. The next look.
-void Keeper::look() {
+void Keeper::check_now() {
   // 1.
   const UnixMs now = unix_now();
   store::Inspection seen = inspect(now);
@@ -142,21 +144,21 @@ void Keeper::look() {
     boost::asio::post(loop_.io, [this, owner = seen.owner] {  // we are in a watch's call
       if (owner == owner_) return;
       watch(owner);
-      look();  // what was told to the watches of before is lost
+      check_now();  // events of the watches before are lost
     });
   }
   // 2.
-  record_.know(options_.context(seen));
-  tell(record_.observe(seen, now));
+  monitor_.know(options_.context(seen));
+  notify(monitor_.observe(seen, now));
   if (stopped_) return;
   // 3.
   renew_where_we_may(seen);
   if (exists) watch_generations();
   if (exists && !publisher_ && !publish_again_.pending()) publish();
   // 4.
-  const UnixMs next = record_.next_look(now).value_or(now + kFarAway);
+  const UnixMs next = monitor_.next_look(now).value_or(now + kFarAway);
   const bool refused = !refused_.empty() && may_be_renewed(seen);
-  const auto armed = timer_.at(refused ? std::min(next, now + kRefusedAgain) : next, [this] { look(); });
+  const auto armed = timer_.at(refused ? std::min(next, now + kRefusedAgain) : next, [this] { check_now(); });
   if (!armed) log::failure(log::Level::warn, armed.error());
 }
 
@@ -172,7 +174,7 @@ bool Keeper::is_unknown_for_now(const store::Inspection& seen, UnixMs now) {
     unknown_since_ = now;
   }
   if (stopped_ || now - unknown_since_ >= kUnknownAtMost) return false;
-  const auto armed = timer_.at(now + kUnknownAgain, [this] { look(); });
+  const auto armed = timer_.at(now + kUnknownAgain, [this] { check_now(); });
   if (!armed) log::failure(log::Level::warn, armed.error());
   return true;
 }
@@ -181,9 +183,10 @@ void Keeper::watch(fs::Identity owner) {
   owner_ = owner;
   identity_.reset();
   generations_.reset();
-  login_.emplace(loop_.io, inotify_, file_in(options_.store, store::kCredentials, owner, [this] { look(); }));
+  login_.emplace(loop_.io, inotify_,
+                 file_in(options_.store, store::kCredentials, owner, [this] { check_now(); }));
   settings_.emplace(loop_.io, inotify_,
-                    file_in(options_.store, store::kClaudeJson, owner, [this] { look(); }));
+                    file_in(options_.store, store::kClaudeJson, owner, [this] { check_now(); }));
   login_->start();
   settings_->start();
 }
@@ -202,7 +205,7 @@ void Keeper::watch_generations() {
   count_generations();
 }
 
-/// 1. What may not be renewed from here is told, and when it may again.
+/// 1. Reports a store that may not be renewed from here, and when it may again.
 /// 2. The renewer, from when it may the first time.
 void Keeper::renew_where_we_may(const store::Inspection& seen) {
   // 1.
@@ -219,20 +222,20 @@ void Keeper::renew_where_we_may(const store::Inspection& seen) {
     renew::Renewer::Options renewal = options_.renewal;
     renewal.how = how_;
     renewal.keeps = true;
-    renewer_.emplace(loop_, with_record(std::move(renewal), options_.store,
-                                        [this](const renew::Outcome& outcome) { renewed(outcome); }));
+    renewer_.emplace(loop_, with_monitor(std::move(renewal), options_.store,
+                                         [this](const renew::Outcome& outcome) { renewed(outcome); }));
   }
-  if (renewer_) renewer_->look();
+  if (renewer_) renewer_->check_now();
 }
 
 /// What the renewer has come to; a refusal that it met first is not told, and counted, a second time by
-/// look().
+/// check_now().
 void Keeper::renewed(const renew::Outcome& outcome) {
-  const auto& login = record_.seen().login;
+  const auto& login = monitor_.seen().login;
   if (outcome.kind == renew::Outcome::Kind::refused && login)
     refused_ = refusal_name(outcome, login->expires_at);
   tried(outcome);
-  look();
+  check_now();
 }
 
 /// A refusal is news once for each access token, as a renewal that failed. It is remembered while the store
@@ -243,7 +246,7 @@ void Keeper::mind_refusal(const std::optional<renew::Outcome>& refusal, UnixMs e
   const std::string what = refusal ? refusal_name(*refusal, expires_at) : std::string();
   if (std::exchange(refused_, what) == what) return;
   if (refusal) return tried(*refusal);
-  tell(record_.allowed(unix_now()));
+  notify(monitor_.allowed(unix_now()));
   if (renewer_) renewer_->try_again();
 }
 
@@ -253,29 +256,29 @@ void Keeper::watch_identity(bool wanted) {
   boost::asio::post(loop_.io, [this, wanted] {  // we may be in its call
     if (!wanted) return identity_.reset();
     if (stopped_) return;
-    identity_.emplace(
-        loop_.io, inotify_,
-        file_in(fs::join(options_.store, store::kPrivateDir), store::kIdentity, owner_, [this] { look(); }));
+    identity_.emplace(loop_.io, inotify_,
+                      file_in(fs::join(options_.store, store::kPrivateDir), store::kIdentity, owner_,
+                              [this] { check_now(); }));
     identity_->start();
-    look();  // what was adopted before
+    check_now();  // what was adopted before
   });
 }
 
 void Keeper::tried(const renew::Outcome& outcome) {
-  if (record_.is_another_cause(outcome)) {
+  if (monitor_.is_another_cause(outcome)) {
     log::warn("the login could not be renewed for another reason",
               {{"store", options_.name}, {"reason", outcome.reason}, {"do", outcome.remedy}});
   }
-  tell(record_.tried(outcome, unix_now()));
-  if (record_.begins_to_wait(unix_now()))
-    log::warn("waiting for a lock", {{"store", options_.name}, {"reason", record_.waiting()->reason}});
+  notify(monitor_.tried(outcome, unix_now()));
+  if (monitor_.begins_to_wait(unix_now()))
+    log::warn("waiting for a lock", {{"store", options_.name}, {"reason", monitor_.waiting()->reason}});
 }
 
-void Keeper::tell(const std::vector<Event>& news) {
-  for (const Event& event : news) tell_(*this, event);
+void Keeper::notify(const std::vector<Event>& news) {
+  for (const Event& event : news) on_event_(*this, event);
 }
 
-/// 1. The store, without which there is nothing to publish: look() comes again when it is there.
+/// 1. The store, without which there is nothing to publish: check_now() comes again when it is there.
 /// 2. The published one, which may have been replaced.
 /// 3. All that there is, and from then on what changes.
 void Keeper::publish() {
@@ -285,7 +288,7 @@ void Keeper::publish() {
   const auto store = open_store();
   if (!store) return;
   // 2.
-  auto into = store::open_published(options_.publish, *store, {Milliseconds(0), published_owner_});
+  auto into = sync::open_published(options_.publish, *store, {Milliseconds(0), published_owner_});
   if (!into) return published(into.error());
   if (!published_owner_) published_owner_ = into->owner().uid;
   if (!published_login_) {
@@ -305,14 +308,14 @@ void Keeper::publish() {
 }
 
 /// What fails is said once, and the published store opened anew.
-void Keeper::published(const Result<store::CaptureReport>& outcome) {
-  const bool failed_before = !record_.unpublished().reason.empty();
+void Keeper::published(const Result<sync::CaptureReport>& outcome) {
+  const bool failed_before = !monitor_.unpublished().reason.empty();
   if (outcome && outcome->login.choice == login::Choice::take) publishing_.logins += 1;
   if (outcome) {
     if (!failed_before && told_jobs_) return;
     told_jobs_ = true;
     store::leave_word(options_.publish, "");
-    return tell(record_.published({}, unix_now()));
+    return notify(monitor_.published({}, unix_now()));
   }
   publish_again_.poke();
   Error error = outcome.error();
@@ -320,18 +323,18 @@ void Keeper::published(const Result<store::CaptureReport>& outcome) {
   if (error.kind == ErrorKind::permission && !options_.take_over_published.empty())
     error.remedy = options_.take_over_published;
   store::leave_word(options_.publish, error.message() + '\n' + error.remedy + '\n');
-  tell(record_.published({error.message(), error.remedy}, unix_now()));
+  notify(monitor_.published({error.message(), error.remedy}, unix_now()));
 }
 
 /// The store's file was put there when it changed: renaming it is a change of its inode.
-void Keeper::published_change(const Result<store::CaptureReport>& outcome) {
+void Keeper::published_change(const Result<sync::CaptureReport>& outcome) {
   published(outcome);
   if (!outcome || outcome->login.choice != login::Choice::take) return;
   const auto store = open_store();
   if (!store) return;
   const store::StateFile login = store::read_state_file(store->tree(), store::kCredentials);
   if (!login.st) return;
-  const UnixMs changed = UnixMs{login.st->st_ctim.tv_sec} * 1000 + login.st->st_ctim.tv_nsec / 1'000'000;
+  const UnixMs changed = unix_ms(login.st->st_ctim);
   if (changed < started_) return;  // it waited for a keeper, not for this one
   publishing_.propagation.add(static_cast<double>(std::max<UnixMs>(unix_now() - changed, 0)) / 1000);
 }

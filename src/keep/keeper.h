@@ -8,15 +8,16 @@
 #include "base/deadline.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "follow/debounce.h"
-#include "follow/file_watch.h"
-#include "follow/inotify.h"
 #include "follow/publisher.h"
-#include "follow/wall_timer.h"
 #include "fs/identity.h"
-#include "keep/record.h"
-#include "keep/views.h"
+#include "keep/login_monitor.h"
+#include "keep/report.h"
+#include "loop/debounce.h"
+#include "loop/file_watch.h"
+#include "loop/inotify.h"
+#include "loop/wall_timer.h"
 #include "renew/renewer.h"
+#include "store/inspect.h"
 #include "store/store.h"
 #include "supervise/supervisor.h"
 
@@ -39,9 +40,9 @@ class Keeper {
     bool renews = true;
     renew::Renewer::Options renewal;  // `store`, `on_outcome` and `keeps` are set here
   };
-  /// Is told each event once, after what it tells of has happened.
+  /// Called for each event once, after it has happened.
   using Tell = std::function<void(const Keeper&, const Event&)>;
-  Keeper(const supervise::Loop& loop, follow::Inotify& inotify, Options options, Tell tell);
+  Keeper(const supervise::Loop& loop, loop::Inotify& inotify, Options options, Tell tell);
 
   void start();
   /// No renewal and no looking from here on; one that is running is finished and told.
@@ -49,13 +50,13 @@ class Keeper {
   /// What is left to be published, until `deadline`. Says what failed.
   void finish(const Deadline& deadline);
 
-  [[nodiscard]] const Record& record() const { return record_; }
+  [[nodiscard]] const LoginMonitor& record() const { return monitor_; }
   /// What is known: nothing is read for it. What it points to is this keeper's.
   [[nodiscard]] Shown shown() const;
   [[nodiscard]] const Options& options() const { return options_; }
 
  private:
-  void look();
+  void check_now();
   void watch(fs::Identity owner);
   [[nodiscard]] store::Inspection inspect(UnixMs now);
   [[nodiscard]] Result<store::Store> open_store() const;
@@ -67,36 +68,36 @@ class Keeper {
   void mind_refusal(const std::optional<renew::Outcome>& refusal, UnixMs expires_at);
   void watch_identity(bool wanted);
   void tried(const renew::Outcome& outcome);
-  void tell(const std::vector<Event>& news);
+  void notify(const std::vector<Event>& news);
   void await_next(UnixMs now);
   void publish();
-  void published(const Result<store::CaptureReport>& outcome);
-  void published_change(const Result<store::CaptureReport>& outcome);
+  void published(const Result<sync::CaptureReport>& outcome);
+  void published_change(const Result<sync::CaptureReport>& outcome);
   void check_published();
 
   const supervise::Loop loop_;
-  follow::Inotify& inotify_;
+  loop::Inotify& inotify_;
   const Options options_;
-  const Tell tell_;
-  Record record_;
+  const Tell on_event_;
+  LoginMonitor monitor_;
   UnixMs started_ = 0;
-  follow::WallTimer timer_;
+  loop::WallTimer timer_;
   UnixMs unknown_since_ = 0;  // the store cannot be read for the moment; 0: it can
   // Of the store, and of what is published: from the first look on they stay their first owner's. Each path
   // leads through directories of other people's.
   store::StoreOptions how_;
   std::optional<uid_t> published_owner_;
   fs::Identity owner_;  // whose rights the watches have
-  std::optional<follow::FileWatch> login_;
-  std::optional<follow::FileWatch> settings_;  // whose login it is
+  std::optional<loop::FileWatch> login_;
+  std::optional<loop::FileWatch> settings_;  // whose login it is
   std::optional<renew::Renewer> renewer_;
   std::string refused_;  // why, and of which access token, that was told; "" = it is not
-  std::optional<follow::FileWatch> identity_;  // while the store is a copy
-  std::optional<follow::FileWatch> generations_;
+  std::optional<loop::FileWatch> identity_;  // while the store is a copy
+  std::optional<loop::FileWatch> generations_;
   std::uint64_t captures_ = 0;  // when they could last be counted
   std::optional<follow::Publisher> publisher_;
-  std::optional<follow::FileWatch> published_login_;
-  follow::Debounce publish_again_;
+  std::optional<loop::FileWatch> published_login_;
+  loop::Debounce publish_again_;
   Publishing publishing_;
   bool told_jobs_ = false;  // that it works: what an earlier keeper has left is taken away
   bool stopped_ = false;

@@ -8,7 +8,6 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
-#include <charconv>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -61,9 +60,7 @@ Result<tcp::endpoint> parse_address(std::string_view text) {
   const std::string_view port_text = colon == std::string_view::npos ? text : text.substr(colon + 1);
   std::string address(colon == std::string_view::npos ? "" : text.substr(0, colon));
   unsigned short port = 0;
-  const auto [end, ec] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
-  if (port_text.empty() || ec != std::errc{} || end != port_text.data() + port_text.size())
-    return wrong_address(text);
+  if (!read_number(port_text, port)) return wrong_address(text);
   if (address.empty()) return tcp::endpoint(tcp::v6(), port);
   if (address.front() == '[' && address.back() == ']') address = address.substr(1, address.size() - 2);
   error_code failure;

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "health/prometheus.h"
-#include "keep/views.h"
+#include "keep/report.h"
 
 namespace claude_init::keep {
 namespace {
@@ -19,22 +19,22 @@ double seconds(std::int64_t milliseconds) {
   return static_cast<double>(milliseconds) / 1000;
 }
 
-void add_time(Metrics& metrics, const View& view, std::string_view name, std::string_view help,
-              std::optional<UnixMs> (Record::*time)() const) {
+void add_time(Metrics& metrics, const Report& view, std::string_view name, std::string_view help,
+              std::optional<UnixMs> (LoginMonitor::*time)() const) {
   metrics.family(name, "gauge", help);
   for (const Shown& shown : view.stores) {
     if (const auto at = (shown.record->*time)()) metrics.sample(name, of(shown), seconds(*at));
   }
 }
 
-void add_renewals(Metrics& metrics, const View& view) {
+void add_renewals(Metrics& metrics, const Report& view) {
   add_time(metrics, view, "claude_init_last_renewal_timestamp_seconds",
-           "When a later access token was last seen to arrive in the store.", &Record::last_renewal);
+           "When a later access token was last seen to arrive in the store.", &LoginMonitor::last_renewal);
   add_time(metrics, view, "claude_init_renewal_failing_since_timestamp_seconds",
-           "Since when renewals fail; absent while they do not.", &Record::failing_since);
+           "Since when renewals fail; absent while they do not.", &LoginMonitor::failing_since);
   add_time(metrics, view, "claude_init_lock_wait_since_timestamp_seconds",
            "Since when a renewal waits for a lock that somebody else holds; absent while none does.",
-           &Record::waiting_since);
+           &LoginMonitor::waiting_since);
   metrics.family("claude_init_renewals", "counter",
                  "Renewals by this keeper that brought a new access token.");
   for (const Shown& shown : view.stores)
@@ -49,7 +49,7 @@ void add_renewals(Metrics& metrics, const View& view) {
   }
 }
 
-void add_propagation(Metrics& metrics, const View& view) {
+void add_propagation(Metrics& metrics, const Report& view) {
   metrics.family("claude_init_propagation_seconds", "histogram",
                  "From a change of the store to its being published.");
   for (const Shown& shown : view.stores) {
@@ -67,7 +67,7 @@ void add_propagation(Metrics& metrics, const View& view) {
   }
 }
 
-void add_publishing(Metrics& metrics, const View& view) {
+void add_publishing(Metrics& metrics, const Report& view) {
   metrics.family("claude_init_published", "counter", "Logins put into the published store.");
   for (const Shown& shown : view.stores) {
     if (shown.publishing != nullptr)
@@ -82,7 +82,7 @@ void add_publishing(Metrics& metrics, const View& view) {
   add_propagation(metrics, view);
 }
 
-void add_use(Metrics& metrics, const View& view) {
+void add_use(Metrics& metrics, const Report& view) {
   metrics.family("claude_init_login_rejected", "gauge",
                  "1 if the server does not renew the login any more, though it may still work for a while.");
   for (const Shown& shown : view.stores)
@@ -93,7 +93,7 @@ void add_use(Metrics& metrics, const View& view) {
     metrics.sample("claude_init_captures_total", of(shown), shown.captures);
 }
 
-void add_cli(Metrics& metrics, const View& view) {
+void add_cli(Metrics& metrics, const Report& view) {
   metrics.family("claude_init_renewer", "info",
                  "The version of Claude Code that renews, and whether it is tested.");
   for (const Shown& shown : view.stores) {
@@ -107,7 +107,7 @@ void add_cli(Metrics& metrics, const View& view) {
   }
 }
 
-void add_keeper(Metrics& metrics, const View& view) {
+void add_keeper(Metrics& metrics, const Report& view) {
   metrics.family("claude_init_hook_runs", "counter", "Calls of --on-change.");
   metrics.sample("claude_init_hook_runs_total", "", view.hook_runs);
   metrics.family("claude_init_hook_failures", "counter",
@@ -133,7 +133,7 @@ void Histogram::add(double value) {
   sum += value;
 }
 
-std::string as_metrics(const View& view, health::Exposition exposition) {
+std::string as_metrics(const Report& view, health::Exposition exposition) {
   Metrics metrics(exposition);
   std::vector<health::NamedStore> logins;
   for (const Shown& shown : view.stores)

@@ -5,7 +5,8 @@
 #include <utility>
 
 #include "base/text.h"
-#include "keep/views.h"
+#include "keep/report.h"
+#include "store/inspect.h"
 
 namespace claude_init::keep {
 namespace {
@@ -77,19 +78,19 @@ std::string escaped(std::string_view text) {
 }
 
 /// A login that lives, and whose own end nears: nobody but a person can do anything about that.
-bool ends_soon(const Record& record, UnixMs now) {
+bool ends_soon(const LoginMonitor& record, UnixMs now) {
   const auto& login = record.seen().login;
   return record.remedy(now).empty() && login && login->refresh_expires_at &&
          *login->refresh_expires_at - now < kSoon;
 }
 
 /// The class of a store's state: what a glance should tell.
-std::string_view tone_of(const Record& record, UnixMs now) {
+std::string_view tone_of(const LoginMonitor& record, UnixMs now) {
   if (!record.ready()) return record.seen().state == State::renewable ? "warn" : "bad";
   return record.failing_since() || record.waiting() != nullptr || ends_soon(record, now) ? "warn" : "ok";
 }
 
-std::string who(const Record& record) {
+std::string who(const LoginMonitor& record) {
   const store::Inspection& seen = record.seen();
   if (!seen.login) return seen.problem.empty() ? "" : escaped(seen.problem);
   const std::string name = seen.email.empty() ? seen.login->account_uuid : seen.email;
@@ -130,7 +131,7 @@ std::string todo(std::string_view tone, std::string_view what, std::string_view 
                      command.empty() ? "" : fmt::format("<code>{}</code>", escaped(command)));
 }
 
-std::string_view what_to_do(const Record& record, UnixMs now) {
+std::string_view what_to_do(const LoginMonitor& record, UnixMs now) {
   if (record.has_ended_normally(now))
     return "The login has ended, as each does after about four weeks: nothing is broken. To log in again:";
   switch (record.seen().state) {
@@ -151,7 +152,7 @@ std::string_view what_to_do(const Record& record, UnixMs now) {
 }
 
 std::string next_step(const Shown& shown, UnixMs now) {
-  const Record& record = *shown.record;
+  const LoginMonitor& record = *shown.record;
   std::string out;
   const std::string remedy = record.remedy(now);
   if (!remedy.empty()) out += todo("bad", what_to_do(record, now), remedy);
@@ -181,7 +182,7 @@ std::string next_step(const Shown& shown, UnixMs now) {
   return out;
 }
 
-std::string events(const Record& record, UnixMs now) {
+std::string events(const LoginMonitor& record, UnixMs now) {
   if (record.events().empty()) return "";
   std::string out = "<ol>\n";
   std::size_t shown = 0;
@@ -196,7 +197,7 @@ std::string events(const Record& record, UnixMs now) {
 }
 
 std::string card(const Shown& shown, UnixMs now) {
-  const Record& record = *shown.record;
+  const LoginMonitor& record = *shown.record;
   return fmt::format(
       "<section>\n<h2><span>{}</span><span class=\"state {}\">{}</span></h2>\n<p class=\"who\">{}</p>\n{}{}{}"
       "</section>\n",
@@ -207,7 +208,7 @@ std::string card(const Shown& shown, UnixMs now) {
 
 }  // namespace
 
-std::string as_page(const View& view) {
+std::string as_page(const Report& view) {
   const auto ready = std::count_if(view.stores.begin(), view.stores.end(),
                                    [](const Shown& shown) { return shown.record->ready(); });
   std::string out = fmt::format(

@@ -18,11 +18,11 @@ Answer not_found(std::string_view what) {
 }
 
 /// Of that one login: another one that is dead is none of its business.
-Answer readiness(const View& view, std::string_view name) {
+Answer readiness(const Report& view, std::string_view name) {
   const auto found = std::find_if(view.stores.begin(), view.stores.end(),
                                   [&](const Shown& shown) { return shown.record->name() == name; });
   if (found == view.stores.end()) return not_found(fmt::format("store '{}'", name));
-  const Record& record = *found->record;
+  const LoginMonitor& record = *found->record;
   std::string body = fmt::format("{}: {}\n", printable(name), login::name_of(record.outcome()));
   const std::string& problem = record.seen().problem;
   if (!problem.empty()) body += printable(problem) + '\n';
@@ -42,7 +42,7 @@ Answer readiness(const View& view, std::string_view name) {
   return {record.ready() ? 200u : 503u, "text/plain; charset=utf-8", std::move(body)};
 }
 
-Answer metrics_as(const View& view, health::Exposition exposition) {
+Answer metrics_as(const Report& view, health::Exposition exposition) {
   return {200,
           exposition == health::Exposition::openmetrics
               ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -52,7 +52,7 @@ Answer metrics_as(const View& view, health::Exposition exposition) {
 
 }  // namespace
 
-Answer answer(const Request& request, const std::function<View()>& view) {
+Answer answer(const Request& request, const std::function<Report()>& view) {
   const std::string_view target = request.target;
   if (request.method != "GET" && request.method != "HEAD")
     return {405, "text/plain; charset=utf-8", "only GET and HEAD are answered\n"};

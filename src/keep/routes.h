@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "keep/views.h"
+#include "keep/report.h"
 
 /// What is answered to which request. Pure.
 namespace claude_init::keep {
@@ -23,6 +23,6 @@ struct Answer {
 
 /// /livez, /readyz, /readyz/NAME, /status, /metrics, /. `view` is called only where it is needed. GET and
 /// HEAD only: 405 for everything else; 404 for what there is not.
-[[nodiscard]] Answer answer(const Request& request, const std::function<View()>& view);
+[[nodiscard]] Answer answer(const Request& request, const std::function<Report()>& view);
 
 }  // namespace claude_init::keep

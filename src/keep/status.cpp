@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
-#include "keep/views.h"
+#include "keep/report.h"
+#include "store/inspect.h"
 
 namespace claude_init::keep {
 namespace {
@@ -19,7 +20,7 @@ ordered_json event_of(const Event& event) {
 }
 
 ordered_json store_of(const Shown& shown, UnixMs now) {
-  const Record& record = *shown.record;
+  const LoginMonitor& record = *shown.record;
   const store::Inspection& seen = record.seen();
   ordered_json out{
       {"name", record.name()}, {"state", login::name_of(record.outcome())}, {"ready", record.ready()}};
@@ -62,7 +63,7 @@ ordered_json store_of(const Shown& shown, UnixMs now) {
 
 }  // namespace
 
-std::string as_status(const View& view) {
+std::string as_status(const Report& view) {
   ordered_json out{{"version", view.version},
                    {"time", format_iso8601(view.now)},
                    {"uptime_seconds", (view.now - view.started) / 1000}};

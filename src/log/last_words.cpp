@@ -32,7 +32,8 @@ std::string last_words(int fd, unsigned lines) {
   for (unsigned line = 0; line < lines && !text.empty(); ++line) {
     const std::size_t newline = text.rfind('\n');
     const std::string_view last = newline == std::string_view::npos ? text : text.substr(newline + 1);
-    words = redact(trimmed(last)).substr(0, kLongestLine) + (words.empty() ? "" : " / ") + words;
+    if (!words.empty()) words.insert(0, " / ");
+    words.insert(0, redact(trimmed(last)).substr(0, kLongestLine));
     text = newline == std::string_view::npos ? std::string_view() : trimmed(text.substr(0, newline));
   }
   return words;

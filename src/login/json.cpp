@@ -24,7 +24,7 @@ class Bytes {
   [[nodiscard]] bool at_end() const { return piece_.empty(); }
   [[nodiscard]] char front() const { return piece_.front(); }
   void advance() {
-    look_at(piece_.front());
+    note(piece_.front());
     piece_.remove_prefix(1);
     if (piece_.empty()) next_piece();
   }
@@ -38,7 +38,7 @@ class Bytes {
   }
 
  private:
-  void look_at(char c) {
+  void note(char c) {
     if (c == ' ' || c == '\t' || c == '\r' || c == '\n') return;
     if (blank_) first_ = c;
     last_ = c;

@@ -124,7 +124,7 @@ struct Side {
   Parsed parsed;
 };
 
-Side look_at(std::optional<std::string_view> text, UnixMs now) {
+Side side_of(std::optional<std::string_view> text, UnixMs now) {
   Side side;
   if (!text) return side;
   auto parsed = parse_with_tokens(*text);
@@ -214,8 +214,8 @@ Judged judge_file(std::string_view text, UnixMs now) {
 ///    newer.
 Verdict compare(std::optional<std::string_view> source, std::optional<std::string_view> store, UnixMs now,
                 const Rules& rules) {
-  const Side from = look_at(source, now);
-  const Side to = look_at(store, now);
+  const Side from = side_of(source, now);
+  const Side to = side_of(store, now);
   const Login& theirs = from.parsed.login;
   const Login& ours = to.parsed.login;
 
@@ -245,7 +245,7 @@ Verdict compare(std::optional<std::string_view> source, std::optional<std::strin
   if (!works(to.state)) return decide(Choice::take);
   if (!rules.given_access_token.empty() && from.parsed.access_token.reveal() == rules.given_access_token &&
       !(from.parsed.access_token == to.parsed.access_token)) {
-    return decide(Choice::same);  // somebody else has renewed or changed the store's meanwhile
+    return decide(Choice::same);  // another process has renewed or changed the store's meanwhile
   }
 
   // 3.

@@ -140,7 +140,7 @@ class Rewriter final : public nlohmann::json_sax<nlohmann::json> {
   std::size_t skipped_levels_ = 0;
 };
 
-/// Logins that somebody has put into a string, as JSON; any other text as it is.
+/// Logins in a string, as JSON; any other text as it is.
 std::string without_secrets_inside(const std::string& text, unsigned nested) {
   const std::size_t start = text.find_first_not_of(" \t\r\n");
   if (nested == kMostNested || start == std::string::npos || (text[start] != '{' && text[start] != '['))

@@ -22,8 +22,7 @@ namespace claude_init::login {
 
 /// Overwrites secrets in a text with as many `x`, so that it keeps its size and, if it is JSON, its
 /// structure: the CLI's refresh tokens anywhere, and, where `is_json` says that it is JSON or lines of it,
-/// the values of
-/// `"refreshToken"`, `"client_secret"` and their like, also quoted once more. Not those that are written in
+/// the values of `"refreshToken"`, `"client_secret"` and their like, also quoted once more. Not those that are written in
 /// capitals only, which are a person's variables. `text` may be a piece of a longer one, after which `more`
 /// comes: returns how much of its beginning is done; the rest is to be given again, in front of what comes.
 /// Never less than size() - kLongestSecret.

@@ -6,7 +6,6 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
-#include <charconv>
 #include <functional>
 
 #include "base/text.h"
@@ -17,8 +16,7 @@ namespace {
 
 Result<int> parse_exit_status(std::string_view text) {
   int value = -1;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (ec != std::errc{} || end != text.data() + text.size() || value < 0 || value > 255) {
+  if (!read_number(text, value) || value < 0 || value > 255) {
     return make_error(ErrorKind::usage, fmt::format("'{}' is not an exit status", text),
                       "write a number from 0 to 255");
   }
@@ -93,9 +91,6 @@ void add_supervision(CLI::App& app, supervise::Options& options) {
         options.pdeathsig = *parsed;
         return Done{};
       });
-  using Hup = supervise::Options::Hup;
-  add_choice<Hup>(app, "--hup", options.hup, {{"auto", Hup::automatic}, {"never", Hup::never}},
-                  "auto: an interactive shell that outlives TERM gets HUP; never (default auto)");
 }
 
 /// An option that may be given several times; as a variable, the words are separated by commas.
@@ -171,8 +166,7 @@ CLI::Option* add_number(CLI::App& app, const std::string& name, Number& target, 
   return add(app, name, help,
              [&target, least, most](const std::string& text) -> Result<void> {
                Number value = 0;
-               const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-               if (ec != std::errc{} || end != text.data() + text.size() || value < least || value > most) {
+               if (!read_number(text, value) || value < least || value > most) {
                  return make_error(ErrorKind::usage, fmt::format("'{}' is not possible", text),
                                    fmt::format("write a whole number from {} to {}", least, most));
                }
@@ -192,7 +186,7 @@ void add_size(CLI::App& app, const std::string& name, std::uint64_t& target, con
   })->type_name("SIZE");
 }
 
-void add_limits(CLI::App& app, store::Limits& limits) {
+void add_limits(CLI::App& app, sync::Limits& limits) {
   add_size(app, "--max-bytes", limits.max_bytes, "refuse a state that is larger (default 16G)");
   add_number<std::uint64_t>(app, "--max-files", limits.max_files, 1, 1'000'000'000,
                             "refuse a state of more files and directories (default 2000000)");
@@ -243,12 +237,6 @@ void add_wait_login(CLI::App& app, std::optional<Milliseconds>& target, const st
       ->expected(0, 1);
 }
 
-void add_publish(CLI::App& app, std::string& publish) {
-  add_text(app, "--publish", publish,
-           "keep there what the store has, without the refresh token: what production mounts")
-      ->type_name("DIR");
-}
-
 constexpr const char* kStoreHelp =
     "the store (default: /claude-auth, /auth-output, ~/.claude if it is a mount; on a host $CLAUDE_HUB_DIR "
     "or ~/.claude-hub)";
@@ -272,7 +260,6 @@ void define(CLI::App& app, Setup& setup) {
   add_storing(app, setup.storing);
   add_adopt(app, setup.storing);
   add_limits(app, setup.limits);
-  add_publish(app, setup.publish);
   add_filter(app, setup.filter);
   add_supervision(app, setup.supervision);
 }
@@ -309,7 +296,6 @@ void define(CLI::App& app, Run& run) {
   add_checkpoint(app, run.checkpoint);
   add_storing(app, run.storing);
   add_limits(app, run.limits);
-  add_publish(app, run.publish);
   add_filter(app, run.filter);
   add_supervision(app, run.supervision);
 }
@@ -340,9 +326,6 @@ void define(CLI::App& app, Keep& keep) {
   add_text(app, "--on-change", keep.on_change,
            "call this for each change, told in CLAUDE_INIT_… variables and as JSON on standard input")
       ->type_name("CMD");
-  add_text(app, "--metrics-file", keep.metrics_file,
-           "write the metrics there whenever something changes, for a textfile collector")
-      ->type_name("PATH");
   add_renewal(app, keep.renewal);
   add_duration(
       app, "--check-every", keep.renewal.check_every,

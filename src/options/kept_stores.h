@@ -11,7 +11,7 @@ namespace claude_init::options {
 /// One of the stores that `keep` keeps.
 struct KeptStore {
   std::string name;       // unique; "" for one that is to be found, which is then called like its directory
-  std::string directory;  // "" = found as commands/store_path.h says
+  std::string directory;  // "" = found as options/store_path.h says
   std::string publish;    // the directory of its published store; "" = none
 };
 

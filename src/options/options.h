@@ -13,10 +13,10 @@
 #include "options/kept_stores.h"
 #include "store/generations.h"
 #include "store/layout.h"
-#include "store/plan.h"
-#include "store/restore.h"
 #include "store/store.h"
 #include "supervise/supervisor.h"
+#include "sync/plan.h"
+#include "sync/restore.h"
 
 /// The command line and the environment as plain, checked structures: one for each subcommand. Each option
 /// has an environment variable CLAUDE_INIT_NAME; the command line wins.
@@ -54,15 +54,14 @@ struct Storing {
 };
 
 struct Setup {
-  std::string store;  // "" = found as commands/store_path.h says
+  std::string store;  // "" = found as options/store_path.h says
   std::string user;   // "" = node when root and it exists
   bool allow_ephemeral = false;
   std::optional<Milliseconds> wait_login;  // end by itself when there is a login, or after so long
   Milliseconds checkpoint = kCheckpoint;
   Renewal renewal;
   Storing storing;
-  store::Limits limits;
-  std::string publish;  // the directory of a published store that is kept; "" = none
+  sync::Limits limits;
   store::Filter filter;
   supervise::Options supervision;
   std::vector<std::string> command;  // empty = an interactive shell with a greeting
@@ -92,13 +91,12 @@ struct Run {
   std::uint64_t max_sessions = std::uint64_t{1} << 30;  // bytes that they may take there
   Milliseconds checkpoint = kCheckpoint;
   Renewal renewal;
-  std::string publish;  // the directory of a published store that is kept; "" = none
   bool allow_no_login = false;
   std::optional<Milliseconds> wait_login;  // how long to wait for a login; unset: not at all
   bool new_privileges = false;             // --new-privileges: no PR_SET_NO_NEW_PRIVS
   bool exec = false;
   Storing storing;
-  store::Limits limits;
+  sync::Limits limits;
   store::Filter filter;
   supervise::Options supervision;
   std::vector<std::string> command;  // never empty: `claude` by default
@@ -112,10 +110,9 @@ struct Keep {
   std::vector<std::string> publish_words;  // the same
   std::vector<KeptStore> stores;           // what those mean; never empty
   std::string log_in;        // what a person types to log in, "{name}" being the store's; "" = docker run
-  std::string listen;        // ADDR:PORT; "" = nobody is answered
+  std::string listen;        // ADDR:PORT; "" = no listener
   std::vector<std::string> allow_hosts;  // names beside its own that it answers to
-  std::string on_change;     // for /bin/sh -c; "" = nothing
-  std::string metrics_file;  // "" = none
+  std::string on_change;                 // for /bin/sh -c; "" = nothing
   Renewal renewal;
   supervise::Options supervision;
 };
@@ -136,7 +133,7 @@ struct Health {
   bool live = false;
   std::vector<std::string> live_command{"claude", "--print", "--model", "haiku", "ok"};  // never empty
   Milliseconds live_timeout{60'000};
-  std::optional<Milliseconds> max_age;  // of a result of --live that is told again; unset: kMaxAge
+  std::optional<Milliseconds> max_age;  // of an earlier result of --live that is shown again; unset: kMaxAge
   enum class ExitCode { probe, state } exit_code = ExitCode::probe;
   static constexpr Milliseconds kMaxAge{15 * 60'000};
   [[nodiscard]] Format output() const { return format.value_or(json ? Format::json : Format::text); }
@@ -147,7 +144,7 @@ struct Capture {
   std::string from;  // never empty
   bool delete_missing = false;
   Storing storing;
-  store::Limits limits;
+  sync::Limits limits;
   store::Filter filter;
 };
 
@@ -156,7 +153,7 @@ struct Restore {
   std::string to;           // never empty
   std::uint64_t generation = 0;  // 0 = what the store has now
   store::RefreshToken refresh_token = store::RefreshToken::withhold;
-  store::Limits limits;
+  sync::Limits limits;
   store::Filter filter;
 };
 

@@ -12,9 +12,9 @@
 #include <optional>
 
 #include "options/definitions.h"
-#include "options/exit_status.h"
 #include "options/options.h"
 #include "options/suggest.h"
+#include "ui/exit_status.h"
 
 namespace claude_init::options {
 namespace {
@@ -232,8 +232,7 @@ struct Rules {
 };
 
 /// An image's entrypoint ends with `--`, and what people type behind the image's name is taken as they mean
-/// it:
-/// `--` once more is nothing, and options of ours come before the command. (The CLI has none that is called
+/// it: `--` once more is nothing, and options of ours come before the command. (The CLI has none that is called
 /// like one of `run` or `setup` but --help; that one is the CLI's.)
 void take_typed_options(const CLI::App& app, std::vector<std::string>& own,
                         std::vector<std::string>& command) {
@@ -307,9 +306,6 @@ std::variant<CommandLine, Reply> parse_as(
 
 /// What of a run's options exclude each other; "" if none do.
 std::string contradiction_in(const Run& run) {
-  if (run.exec && !run.publish.empty()) {
-    return "--exec leaves nobody to publish; take away one of --exec and --publish";
-  }
   if (run.exec && run.refresh_token == store::RefreshToken::copy) {
     return "--exec leaves nobody to save a login that the command renews; take away one of --exec and "
            "--refresh-token copy";

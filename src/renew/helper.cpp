@@ -21,15 +21,15 @@ void Helper::run(const std::function<supervise::Command(int output)>& make, Mill
   const auto spawned = supervise::spawn(loop_.inherited, make(output_.get()), -1);
   if (!spawned) {
     log::failure(log::Level::warn, spawned.error());
-    supervise::ChildChange none;
+    loop::ChildChange none;
     none.number = 126;
     return then(none);
   }
   pid_ = spawned->pid;
   limit_time(limit);
   loop_.reaper.watch(pid_, [this, then = std::move(then),
-                            alive = std::weak_ptr<int>(alive_)](const supervise::ChildChange& change) {
-    if (change.kind == supervise::ChildChange::Kind::stopped || alive.expired()) return;
+                            alive = std::weak_ptr<int>(alive_)](const loop::ChildChange& change) {
+    if (change.kind == loop::ChildChange::Kind::stopped || alive.expired()) return;
     pid_ = 0;
     limit_.cancel();
     then(change);

@@ -8,7 +8,7 @@
 
 #include "base/time.h"
 #include "base/unique_fd.h"
-#include "supervise/reaper.h"
+#include "loop/reaper.h"
 #include "supervise/spawn.h"
 #include "supervise/supervisor.h"
 
@@ -17,7 +17,7 @@ namespace claude_init::renew {
 /// Runs one command at a time on the loop, keeps what it says, and ends it where it takes too long.
 class Helper {
  public:
-  using Then = std::function<void(const supervise::ChildChange&)>;
+  using Then = std::function<void(const loop::ChildChange&)>;
   explicit Helper(const supervise::Loop& loop) : loop_(loop), limit_(loop.io) {}
   Helper(const Helper&) = delete;
   Helper& operator=(const Helper&) = delete;

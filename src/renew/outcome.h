@@ -5,12 +5,12 @@
 
 namespace claude_init::renew {
 
-/// What became of a renewal, for whoever decides when to try again, and for a person.
+/// The outcome of a renewal: the scheduler decides by it when to try again, people read its reason.
 struct Outcome {
   enum class Kind {
     renewed,   // the store has new tokens
     not_due,   // the store has another login than the one that was to be renewed, or none
-    busy,      // somebody else is renewing, or writes to the store: look again soon
+    busy,      // another process renews, or writes to the store: try again soon
     failed,    // nothing has changed: try again later
     refused,   // it is not for us to renew this store's login: it has been copied from elsewhere
     rejected,  // this login cannot be renewed any more: never try it again

@@ -17,7 +17,7 @@ namespace {
 
 using Program = store::RenewerNote::Program;
 
-std::optional<Program> look_at(const std::string& path) {
+std::optional<Program> find_executable(const std::string& path) {
   const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
   struct stat st {};
   if (real == nullptr || ::stat(real.get(), &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0)
@@ -42,13 +42,13 @@ std::optional<Program> program_of(const std::vector<std::string>& words,
   const cli::Words parts = cli::split(words);
   if (parts.argv.empty()) return std::nullopt;
   const std::string& name = parts.argv.front();
-  if (name.find('/') != std::string::npos) return look_at(name);
+  if (name.find('/') != std::string::npos) return find_executable(name);
   std::string_view path = path_in(parts.variables);
   if (path.empty()) path = path_in(environment);
   while (!path.empty()) {
     const std::size_t end = std::min(path.find(':'), path.size());
     if (end > 0) {
-      if (auto found = look_at(std::string(path.substr(0, end)) + '/' + name)) return found;
+      if (auto found = find_executable(std::string(path.substr(0, end)) + '/' + name)) return found;
     }
     path.remove_prefix(std::min(end + 1, path.size()));
   }

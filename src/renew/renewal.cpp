@@ -15,17 +15,18 @@
 #include "fs/identity.h"
 #include "fs/open.h"
 #include "fs/tree.h"
+#include "lock/cli_locks.h"
 #include "log/log.h"
 #include "login/merge.h"
 #include "renew/environment.h"
 #include "renew/verdict.h"
-#include "store/capture.h"
-#include "store/cli_locks.h"
-#include "store/id.h"
 #include "store/layout.h"
+#include "store/provenance.h"
 #include "store/rejection.h"
 #include "store/state_file.h"
-#include "workcopy/privileges.h"
+#include "sync/capture.h"
+#include "sync/prepare.h"
+#include "user/privileges.h"
 
 namespace claude_init::renew {
 namespace {
@@ -50,7 +51,7 @@ std::string path_of(const store::Store& store, std::string_view name) {
 }
 
 /// A file that we or the command have written; nothing where it is missing, no file, or no login by its size.
-/// Errors are the system's: then nobody knows what is in it.
+/// Errors are the system's: then its content is not known.
 Result<std::optional<Secret>> read_login(int directory, std::string_view name) {
   std::optional<Secret> login;
   const auto file = fs::open_regular(directory, name, fs::Links::refuse);
@@ -93,14 +94,14 @@ int become_renewer(const std::function<int()>& drop, int null, int output, int d
 /// runs others must be able to save into the store, and a lock that we leave when we are killed keeps CLIs
 /// waiting.
 Result<void> check_cli_locks(const store::Store& store, std::string_view purpose) {
-  const auto lock = store::Lock::acquire(store, "store", purpose, Milliseconds(0));
+  const auto lock = lock::Lock::acquire(store, "store", purpose, Milliseconds(0));
   if (!lock) return lock.error();
-  const auto locks = store::CliLocks::take(store.tree(), store::CliLocks::What::login, lock->patience_ends());
+  const auto locks = lock::CliLocks::take(store.tree(), lock::CliLocks::What::login, lock->patience_ends());
   return locks ? Result<void>() : locks.error();
 }
 
 bool is_executed(const Ended& ended) {
-  return ended.change.kind != supervise::ChildChange::Kind::exited ||
+  return ended.change.kind != loop::ChildChange::Kind::exited ||
          (ended.change.number != 126 && ended.change.number != 127);
 }
 
@@ -114,10 +115,10 @@ std::optional<Outcome> check_home(const store::Store& store) {
                 : failed(own.error());
 }
 
-/// 1. The lock: busy means that somebody else renews, and the store will change.
+/// 1. The lock: busy means that another process renews, and the store will change.
 /// 2. What an earlier renewal that was cut short has left: if it has new tokens, they are published.
-/// 3. The store's login, now that nobody else of us can renew it: another one than the one that is due needs
-/// nothing. A CLI that works in the store itself and holds its own locks may be renewing it: busy.
+/// 3. The store's login, now that no other claude-init can renew it: another one than the one that is due
+/// needs nothing. A CLI that works in the store itself and holds its own locks may be renewing it: busy.
 /// 4. Whether this store is where it was made, and has room for what is to come: afterwards the old token is
 ///    spent.
 /// 5. The directory in which the command will run.
@@ -126,7 +127,7 @@ std::variant<Renewal, Outcome> Renewal::begin(const std::string& path, const Sec
   // 1.
   auto store = store::Store::open(path, how);
   if (!store) return failed(store.error());
-  auto lock = store::Lock::acquire(*store, "renewal", purpose, Milliseconds(0));
+  auto lock = lock::Lock::acquire(*store, "renewal", purpose, Milliseconds(0));
   if (!lock) return failed(lock.error());
   Renewal renewal(std::move(*store), std::move(*lock));
   // 2.
@@ -141,15 +142,15 @@ std::variant<Renewal, Outcome> Renewal::begin(const std::string& path, const Sec
   if (!parsed || !parsed->has_refresh_token) return Outcome{Kind::not_due, {}, {}};
   // 4.
   if (auto away = check_home(renewal.store_)) return *away;
-  if (const auto room = renewal.store_.prepare(kNeededBytes); !room) return failed(room.error());
+  if (const auto room = sync::prepare(renewal.store_, kNeededBytes); !room) return failed(room.error());
   // 5.
   if (const auto made = renewal.make_directory(login.text->reveal()); !made) return failed(made.error());
   return renewal;
 }
 
-Result<store::Lock> Renewal::take_right(const store::Store& store, std::string_view purpose,
-                                        Milliseconds wait) {
-  auto lock = store::Lock::acquire(store, "renewal", purpose, wait);
+Result<lock::Lock> Renewal::take_right(const store::Store& store, std::string_view purpose,
+                                       Milliseconds wait) {
+  auto lock = lock::Lock::acquire(store, "renewal", purpose, wait);
   if (!lock) return lock.error();
   auto same = store::Store::open(store.path(), store.options());
   if (!same) return same.error();
@@ -162,7 +163,7 @@ Result<store::Lock> Renewal::take_right(const store::Store& store, std::string_v
   return std::move(renewal.lock_);
 }
 
-/// 1. The login as it is: without it nobody could tell what the rest was made from.
+/// 1. The login as it is: recover() needs it to tell what the rest was made from.
 /// 2. Claude's login with its deadline passed, in a configuration directory: no other one is the command's.
 /// 3. A home, since the CLI wants one.
 Result<void> Renewal::make_directory(std::string_view login) {
@@ -249,17 +250,17 @@ Result<bool> Renewal::still_has_given() const {
 /// what this was made from (another account's) is of no use to anybody.
 Outcome Renewal::publish() const {
   if (const auto held = lock_.verify(); !held) return failed(held.error());
-  const auto lock = store::Lock::acquire(store_, "store", "renewal", Milliseconds(0));
+  const auto lock = lock::Lock::acquire(store_, "store", "renewal", Milliseconds(0));
   if (!lock) return failed(lock.error());
   const Secret given = login::access_token(given_.reveal());
-  store::CaptureOptions capture;
+  sync::CaptureOptions capture;
   capture.extent = store::Extent::login;
   capture.filter.exclude = {std::string(store::kClaudeJson)};
   capture.rules.given_access_token = given.reveal();
   capture.rules.renewed = true;
   capture.reason = "renewal";
   const auto from = store::state_in_config_dir(path_of(store_, kConfig));
-  const auto report = store::capture(from, store_.owner(), store_, *lock, capture);
+  const auto report = sync::capture(from, store_.owner(), store_, *lock, capture);
   if (!report) return failed(report.error());
   if (report->login.choice == login::Choice::take) return {Kind::renewed, {}, {}};
   const auto still = still_has_given();
@@ -286,10 +287,10 @@ supervise::Command Renewal::command(const std::vector<std::string>& words,
   command.env = environment_for_renewal(environment, parts.variables);
   command.env.push_back("HOME=" + path_of(store_, kHome));
   command.env.push_back("CLAUDE_CONFIG_DIR=" + path_of(store_, kConfig));
-  workcopy::Account owner;
+  user::Account owner;
   owner.uid = who_.uid;
   owner.gid = who_.gid;
-  command.before_exec = [drop = workcopy::drop_to_helper(owner), null = null_.get(),
+  command.before_exec = [drop = user::drop_to_helper(owner), null = null_.get(),
                          output = output < 0 ? null_.get() : output, directory = directory_.get(),
                          lock = lock_.fd()] { return become_renewer(drop, null, output, directory, lock); };
   return command;

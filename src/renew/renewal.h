@@ -10,11 +10,11 @@
 #include "base/secret.h"
 #include "base/unique_fd.h"
 #include "fs/identity.h"
+#include "lock/lock.h"
 #include "login/login.h"
 #include "renew/outcome.h"
 #include "renew/tool.h"
 #include "renew/verdict.h"
-#include "store/lock.h"
 #include "store/rejection.h"
 #include "store/renewer_note.h"
 #include "store/store.h"
@@ -48,8 +48,8 @@ class Renewal {
 
   /// The lock, for whoever lets somebody renew who is not watched by us (a session that was given the refresh
   /// token), and what a renewal that was cut short has left, published. Waits at most `wait`.
-  [[nodiscard]] static Result<store::Lock> take_right(const store::Store& store, std::string_view purpose,
-                                                      Milliseconds wait);
+  [[nodiscard]] static Result<lock::Lock> take_right(const store::Store& store, std::string_view purpose,
+                                                     Milliseconds wait);
 
   /// `words` to be run as the store's owner, in a clean environment: of `environment` (NAME=VALUE) it gets
   /// what the way to the server needs, and nothing that hides the login; then the variables that stand before
@@ -73,7 +73,7 @@ class Renewal {
  private:
   /// What the command made of the login that it was given.
   enum class Made { new_tokens, nothing, blank, useless };
-  Renewal(store::Store store, store::Lock lock) : store_(std::move(store)), lock_(std::move(lock)) {}
+  Renewal(store::Store store, lock::Lock lock) : store_(std::move(store)), lock_(std::move(lock)) {}
   [[nodiscard]] std::optional<Outcome> recover();
   [[nodiscard]] Result<void> make_directory(std::string_view login);
   [[nodiscard]] Result<void> remove_directory();
@@ -89,7 +89,7 @@ class Renewal {
   void remember_rejection(store::Rejection why) const;
 
   store::Store store_;
-  store::Lock lock_;
+  lock::Lock lock_;
   fs::Identity who_;    // whose rights the command has
   UniqueFd private_;    // STORE/.claude-init
   UniqueFd directory_;  // STORE/.claude-init/renewal

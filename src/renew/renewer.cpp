@@ -1,10 +1,10 @@
 #include "renew/renewer.h"
 
-#include <sys/random.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "base/random.h"
 #include "base/text.h"
 #include "fs/identity.h"
 #include "log/last_words.h"
@@ -23,15 +23,9 @@ namespace {
 
 constexpr unsigned kLinesShown = 3;
 
-/// 0 to 1. Where there is no entropy yet all wait equally long, and the lock sorts them out.
+/// 0 to 1.
 double random_part() {
-  std::uint32_t bits = 0;
-  if (::getrandom(&bits, sizeof bits, GRND_NONBLOCK) != sizeof bits) return 0.5;
-  return static_cast<double>(bits) / 4294967296.0;
-}
-
-UnixMs modified(const struct stat& st) {
-  return UnixMs{st.st_mtim.tv_sec} * 1000 + st.st_mtim.tv_nsec / 1'000'000;
+  return static_cast<double>(static_cast<std::uint32_t>(random_number())) / 4294967296.0;
 }
 
 }  // namespace
@@ -40,7 +34,7 @@ Renewer::Renewer(const supervise::Loop& loop, Options options)
     : loop_(loop), options_(std::move(options)), timer_(loop.io), helper_(loop), query_(loop) {}
 
 /// A store that cannot be read now keeps the timer as it is: the renewal will say what is wrong.
-void Renewer::look() {
+void Renewer::check_now() {
   const auto store = store::Store::open(options_.store);
   if (!store) return arm();
   if (!tool_.version && cli::is_claude(options_.command))
@@ -59,8 +53,8 @@ void Renewer::look() {
   given_up_ = false;
   if (renewable) {
     const UnixMs now = unix_now();
-    deadlines_ = {login->expires_at, file.st ? std::min(modified(*file.st), now) : now};
-    // What nobody can have been given is found out: the renewal proves the login, or ends it.
+    deadlines_ = {login->expires_at, file.st ? std::min(unix_ms(file.st->st_mtim), now) : now};
+    // A deadline that is not credible is put to the test: the renewal proves the login, or ends it.
     if (!login::is_credible(deadlines_.expires_at, deadlines_.issued_at) &&
         !store::is_proven(*store, file.text->reveal()))
       deadlines_.expires_at = deadlines_.issued_at + login::kLongestAccessToken;
@@ -73,7 +67,7 @@ void Renewer::look() {
                                  : "the server rejected it some time ago",
                              {},
                              why == store::Rejection::burnt ? kBurnt : "rejected"};
-      if (!options_.on_outcome) tell(rejected);
+      if (!options_.on_outcome) log_outcome(rejected);
       return concluded(rejected);
     }
   }
@@ -81,7 +75,7 @@ void Renewer::look() {
 }
 
 void Renewer::renew_now() {
-  look();
+  check_now();
   if (due_.empty() || given_up_ || renewal_) return;
   timer_.cancel();
   renew(std::nullopt);
@@ -124,7 +118,7 @@ void Renewer::on_time() {
   if (unix_now() < armed_for_) return arm();  // the clock was set
   if (options_.turns == nullptr) return renew(std::nullopt);
   asked_ = std::make_shared<int>();
-  options_.turns->ask([this, asked = std::weak_ptr<int>(asked_)](Turns::Turn turn) {
+  options_.turns->ask([this, asked = std::weak_ptr<int>(asked_)](RenewalQueue::Turn turn) {
     if (asked.expired()) return;
     asked_.reset();
     renew(std::move(turn));
@@ -136,7 +130,7 @@ void Renewer::on_time() {
 /// 3. The command. Everything else waits for its end.
 /// 4. What it came to. Another command than the default one that asked and saved nothing may have spent the
 ///    token: the default one finds out at once, and it never runs again if so.
-void Renewer::renew(std::optional<Turns::Turn> turn) {
+void Renewer::renew(std::optional<RenewalQueue::Turn> turn) {
   // 1.
   auto begun = Renewal::begin(options_.store, due_, options_.purpose, options_.how);
   if (const auto* outcome = std::get_if<Outcome>(&begun)) return tried(*outcome);
@@ -203,10 +197,10 @@ void Renewer::ask_version() {
     return run();
   }
   spawn({program->path, "--version"}, kVersionLimit,
-        [this, program = *program](const supervise::ChildChange&) { told_version(program); });
+        [this, program = *program](const loop::ChildChange&) { take_version(program); });
 }
 
-void Renewer::told_version(const store::RenewerNote::Program& program) {
+void Renewer::take_version(const store::RenewerNote::Program& program) {
   tool_.version = version_in(helper_.output());
   if (tool_.version) {
     store::RenewerNote note = renewal_->note();
@@ -227,10 +221,10 @@ void Renewer::run() {
   }
   // 3.
   log::debug("renewing the login", {{"store", options_.store}, {"command", tool_.shown()}});
-  spawn(tool_.words, options_.time_limit, [this](const supervise::ChildChange& change) { ended(change); });
+  spawn(tool_.words, options_.time_limit, [this](const loop::ChildChange& change) { ended(change); });
 }
 
-void Renewer::ended(const supervise::ChildChange& change) {
+void Renewer::ended(const loop::ChildChange& change) {
   const std::string said = log::last_words(helper_.output(), kLinesShown);
   const Outcome outcome =
       std::exchange(renewal_, std::nullopt)->finish(tool_, {change, helper_.timed_out(), said});
@@ -259,7 +253,7 @@ void Renewer::spawn(const std::vector<std::string>& words, Milliseconds limit, H
 }
 
 void Renewer::tried(const Outcome& outcome) {
-  if (!options_.on_outcome) tell(outcome);
+  if (!options_.on_outcome) log_outcome(outcome);
   turn_.reset();
   show_output(outcome);
   concluded(outcome);
@@ -282,7 +276,7 @@ void Renewer::concluded(const Outcome& outcome) {
   jitter_ = random_part();
   history_.busy = outcome.kind == Outcome::Kind::busy ? history_.busy + 1 : 0;
   given_up_ = outcome.kind == Outcome::Kind::rejected || outcome.kind == Outcome::Kind::refused;
-  if (outcome.kind == Outcome::Kind::renewed || outcome.kind == Outcome::Kind::not_due) look();
+  if (outcome.kind == Outcome::Kind::renewed || outcome.kind == Outcome::Kind::not_due) check_now();
   const bool in_vain = outcome.kind == Outcome::Kind::renewed && deadlines_.expires_at <= unix_now();
   if (outcome.kind == Outcome::Kind::failed || in_vain) {
     history_.failures += 1;
@@ -291,7 +285,7 @@ void Renewer::concluded(const Outcome& outcome) {
   arm();
 }
 
-void Renewer::tell(const Outcome& outcome) {
+void Renewer::log_outcome(const Outcome& outcome) {
   switch (outcome.kind) {
     case Outcome::Kind::renewed:
       return log::info("the login has been renewed", {{"store", options_.store}});

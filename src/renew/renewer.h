@@ -8,11 +8,11 @@
 
 #include "base/secret.h"
 #include "base/time.h"
-#include "follow/wall_timer.h"
+#include "loop/wall_timer.h"
 #include "renew/helper.h"
 #include "renew/renewal.h"
+#include "renew/renewal_queue.h"
 #include "renew/schedule.h"
-#include "renew/turns.h"
 #include "renew/version.h"
 #include "supervise/supervisor.h"
 
@@ -33,12 +33,12 @@ class Renewer {
     Milliseconds check_every{};             // a token is renewed at that age, due or not; 0: when it is due
     std::vector<std::string> command;       // has a program, after any NAME=VALUE
     std::vector<std::string> environment;   // NAME=VALUE, from which the command gets some
-    std::string purpose;                    // told to others who want to renew: "run"
+    std::string purpose;                    // shown to others that want to renew: "run"
     Milliseconds time_limit = kTimeLimit;   // for the command; then TERM, and KILL after another 5 s
     bool keeps = false;                     // asks for the CLI's version before there is anything to renew
     std::function<std::string()> log_in{};  // what a person types when the login is dead
-    Turns* turns = nullptr;                 // waits for one, of those who share it; none: never waits
-    /// Is told what each try came to, and tells people; the store may have changed. Empty: it is logged.
+    RenewalQueue* turns = nullptr;          // waits for one, of those who share it; none: never waits
+    /// Called with the outcome of each try, to report it; the store may have changed. Empty: it is logged.
     std::function<void(const Outcome&)> on_outcome{};
   };
   Renewer(const supervise::Loop& loop, Options options);
@@ -47,7 +47,7 @@ class Renewer {
 
   /// Looks at the store's login and arms the timer for it. To be called first, and whenever the login may
   /// have changed.
-  void look();
+  void check_now();
   /// Looks, and renews at once, due or not.
   void renew_now();
   /// What refused a renewal, or made it fail, may be gone: it is tried as if it had not been.
@@ -68,24 +68,24 @@ class Renewer {
  private:
   void arm();
   void on_time();
-  void renew(std::optional<Turns::Turn> turn);
+  void renew(std::optional<RenewalQueue::Turn> turn);
   void learn_version(const store::Store& store);
   void learned(const store::RenewerNote::Program& program, const std::optional<cli::Version>& version);
   void note_version(const store::RenewerNote::Program& program);
   void ask_version();
-  void told_version(const store::RenewerNote::Program& program);
+  void take_version(const store::RenewerNote::Program& program);
   void run();
-  void ended(const supervise::ChildChange& change);
+  void ended(const loop::ChildChange& change);
   void find_out(const Outcome& unsure);
   void spawn(const std::vector<std::string>& words, Milliseconds limit, Helper::Then then);
   void tried(const Outcome& outcome);
   void show_output(const Outcome& outcome);
   void concluded(const Outcome& outcome);
-  void tell(const Outcome& outcome);
+  void log_outcome(const Outcome& outcome);
 
   const supervise::Loop loop_;
   const Options options_;
-  follow::WallTimer timer_;
+  loop::WallTimer timer_;
   UnixMs armed_for_ = 0;
   Secret due_;  // the access token in the store; "" = there is nothing to renew
   Deadlines deadlines_;
@@ -94,7 +94,7 @@ class Renewer {
   bool given_up_ = false;  // this login is dead, or not ours until try_again()
   bool stopped_ = false;
   std::shared_ptr<int> asked_;  // for a turn, to renew `due_`; gone when that is not wanted any more
-  std::optional<Turns::Turn> turn_;
+  std::optional<RenewalQueue::Turn> turn_;
   std::optional<Renewal> renewal_;  // its command is running
   Tool tool_;                       // which that is
   Helper helper_;                   // runs it

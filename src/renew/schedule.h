@@ -16,7 +16,7 @@ struct Deadlines {
 struct History {
   unsigned failures = 0;  // renewals of this login that changed nothing, one after another
   UnixMs last_failure = 0;
-  unsigned busy = 0;  // times that somebody else was found renewing, one after another
+  unsigned busy = 0;  // times that another process was found renewing, one after another
 };
 
 /// How long before expiry a renewal is due: `renew_before`, or half the token's lifetime if that is less.
@@ -29,10 +29,9 @@ struct History {
 ///   quarter. While the token is still valid never more than half of what is left of it, so that the last
 ///   tries come before its end. For a token so short-lived that a quarter of its lead is less than a minute,
 ///   that takes the minute's place.
-/// - While somebody else renews: soon, since a renewal that fails or is killed leaves no sign in the store,
-/// and
-///   within 7 s however long that goes on: a lease whose holder is gone is only found out by looks that are
-///   less than two of its heartbeats apart (store/lease.h).
+/// - While another process renews: soon, since a renewal that fails or is killed leaves no sign in the store,
+///   and within 7 s however long that goes on: only looks less than two heartbeats apart find out that a
+///   lease's holder is gone (lock/lease.h).
 /// May lie in the past: then it is due.
 [[nodiscard]] UnixMs next_try(const Deadlines& login, const History& history, Milliseconds renew_before,
                               UnixMs now, double jitter);

@@ -37,7 +37,7 @@ Outcome why_nothing_by_itself(const Tool& tool, int status, bool asked) {
 
 }  // namespace
 
-/// What a server does to a login that has ended is nobody's fault.
+/// What a server does to a login that has expired is no fault.
 Outcome rejected_by_server(const Secret& given) {
   const auto login = login::parse(given.reveal());
   if (login && login::has_ended(*login, unix_now())) {
@@ -54,7 +54,7 @@ Outcome rejected_by_server(const Secret& given) {
 
 /// Why the command has changed nothing, as far as its end tells.
 Outcome why_nothing(const Tool& tool, const Ended& ended, bool asked) {
-  using Change = supervise::ChildChange::Kind;
+  using Change = loop::ChildChange::Kind;
   const int number = ended.change.number;
   if (ended.timed_out) return {Kind::failed, "the renewing command did not end in time", {}, "timeout"};
   if (ended.change.kind == Change::killed) {

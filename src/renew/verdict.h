@@ -1,10 +1,10 @@
 #pragma once
 
 #include "base/secret.h"
+#include "loop/reaper.h"
 #include "renew/outcome.h"
 #include "renew/tool.h"
 #include "store/renewer_note.h"
-#include "supervise/reaper.h"
 
 /// What came of a renewing command that brought no new token, in words. Pure.
 namespace claude_init::renew {
@@ -14,7 +14,7 @@ inline constexpr unsigned kCliMegabytes = 200;
 
 /// How a renewing command ended.
 struct Ended {
-  supervise::ChildChange change;
+  loop::ChildChange change;
   bool timed_out = false;  // we ended it, since it took too long
   std::string said{};      // its last words, redacted
 };

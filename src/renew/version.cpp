@@ -10,14 +10,14 @@
 #include "base/unique_fd.h"
 #include "log/last_words.h"
 #include "renew/environment.h"
-#include "workcopy/privileges.h"
+#include "user/privileges.h"
 
 namespace claude_init::renew {
 
 /// In /dev/null nothing can be made. A CLI that needs more than that (1.0.128) is asked when it renews, in
 /// the renewal's own directory.
 void VersionQuery::ask(const store::RenewerNote::Program& program,
-                       const std::vector<std::string>& environment, const workcopy::Account& who, Then then) {
+                       const std::vector<std::string>& environment, const user::Account& who, Then then) {
   const auto input = std::make_shared<UniqueFd>(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   const auto make = [&](int output) {
     supervise::Command command;
@@ -25,7 +25,7 @@ void VersionQuery::ask(const store::RenewerNote::Program& program,
     command.env = environment_for_renewal(environment, {});
     command.env.insert(command.env.end(), {"HOME=/dev/null", "CLAUDE_CONFIG_DIR=/dev/null/none"});
     command.directory = "/";
-    command.before_exec = [drop = workcopy::drop_to_helper(who), in = input->get(), output] {
+    command.before_exec = [drop = user::drop_to_helper(who), in = input->get(), output] {
       if (const int error = drop(); error != 0) return error;
       for (const auto& [from, to] : {std::pair(in, STDIN_FILENO), std::pair(output, STDOUT_FILENO),
                                      std::pair(output, STDERR_FILENO)}) {
@@ -35,7 +35,7 @@ void VersionQuery::ask(const store::RenewerNote::Program& program,
     };
     return command;
   };
-  helper_.run(make, kVersionLimit, [this, then = std::move(then)](const supervise::ChildChange&) {
+  helper_.run(make, kVersionLimit, [this, then = std::move(then)](const loop::ChildChange&) {
     then(version_in(helper_.output()));
   });
 }

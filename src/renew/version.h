@@ -9,7 +9,7 @@
 #include "renew/helper.h"
 #include "store/renewer_note.h"
 #include "supervise/supervisor.h"
-#include "workcopy/account.h"
+#include "user/account.h"
 
 namespace claude_init::renew {
 
@@ -22,7 +22,7 @@ class VersionQuery {
 
   /// Of the CLI in `program`, found by `environment`. `then` is called when it is known, or is not to be had.
   void ask(const store::RenewerNote::Program& program, const std::vector<std::string>& environment,
-           const workcopy::Account& who, Then then);
+           const user::Account& who, Then then);
   [[nodiscard]] bool is_asking() const { return helper_.is_running(); }
 
  private:

@@ -18,7 +18,7 @@ namespace claude_init::store {
 namespace {
 
 constexpr const char* kCopies = "copies";
-constexpr std::size_t kMaxNoteBytes = std::size_t{64} << 20;
+constexpr std::size_t kMaxCopyNote = std::size_t{64} << 20;
 constexpr std::size_t kMostNotes = 100'000;
 constexpr std::time_t kKept = 35L * 86'400;
 
@@ -66,7 +66,7 @@ std::optional<std::string> noted_copy(const Store& store, const std::string& nam
   if (!mark) return std::nullopt;
   const fs::ActAs as(store.owner());
   const auto file = fs::open_regular(store.fd(), path_of(name), fs::Links::refuse);
-  const auto text = file ? fs::read_all(*file, kMaxNoteBytes, kCopies) : Result<std::string>(file.error());
+  const auto text = file ? fs::read_all(*file, kMaxCopyNote, kCopies) : Result<std::string>(file.error());
   if (!text || !text->starts_with(*mark)) return std::nullopt;
   return text->substr(mark->size());
 }

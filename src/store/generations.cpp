@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <limits>
 #include <optional>
 
@@ -62,9 +61,7 @@ bool is_empty(const Contents& contents) {
 UnixMs written_at(const Contents& contents) {
   UnixMs at = 0;
   for (const StateFile& file : contents) {
-    if (file.st)
-      at =
-          std::max<UnixMs>(at, file.st->st_mtim.tv_sec * UnixMs{1000} + file.st->st_mtim.tv_nsec / 1'000'000);
+    if (file.st) at = std::max(at, unix_ms(file.st->st_mtim));
   }
   return at;
 }
@@ -87,9 +84,7 @@ Result<std::vector<std::uint64_t>> numbers(const Store& store, std::uint64_t* ab
   if (!names) return names.error();
   for (const std::string& name : *names) {
     std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-    if (error == std::errc() && end == name.data() + name.size() && std::to_string(number) == name)
-      found.push_back(number);
+    if (read_number(name, number) && std::to_string(number) == name) found.push_back(number);
   }
   std::sort(found.begin(), found.end());
   std::uint64_t before = 0;
@@ -109,10 +104,10 @@ void read_about(const Store& generation, Generation& about) {
   const auto file = fs::open_regular(generation.fd(), fs::join(kPrivateDir, kAbout), fs::Links::refuse);
   const auto text = file ? fs::read_all(*file, kMaxAbout, kAbout) : Result<std::string>(file.error());
   if (!text) return;
-  const std::size_t end = std::min(text->find('\n'), text->size());
-  about.reason = text->substr(0, end);
+  std::string_view rest = *text;
+  about.reason = take_until(rest, '\n');
   about.proven = about.reason == kRenewal || text->ends_with(kProven);
-  std::from_chars(text->data() + std::min(end + 1, text->size()), text->data() + text->size(), about.at);
+  static_cast<void>(read_number(take_until(rest, '\n'), about.at));
 }
 
 Generation describe(const Store& store, std::uint64_t number, UnixMs now) {
@@ -153,7 +148,7 @@ Result<void> fill(int directory, const Contents& contents, const std::string& ab
 }
 
 // 1. The place, and nothing in it that a crash has left.
-// 2. Everything under a name that nobody looks at.
+// 2. Everything under a name that no reader looks for.
 // 3. It gets its number.
 Result<void> write_generation(const Store& store, std::uint64_t number, const Contents& contents,
                               const std::string& about) {
@@ -223,7 +218,7 @@ struct Kept {
   }
 };
 
-Result<std::vector<Kept>> look_at_all(const Store& store, std::uint64_t* absurd) {
+Result<std::vector<Kept>> list_all(const Store& store, std::uint64_t* absurd) {
   std::vector<Kept> all;
   const auto found = numbers(store, absurd);
   if (!found) return found.error();
@@ -261,7 +256,7 @@ std::size_t which_goes(const std::vector<Kept>& kept) {
 
 Result<void> prune(const Store& store, unsigned keep) {
   std::uint64_t absurd = 0;
-  auto kept = look_at_all(store, &absurd);
+  auto kept = list_all(store, &absurd);
   if (!kept) return kept.error();
   if (absurd != 0) {
     log::warn("a directory among the generations is not one of them and is ignored: remove it",
@@ -312,7 +307,7 @@ Result<Store> open_generation(const Store& store, std::uint64_t number) {
 bool is_proven(const Store& store, std::string_view login) {
   const Secret access = login::access_token(login);
   const Secret refresh = login::refresh_token(login);
-  const auto kept = access.empty() ? Result(std::vector<Kept>()) : look_at_all(store, nullptr);
+  const auto kept = access.empty() ? Result(std::vector<Kept>()) : list_all(store, nullptr);
   return kept && std::any_of(kept->begin(), kept->end(), [&](const Kept& each) {
            return each.proven && each.access_token == access && each.refresh_token == refresh;
          });

@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/crc.hpp>
-#include <charconv>
 #include <climits>
 #include <optional>
 #include <string_view>
 
+#include "base/text.h"
 #include "store/layout.h"
 
 namespace claude_init::store {
@@ -36,21 +35,6 @@ void append_path(std::string& out, std::string_view path) {
       fmt::format_to(std::back_inserter(out), "%{:02x}", static_cast<unsigned char>(c));
     }
   }
-}
-
-/// Up to the next `end`, which is taken too; the rest stays in `text`.
-std::string_view take_until(std::string_view& text, char end) {
-  const std::size_t length = std::min(text.find(end), text.size());
-  const std::string_view taken = text.substr(0, length);
-  text.remove_prefix(std::min(length + 1, text.size()));
-  return taken;
-}
-
-template <class Number>
-bool read_number(std::string_view text, Number& number, int base = 10) {
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number, base);
-  return error == std::errc() && stop == end;
 }
 
 std::optional<std::string> decoded(std::string_view text) {

@@ -46,9 +46,9 @@ struct Journal {
 /// Bytes of a path that are not printable ASCII, blanks and "%" are written as %XX.
 [[nodiscard]] std::string encode(const Journal& journal);
 
-/// Whoever can write to the store can write a journal: nothing that is read here can lead out of the store,
-/// into our own directory or to the login files, which no journal ever names. Error invalid: it is damaged,
-/// of another version, or names what it must not; the text says which and quotes nothing.
+/// Any process that can write to the store can write a journal: nothing that is read here can lead out of the
+/// store, into our own directory or to the login files, which no journal ever names. Error invalid: it is
+/// damaged, of another version, or names what it must not; the text says which and quotes nothing.
 [[nodiscard]] Result<Journal> parse_journal(std::string_view text);
 
 }  // namespace claude_init::store

@@ -19,7 +19,7 @@ inline constexpr const char* kAtomicWriterData = "..data";  // the link in a Kub
 inline constexpr std::array<std::string_view, 4> kLoginFiles{kCredentials, kClaudeJson, "settings.json",
                                                              "settings.local.json"};
 
-// In our directory, of a transaction (store/transaction.h):
+// In our directory, of a transaction (sync/transaction.h):
 inline constexpr const char* kStage = "stage";
 inline constexpr const char* kJournal = "journal";
 inline constexpr const char* kCommitted = "committed";  // the journal, after everything in it is done

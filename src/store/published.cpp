@@ -4,110 +4,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <limits>
-
-#include "base/text.h"
-#include "fs/advice.h"
 #include "fs/file.h"
-#include "fs/mounts.h"
-#include "fs/named.h"
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
-#include "login/login.h"
-#include "store/blank.h"
 #include "store/layout.h"
-#include "store/lock.h"
-#include "store/state_file.h"
 
 namespace claude_init::store {
-namespace {
 
-constexpr const char* kMark = "published";
-// With which everything in it has been looked through; those of earlier versions were not.
-constexpr std::string_view kMarkText = "This store has no refresh tokens and no client secrets.\n";
-
-/// Made for whoever the store belongs to.
-Result<void> make_directory_like(const std::string& path, const Store& store) {
-  const auto made = fs::make_named(path, store.owner());
-  if (made) return Done{};
-  Error error = made.error();
-  if (!error.remedy.empty()) return error;
-  error.remedy = "name a directory that is there: --publish DIR";
-  if (error.kind == ErrorKind::permission && !fs::in_container())
-    error.remedy += ", or make it: " + fs::how_to_make(path, fs::current_identity());
-  return error;
-}
-
-/// Whether `inner` is `outer` or lies beneath it, by what the kernel calls them.
-bool is_beneath(int inner, int outer) {
-  struct stat top {};
-  if (::fstat(outer, &top) != 0) return false;
-  UniqueFd at(::openat(inner, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  for (struct stat st{}, before{}; at.valid() && ::fstat(at.get(), &st) == 0; before = st) {
-    if (st.st_dev == top.st_dev && st.st_ino == top.st_ino) return true;
-    if (st.st_dev == before.st_dev && st.st_ino == before.st_ino) return false;  // the root
-    at.reset(::openat(at.get(), "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  }
-  return false;
-}
-
-/// Error: it is not known now.
-Result<bool> look_for_mark(const Store& store) {
+Result<bool> has_published_mark(const Store& store) {
   const fs::ActAs as(store.owner());
-  const auto mark = fs::open_beneath(store.fd(), fs::join(kPrivateDir, kMark), O_PATH, fs::Links::refuse);
+  const auto mark = fs::open_beneath(store.fd(), fs::join(kPrivateDir, kPublishedMark), O_PATH, fs::Links::refuse);
   if (!mark && is_for_now(mark.error())) return mark.error();
   return mark.ok();
 }
 
-/// Another login than `from`'s, with the means to renew it, that works: to be lost only with a person's will.
-bool has_login_of_its_own(const StateFile& file, const Secret& renews, const Store& from) {
-  if (!file.text || renews.empty()) return false;
-  const login::State state = login::judge_file(file.text->reveal(), unix_now()).state;
-  if (state != login::State::usable && state != login::State::renewable) return false;
-  const StateFile stored = read_state_file(from.tree(), kCredentials);
-  return !stored.text || !(login::refresh_token(stored.text->reveal()) == renews);
-}
-
-/// Of what `.claude-init/` keeps, and of the CLI's unfinished writes.
-Result<void> remove_other_refresh_tokens(const Store& store) {
-  const auto own = fs::open_beneath(store.fd(), kPrivateDir, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
-  if (!own) return own.error();
-  for (const char* name : {"generations", "renewal", "stage", "journal"}) {
-    if (auto removed = fs::remove_tree(own->get(), name); !removed) return removed;
-  }
-  const auto entries = fs::list_directory(store.fd(), std::numeric_limits<std::size_t>::max());
-  if (!entries) return entries.error();
-  for (const fs::Entry& entry : *entries) {
-    if (!entry.name.starts_with(std::string(kCredentials) + ".")) continue;
-    if (auto removed = fs::remove_tree(store.fd(), entry.name); !removed) return removed;
-  }
-  return Done{};
-}
-
-Result<void> strip_login(const Store& store) {
-  const StateFile file = read_state_file(store.tree(), kCredentials);
-  if (!file.text && !file.problem) return Done{};
-  if (file.problem && !is_verdict(*file.problem)) return *file.problem;
-  const auto stripped = file.text ? login::without_refresh_token(file.text->reveal()) : *file.problem;
-  // What cannot be parsed may be a cut off one.
-  return fs::replace_file(store.fd(), std::string(kCredentials), stripped ? stripped->reveal() : "",
-                          store.modes().file, fs::Sync::yes);
-}
-
-/// Not by an earlier version, which looked at less.
-bool is_marked_as_searched(const Store& store) {
-  const auto file = fs::open_regular(store.fd(), fs::join(kPrivateDir, kMark), fs::Links::refuse);
-  const auto text = file ? fs::read_all(*file, kMarkText.size(), kMark) : Result<std::string>(file.error());
-  return text && *text == kMarkText;
-}
-
-}  // namespace
-
-// Not known now: then nothing of one's own is put there.
 bool is_published(const Store& store) {
-  const auto marked = look_for_mark(store);
+  const auto marked = has_published_mark(store);
   return !marked || *marked;
 }
 
@@ -135,69 +48,6 @@ bool is_kubernetes_volume(const Store& store) {
   const fs::ActAs as(store.owner());
   struct stat st {};
   return ::fstatat(store.fd(), kAtomicWriterData, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
-}
-
-Result<Lock> lock_to_publish(const Store& from, Milliseconds wait) {
-  auto lock = Lock::acquire(from, "publish", "publish", wait);
-  const bool refused =
-      !lock && (lock.error().kind == ErrorKind::read_only || lock.error().kind == ErrorKind::permission);
-  return refused ? Lock::unneeded(wait) : std::move(lock);
-}
-
-/// 1. The directory, which is not the store.
-/// 2. Not one that somebody keeps a login of their own in.
-/// 3. Refresh tokens out of it, the login's last: a directory whose login has none was cleared completely.
-/// 4. The mark. What readers could lock, and an identity that nobody asks for, go.
-Result<Store> open_published(const std::string& directory, const Store& from, const Publishing& how) {
-  // 1.
-  if (auto made = make_directory_like(directory, from); !made) return made.error_with("publish");
-  StoreOptions options;
-  options.owner = how.owner;
-  auto store = Store::open(directory, options);
-  if (!store) return store.error_with("publish");
-  if (is_beneath(store->fd(), from.fd()) || is_beneath(from.fd(), store->fd())) {
-    return make_error(ErrorKind::usage,
-                      "cannot publish " + printable(from.path()) + " into " + printable(directory) +
-                          ": one is inside the other",
-                      "name a directory of its own");
-  }
-  if (auto fit = store->prepare(0, Store::Locked::no); !fit) return fit.error_with("publish");
-  const auto lock = lock_to_publish(from, how.wait);
-  if (!lock) return lock.error_with("publish");
-  const fs::ActAs as(store->owner());
-  // 2.
-  const StateFile there = read_state_file(store->tree(), kCredentials);
-  const Secret renews = there.text ? login::refresh_token(there.text->reveal()) : Secret();
-  const auto is_marked = look_for_mark(*store);
-  if (!is_marked) return is_marked.error_with("publish");
-  const bool marked = *is_marked;
-  const bool searched = is_marked_as_searched(*store);
-  // A reader can keep us from reading it (fcntl(2), leases). There is none of ours in it where all was
-  // searched.
-  if (!searched && there.problem && is_for_now(*there.problem))
-    return Result<void>(*there.problem).error_with("publish");
-  if (!marked && has_login_of_its_own(there, renews, from)) {
-    return make_error(ErrorKind::invalid,
-                      printable(directory) + " holds a login of its own, which publishing would end",
-                      "name another directory, or remove .credentials.json from it if nobody needs it");
-  }
-  // 3.
-  if (!searched || !renews.empty()) {
-    if (auto removed = remove_other_refresh_tokens(*store); !removed) return removed.error_with("publish");
-    if (auto removed = remove_secrets(*store); !removed) return removed.error_with("publish");
-    if (auto stripped = strip_login(*store); !stripped) return stripped.error_with("publish");
-  }
-  // 4.
-  const auto own = fs::open_beneath(store->fd(), kPrivateDir, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
-  if (!own) return own.error_with("publish");
-  for (const char* name : {"locks", "present", "id"}) {
-    if (auto removed = fs::remove_tree(own->get(), name); !removed) return removed.error_with("publish");
-  }
-  if (!searched) {
-    const auto made = fs::replace_file(own->get(), kMark, kMarkText, store->modes().file, fs::Sync::yes);
-    if (!made) return made.error_with("publish");
-  }
-  return store;
 }
 
 }  // namespace claude_init::store

@@ -1,24 +1,24 @@
 #pragma once
 
-#include <sys/types.h>
-
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
-#include "base/time.h"
-#include "store/lock.h"
 #include "store/store.h"
 
-/// A published store: what a store has, but for the refresh token, so that whoever can read it can use the
+/// A published store: what a store has, but for the refresh token, so that its readers can use the
 /// login and not renew it. It is one in its readers' eyes like any other. `.claude-init/published` marks it.
 namespace claude_init::store {
 
-[[nodiscard]] bool is_published(const Store& store);
+inline constexpr const char* kPublishedMark = "published";  // in kPrivateDir
 
-/// What a keeper that cannot publish into `directory` leaves for those who wait for a login there, beside it:
-/// a line on why, and one with what to type. "" takes it away. Where it cannot be written nobody is told.
+/// A mark that cannot be looked for now counts as one: then nothing of one's own is put there.
+[[nodiscard]] bool is_published(const Store& store);
+/// The same, with the error.
+[[nodiscard]] Result<bool> has_published_mark(const Store& store);
+
+/// Left beside `directory` by a keeper that cannot publish into it, for jobs that wait for a login there:
+/// a line on why, and one with what to type. "" takes it away. Best effort.
 inline constexpr std::string_view kWord = ".unpublished";  // behind the directory's name
 void leave_word(const std::string& directory, const std::string& why);
 /// That word; "" where there is none.
@@ -27,23 +27,5 @@ void leave_word(const std::string& directory, const std::string& why);
 /// Whether it is a volume of Kubernetes' (a Secret, a ConfigMap, or several projected into one), in which the
 /// kubelet puts what is new.
 [[nodiscard]] bool is_kubernetes_volume(const Store& store);
-
-struct Publishing {
-  Milliseconds wait{5000};          // for somebody else who publishes
-  std::optional<uid_t> owner = {};  // whose the directory has to be (StoreOptions)
-};
-
-/// The directory that `from` is published into, made if it is missing, as something to capture into with the
-/// refresh token withheld. When it returns there is no refresh token beneath it, whatever was in it before:
-/// neither in the login nor in what `.claude-init/` keeps of earlier ones, nor anything that looks like one
-/// elsewhere. A directory that is not marked and whose own login can still be used is left as it is, unless
-/// it is a copy of the store's: somebody may have no other. Errors: usage (it is the store, or beneath or
-/// around it), invalid (a login of its own), busy, and those of prepare().
-[[nodiscard]] Result<Store> open_published(const std::string& directory, const Store& from,
-                                           const Publishing& how = {});
-
-/// What is published has no lock: its readers could hold it. Who publishes `from` holds one of that store's,
-/// or none where that may not be written. Error: busy, and others of Lock::acquire().
-[[nodiscard]] Result<Lock> lock_to_publish(const Store& from, Milliseconds wait);
 
 }  // namespace claude_init::store

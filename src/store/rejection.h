@@ -5,7 +5,7 @@
 #include "login/login.h"
 #include "store/store.h"
 
-/// A login that cannot be renewed any more is remembered, so that nobody spends time and log lines on it
+/// A login that cannot be renewed any more is remembered, so that no process spends time and log lines on it
 /// again: STORE/.claude-init/status.json names it by its deadline and account, never by a token. Another
 /// login in its place is another one.
 namespace claude_init::store {

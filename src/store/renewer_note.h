@@ -9,7 +9,7 @@
 #include "login/login.h"
 #include "store/store.h"
 
-/// What is remembered of a store's renewals, for those who renew it next and for those who look at it:
+/// What is remembered of a store's renewals, for the next renewal and for `health`:
 /// STORE/.claude-init/renewer.json. No secret in it; a login is named as in rejection.h.
 namespace claude_init::store {
 

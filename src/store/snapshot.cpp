@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <climits>
 #include <utility>
 
 #include "base/text.h"
@@ -53,7 +52,7 @@ Result<Snapshot> Snapshot::take(const Tree& store) {
   Snapshot snapshot(store);
   for (int pass = 1;; ++pass) {
     // 1.
-    snapshot.marks_ = snapshot.look();
+    snapshot.marks_ = snapshot.read_marks();
     // 2.
     const fs::ActAs as(store.who);
     const auto file = fs::open_regular(store.root, in_private_dir(kJournal), fs::Links::refuse);
@@ -78,10 +77,10 @@ Tree Snapshot::tree() const {
 }
 
 bool Snapshot::holds() const {
-  return look() == marks_;
+  return read_marks() == marks_;
 }
 
-Snapshot::Marks Snapshot::look() const {
+Snapshot::Marks Snapshot::read_marks() const {
   const fs::ActAs as(store_.who);
   // Not by ctime: a change of mode is none of the content, and a journal that is done is still the same one
   // under its other name.
@@ -95,9 +94,7 @@ Snapshot::Marks Snapshot::look() const {
   if (marks.transaction == Mark{}) marks.transaction = mark_of(in_private_dir(kCommitted));
   marks.credentials = mark_of(std::string(kCredentials));
   marks.claude_json = mark_of(std::string(kClaudeJson));
-  std::array<char, PATH_MAX> target{};
-  const ssize_t n = ::readlinkat(store_.root, kAtomicWriterData, target.data(), target.size());
-  if (n > 0) marks.data.assign(target.data(), static_cast<std::size_t>(n));
+  marks.data = fs::read_link(store_.root, kAtomicWriterData);
   return marks;
 }
 

@@ -61,7 +61,7 @@ class Snapshot {
     std::string data;  // the target of `..data`
     bool operator==(const Marks&) const = default;
   };
-  [[nodiscard]] Marks look() const;
+  [[nodiscard]] Marks read_marks() const;
 
   Tree store_;
   Marks marks_;

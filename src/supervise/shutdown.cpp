@@ -6,70 +6,65 @@
 namespace claude_init::supervise {
 namespace {
 
-using enum State;
+using Table = std::array<std::array<Step, kEvents>, kStates>;
 
-constexpr unsigned kToldToStop = kTellChild | kTellHelpers | kStartGrace | kSaveNow;
-constexpr unsigned kDrainStops = kTellHelpers | kStartGrace | kSaveNow;
+/// What is not written here changes nothing.
+constexpr Table make_table() {
+  using enum State;
+  using enum Event;
+  struct Rule {
+    State state;
+    Event event;
+    State next;
+    unsigned actions;
+  };
+  // clang-format off
+  constexpr Rule kRules[] = {
+      // state       event              next        actions
+      {running,    stop,              stopping,   kTellChild | kTellHelpers | kStartGrace | kSaveNow | kStartTimeout},
+      {running,    stop_again,        killing,    kKill},
+      {running,    hangup,            stopping,   kTellChild | kTellHelpers | kStartGrace | kSaveNow},
+      {running,    child_ended,       draining,   kTellLeftovers | kStartGrace},
+      {running,    all_ended,         collecting, kNothing},
 
-constexpr Step kStay[kStates] = {{running, 0}, {stopping, 0},   {draining, 0},
-                                 {killing, 0}, {collecting, 0}, {done, 0}};
+      {stopping,   stop,              stopping,   kTellChild | kStartGrace | kStartTimeout},
+      {stopping,   stop_again,        killing,    kKill},
+      {stopping,   hangup,            stopping,   kTellChild},
+      {stopping,   shell_due,         stopping,   kTellShells},
+      {stopping,   child_ended,       draining,   kTellLeftovers},
+      {stopping,   all_ended,         collecting, kNothing},
+      {stopping,   grace_over,        killing,    kKill},
+      {stopping,   time_nearly_over,  killing,    kKill},
 
-// Rows in the order of State, columns in the order of Event:
-//   stop, stop_again, hangup, shell_due, child_ended, all_ended, grace_over, kill_over, time_nearly_over,
-//   collected
-constexpr Step kTable[kStates][kEvents] = {
-    {{stopping, kToldToStop | kStartTimeout},
-     {killing, kKill},
-     {stopping, kToldToStop},
-     kStay[0],
-     {draining, kTellLeftovers | kStartGrace},
-     {collecting, 0},
-     kStay[0],
-     kStay[0],
-     kStay[0],
-     kStay[0]},
-    {{stopping, kTellChild | kStartGrace | kStartTimeout},
-     {killing, kKill},
-     {stopping, kTellChild},
-     {stopping, kTellShells},
-     {draining, kTellLeftovers},
-     {collecting, 0},
-     {killing, kKill},
-     kStay[1],
-     {killing, kKill},
-     kStay[1]},
-    {{draining, kDrainStops | kStartTimeout},
-     {killing, kKill},
-     {draining, kDrainStops},
-     {draining, kTellShells},
-     kStay[2],
-     {collecting, 0},
-     {killing, kKill},
-     kStay[2],
-     {killing, kKill},
-     kStay[2]},
-    {{killing, kStartTimeout},
-     kStay[3],
-     kStay[3],
-     kStay[3],
-     kStay[3],
-     {collecting, 0},
-     kStay[3],
-     {collecting, 0},
-     {collecting, 0},
-     kStay[3]},
-    {{collecting, kStartTimeout},
-     {collecting, kHurry},
-     kStay[4],
-     kStay[4],
-     kStay[4],
-     kStay[4],
-     kStay[4],
-     kStay[4],
-     {collecting, kHurry},
-     {done, 0}},
-    {kStay[5], kStay[5], kStay[5], kStay[5], kStay[5], kStay[5], kStay[5], kStay[5], kStay[5], kStay[5]},
-};
+      {draining,   stop,              draining,   kTellHelpers | kStartGrace | kSaveNow | kStartTimeout},
+      {draining,   stop_again,        killing,    kKill},
+      {draining,   hangup,            draining,   kTellHelpers | kStartGrace | kSaveNow},
+      {draining,   shell_due,         draining,   kTellShells},
+      {draining,   all_ended,         collecting, kNothing},
+      {draining,   grace_over,        killing,    kKill},
+      {draining,   time_nearly_over,  killing,    kKill},
+
+      {killing,    stop,              killing,    kStartTimeout},
+      {killing,    all_ended,         collecting, kNothing},
+      {killing,    kill_over,         collecting, kNothing},
+      {killing,    time_nearly_over,  collecting, kNothing},
+
+      {collecting, stop,              collecting, kStartTimeout},
+      {collecting, stop_again,        collecting, kHurry},
+      {collecting, time_nearly_over,  collecting, kHurry},
+      {collecting, collected,         done,       kNothing},
+  };
+  // clang-format on
+  Table table{};
+  for (int state = 0; state < kStates; ++state) {
+    for (Step& cell : table[static_cast<std::size_t>(state)]) cell = {static_cast<State>(state), kNothing};
+  }
+  for (const Rule& rule : kRules)
+    table[static_cast<std::size_t>(rule.state)][static_cast<std::size_t>(rule.event)] = {rule.next, rule.actions};
+  return table;
+}
+
+constexpr Table kTable = make_table();
 
 }  // namespace
 

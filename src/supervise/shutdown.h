@@ -9,7 +9,7 @@
 namespace claude_init::supervise {
 
 enum class State {
-  running,     // the main child runs and nobody asked us to stop
+  running,     // the main child runs, and no stop was asked for
   stopping,    // we were asked to stop; the main child has its grace
   draining,    // the main child has gone; what it left behind has its grace, or what is left of it
   killing,     // SIGKILL was sent to everything

@@ -6,18 +6,18 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <cstring>
 
+#include "base/text.h"
 #include "supervise/processes.h"
 
 namespace claude_init::supervise {
 namespace {
 
 // The kernel's idea of a signal set. glibc's functions leave out 32 and 33, which it uses between its
-// threads; we have no threads, and somebody may send them.
+// threads to cancel them and to change their ids. We do neither, and somebody may send them.
 constexpr std::size_t kKernelSetSize = _NSIG / 8;
 
 void set_mask(const sigset_t& mask, sigset_t* before) {
@@ -32,8 +32,7 @@ sigset_t every_signal() {
 
 std::optional<int> parse_number(std::string_view text) {
   int value = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (ec != std::errc{} || end != text.data() + text.size() || text.front() == '-') return std::nullopt;
+  if (!read_number(text, value) || text.front() == '-') return std::nullopt;
   return value;
 }
 

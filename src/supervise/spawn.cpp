@@ -58,12 +58,13 @@ std::vector<std::string> candidates(const Command& command) {
   }
 }
 
-/// Starts processes as Boost.Process' own launchers do, but for what PID 1 needs otherwise: PATH is searched
-/// as the child's user, descriptors that we were given stay open, a failed exec ends in _exit(2) with the
-/// status that shells give, and no process object is attached, whose destructor would wait and kill.
+/// A launcher of Boost.Process that starts the child itself: of the base class it uses the pid and the
+/// environment only, since the base forks the whole address space, closes the descriptors that we were given,
+/// searches no PATH, calls exit(3) in a child whose exec has failed, and hands out a process object whose
+/// destructor waits and kills.
 /// vfork(2): the child uses our memory until it executes, while we stand still, so there are no page tables
 /// to copy and what went wrong needs no pipe. The kernel makes that memory undumpable when the child changes
-/// its user, so nobody of that user can trace it meanwhile.
+/// its user, so no process of that user can trace it meanwhile.
 class Launcher : public boost::process::v2::posix::default_launcher {
  public:
   Launcher(const Inherited& inherited, const Command& command)

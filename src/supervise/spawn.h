@@ -29,7 +29,7 @@ struct Spawned {
 
 /// Starts `command` in a process group of its own, with the terminal's foreground if `terminal_fd` is one
 /// (-1: none). It has the signals that we were given and every descriptor that is not O_CLOEXEC. Returns when
-/// the command is executing, so from then on it and its group can be signalled. Whoever calls it must have
+/// the command is executing, so from then on it and its group can be signalled. The caller must have
 /// the child reaped (Reaper). Error: no process, or the directory or `before_exec` failed; nothing runs then.
 [[nodiscard]] Result<Spawned> spawn(const Inherited& inherited, const Command& command, int terminal_fd);
 

@@ -9,13 +9,14 @@
 #include <cerrno>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "base/interrupt.h"
 #include "base/pages.h"
 #include "log/log.h"
+#include "loop/reaper.h"
 #include "supervise/processes.h"
-#include "supervise/reaper.h"
 #include "supervise/shutdown.h"
 #include "supervise/terminal.h"
 #include "supervise/waiting.h"
@@ -25,9 +26,10 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr Milliseconds kAfterKill{1000};      // then we are done, whoever is left
+constexpr Milliseconds kAfterKill{1000};      // then we are done, whatever is left
 constexpr Milliseconds kKillAgain{20};        // for what forked while we killed
-constexpr Milliseconds kShellPatience{3000};  // for a shell's foreground job, before the shell is told
+constexpr int kSignalAtMost = 16;             // rounds over all that the command left behind
+constexpr Milliseconds kShellPatience{3000};  // for a shell's foreground job, before the shell gets HUP
 constexpr Milliseconds kShellLook{50};        // that job is the shell's child: its end is no event for us
 
 /// What is due at a time, once.
@@ -49,7 +51,8 @@ struct Timer {
 
 class Supervisor {
  public:
-  Supervisor(Reaper& reaper, const Options& options, const Hooks& hooks, std::unique_ptr<Waiting> waiting)
+  Supervisor(loop::Reaper& reaper, const Options& options, const Hooks& hooks,
+             std::unique_ptr<Waiting> waiting)
       : options_(options), hooks_(hooks), reaper_(reaper), waiting_(std::move(waiting)) {}
 
   Result<Outcome> run(const Inherited& inherited, const Command& command, bool leaves_directory);
@@ -62,28 +65,28 @@ class Supervisor {
   void forward(int number, const signalfd_siginfo& info);
   void reap();
   void fail(const Error& error);
-  void on_child(const ChildChange& change);
+  void on_child(const loop::ChildChange& change);
   void on_child_stopped(int number);
   void on_continued();
 
   void apply(Event event);
-  void tell_child();
-  void tell_helpers();
-  void tell_shells();
-  void tell_leftovers();
-  void tell_unseen();
+  void signal_child();
+  void signal_helpers();
+  void signal_shells();
+  void signal_leftovers();
+  void signal_unseen();
   void start_grace();
   void start_timeout();
   void collect();
   bool collecting_is_over();
   void kill_all();
-  void look_at_shells();
+  void check_shells();
   void kill_again();
   [[nodiscard]] std::vector<pid_t> helpers() const;
 
   const Options options_;
   const Hooks hooks_;
-  Reaper& reaper_;
+  loop::Reaper& reaper_;
   std::unique_ptr<Waiting> waiting_;
   Timer end_timer_;    // the grace, then the second after KILL
   Timer time_timer_;   // the stop timeout
@@ -96,7 +99,7 @@ class Supervisor {
   bool child_killed_ = false;
   pid_t foreground_at_stop_ = 0;
   SteadyTime shells_wait_until_ = SteadyTime::max();
-  std::map<int, int> forward_failures_;  // signal → the last errno that was told: each is told once
+  std::map<int, int> forward_failures_;  // signal → the last errno that was logged: each is logged once
   signalfd_siginfo stop_info_{};         // the signal that stops us, for the child
   SteadyTime grace_end_ = SteadyTime::max();
   SteadyTime nearly_over_ = SteadyTime::max();  // the stop timeout
@@ -107,7 +110,7 @@ class Supervisor {
   Outcome outcome_;
 };
 
-// 1. Orphans come to us, and our parent's death is told to us if that is wanted.
+// 1. Orphans come to us, and our parent's death sends us a signal if that is wanted.
 // 2. The terminal as it is now, to be restored.
 // 3. The child. Its group exists and has the foreground when this returns.
 // 4. Signals until nothing is left. Those sent since take_over_signals() are pending and come first.
@@ -174,7 +177,7 @@ Result<void> Supervisor::start(const Inherited& inherited, const Command& comman
   outcome_.executed = !spawned->failure;
   if (spawned->failure) log::failure(log::Level::error, *spawned->failure);
   log::debug("started", {{"command", command.argv.front()}, {"pid", child_}});
-  reaper_.watch(child_, [this](const ChildChange& change) { on_child(change); });
+  reaper_.watch(child_, [this](const loop::ChildChange& change) { on_child(change); });
   return Done{};
 }
 
@@ -192,7 +195,7 @@ void Supervisor::take_signals() {
 void Supervisor::on_signal(const signalfd_siginfo& info) {
   const auto number = static_cast<int>(info.ssi_signo);
   if (number == SIGCHLD) return reap();
-  // Our own: SIGPIPE of a log line that nobody reads. Not what stop_ourselves() sends.
+  // Our own: SIGPIPE of a log line without a reader. Not what stop_ourselves() sends.
   if (info.ssi_pid == static_cast<std::uint32_t>(::getpid()) && info.ssi_code == SI_USER) return;
   if (number == SIGCONT && child_stopped_) return on_continued();
 
@@ -260,16 +263,16 @@ void Supervisor::fail(const Error& error) {
   apply(Event::stop);
 }
 
-void Supervisor::on_child(const ChildChange& change) {
-  if (change.kind == ChildChange::Kind::stopped) return on_child_stopped(change.number);
-  child_killed_ = change.kind == ChildChange::Kind::killed;
+void Supervisor::on_child(const loop::ChildChange& change) {
+  if (change.kind == loop::ChildChange::Kind::stopped) return on_child_stopped(change.number);
+  child_killed_ = change.kind == loop::ChildChange::Kind::killed;
   if (child_killed_) {
     log::info("the command was ended by a signal",
               {{"signal", signal_name(change.number)}, {"core", change.core ? "yes" : "no"}});
   } else {
     log::debug("the command ended", {{"status", change.number}});
   }
-  outcome_.exited = change.kind == ChildChange::Kind::exited && outcome_.executed;
+  outcome_.exited = change.kind == loop::ChildChange::Kind::exited && outcome_.executed;
   outcome_.exit_status = change.shell_status();
   const auto remap = options_.remap_exit.find(outcome_.exit_status);
   if (remap != options_.remap_exit.end()) outcome_.exit_status = remap->second;
@@ -277,7 +280,7 @@ void Supervisor::on_child(const ChildChange& change) {
   child_stopped_ = false;
 }
 
-// Without the terminal nobody pressed ^Z: whoever stopped it on purpose will continue it.
+// Without the terminal it was not ^Z: what stopped it on purpose will continue it.
 void Supervisor::on_child_stopped(int number) {
   child_stopped_ = true;
   if (terminal_.stop_with_child()) return;  // SIGCONT is pending: on_continued()
@@ -299,10 +302,10 @@ void Supervisor::apply(Event event) {
   state_ = next.next;
   if (state_ != before) log::debug("supervision", {{"was", name_of(before)}, {"is", name_of(state_)}});
   if (before == State::running && state_ != before && hooks_.ending) hooks_.ending();
-  if ((next.actions & kTellChild) != 0) tell_child();
-  if ((next.actions & kTellHelpers) != 0) tell_helpers();
-  if ((next.actions & kTellShells) != 0) tell_shells();
-  if ((next.actions & kTellLeftovers) != 0) tell_leftovers();
+  if ((next.actions & kTellChild) != 0) signal_child();
+  if ((next.actions & kTellHelpers) != 0) signal_helpers();
+  if ((next.actions & kTellShells) != 0) signal_shells();
+  if ((next.actions & kTellLeftovers) != 0) signal_leftovers();
   if ((next.actions & kStartTimeout) != 0) start_timeout();
   if ((next.actions & kStartGrace) != 0) start_grace();
   if ((next.actions & kHurry) != 0) hurry_ = true;
@@ -310,13 +313,13 @@ void Supervisor::apply(Event event) {
   if ((next.actions & kKill) != 0) kill_all();
 }
 
-void Supervisor::tell_child() {
+void Supervisor::signal_child() {
   const auto number = static_cast<int>(stop_info_.ssi_signo);
   foreground_at_stop_ = terminal_.foreground_group();
   // The child's own group may have the foreground: then the group's signal is the child's.
   if (foreground_at_stop_ != child_) forward(number, stop_info_);
   if (foreground_at_stop_ > 0 && foreground_at_stop_ != ::getpgrp()) ::kill(-foreground_at_stop_, number);
-  look_at_shells();
+  check_shells();
 }
 
 std::vector<pid_t> Supervisor::helpers() const {
@@ -325,26 +328,26 @@ std::vector<pid_t> Supervisor::helpers() const {
   return pids;
 }
 
-void Supervisor::tell_helpers() {
+void Supervisor::signal_helpers() {
   if (std::exchange(helpers_told_, true)) return;
   for (const pid_t pid : helpers()) ::kill(-pid, SIGTERM);
 }
 
-void Supervisor::look_at_shells() {
-  if (!terminal_.present() || options_.hup == Options::Hup::never) return;
+void Supervisor::check_shells() {
+  if (!terminal_.present()) return;
   if (foreground_at_stop_ == 0) foreground_at_stop_ = terminal_.foreground_group();
   shells_wait_until_ = std::min(shells_wait_until_, steady_clock::now() + kShellPatience);
   again_timer_.set(steady_clock::now() + kShellLook, [this] {
     if (state_ >= State::killing) return;
-    // A shell at its prompt has the foreground itself: then there is nobody to wait for.
+    // A shell at its prompt has the foreground itself: then there is no job to wait for.
     const pid_t job = foreground_at_stop_;
     const bool job_runs = job > 0 && !is_interactive_shell(job) && ::kill(-job, 0) == 0;
-    if (job_runs && steady_clock::now() < shells_wait_until_) return look_at_shells();
+    if (job_runs && steady_clock::now() < shells_wait_until_) return check_shells();
     apply(Event::shell_due);
   });
 }
 
-void Supervisor::tell_shells() {
+void Supervisor::signal_shells() {
   for (const Process& process : descendants()) {
     if (!is_interactive_shell(process.pid)) continue;
     log::info("hanging up an interactive shell", {{"pid", process.pid}});
@@ -353,19 +356,26 @@ void Supervisor::tell_shells() {
   }
 }
 
-void Supervisor::tell_leftovers() {
-  const std::vector<Process> left = descendants(helpers());
-  if (left.empty()) return tell_unseen();
-  log::info("asking what the command left behind to end", {{"processes", left.size()}});
-  for (const Process& process : left) {
-    ::kill(process.pid, SIGTERM);
-    ::kill(process.pid, SIGCONT);
+/// Also what is forked meanwhile, until a round finds nothing new: a process that has its TERM forks no more,
+/// unless it handles it.
+void Supervisor::signal_leftovers() {
+  std::set<pid_t> signalled;
+  for (int round = 0; round < kSignalAtMost; ++round) {
+    const std::size_t before = signalled.size();
+    for (const Process& process : descendants(helpers())) {
+      if (!signalled.insert(process.pid).second) continue;
+      ::kill(process.pid, SIGTERM);
+      ::kill(process.pid, SIGCONT);
+    }
+    if (signalled.size() == before) break;
   }
-  look_at_shells();
+  if (signalled.empty()) return signal_unseen();
+  log::info("asking what the command left behind to end", {{"processes", signalled.size()}});
+  check_shells();
 }
 
 /// Without a /proc that tells of them: whoever is in the PID namespace that is ours, and ends with us anyway.
-void Supervisor::tell_unseen() {
+void Supervisor::signal_unseen() {
   if (::getpid() != 1 || are_processes_visible()) return;
   log::info("asking what the command left behind to end");
   ::kill(-1, SIGTERM);
@@ -437,7 +447,7 @@ Result<Outcome> supervise(const Loop& loop, const Options& options, const Comman
 }
 
 Result<Outcome> supervise_alone(const Inherited& inherited, const Options& options, const Command& command) {
-  Reaper reaper;
+  loop::Reaper reaper;
   return Supervisor(reaper, options, {}, wait_for_signals_only()).run(inherited, command, true);
 }
 

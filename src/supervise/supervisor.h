@@ -8,7 +8,7 @@
 #include "base/deadline.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "supervise/reaper.h"
+#include "loop/reaper.h"
 #include "supervise/signals.h"
 #include "supervise/spawn.h"
 
@@ -25,7 +25,6 @@ struct Options {
   std::map<int, int> rewrite;         // signal → signal sent instead; 0 drops it
   std::map<int, int> remap_exit;      // exit status → exit status
   int pdeathsig = 0;                  // sent to us when our parent dies
-  enum class Hup { automatic, never } hup = Hup::automatic;
   std::vector<int> stop_signals{SIGTERM};  // those that end everything; all others are only forwarded. A
                                            // hangup of the terminal always does.
 };
@@ -42,7 +41,7 @@ struct Outcome {
 /// and no terminal, then Reaper::watch().
 struct Loop {
   boost::asio::io_context& io;
-  Reaper& reaper;
+  loop::Reaper& reaper;
   const Inherited& inherited;
 };
 

@@ -102,7 +102,7 @@ std::uint64_t memory_left() {
   return std::min({machine_memory_left(), group_memory_left(kVersion2), group_memory_left(kVersion1)});
 }
 
-std::vector<std::string> candidates(const Places& places, const Account& target) {
+std::vector<std::string> candidates(const Places& places, const user::Account& target) {
   if (!places.chosen.empty()) return {absolute(places.chosen)};
   std::vector<std::string> paths;
   for (const std::string& path :

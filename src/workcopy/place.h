@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "workcopy/account.h"
+#include "user/account.h"
 
 /// Where a working copy can lie. Everything here looks with the rights that the caller acts with.
 namespace claude_init::workcopy {
@@ -17,7 +17,7 @@ struct Places {
 };
 
 /// The directories to try, in order: those in memory before those on disk.
-[[nodiscard]] std::vector<std::string> candidates(const Places& places, const Account& target);
+[[nodiscard]] std::vector<std::string> candidates(const Places& places, const user::Account& target);
 
 struct Demand {
   std::uint64_t bytes = 0;

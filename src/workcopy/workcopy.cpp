@@ -4,24 +4,22 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <climits>
 #include <memory>
 #include <string_view>
 
+#include "base/random.h"
 #include "base/text.h"
-#include "fs/advice.h"
 #include "fs/file.h"
 #include "fs/identity.h"
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "log/log.h"
+#include "ui/remedies.h"
 
 namespace claude_init::workcopy {
 namespace {
@@ -37,10 +35,8 @@ std::string prefix_of(std::string_view kind) {
 
 std::string random_name(std::string_view kind) {
   constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz012345";
-  std::array<unsigned char, kSuffixLength> bytes{};
-  (void)::getrandom(bytes.data(), bytes.size(), 0);  // this few bytes are never cut short (getrandom(2))
   std::string name = prefix_of(kind);
-  for (const unsigned char byte : bytes) name += kLetters[byte % kLetters.size()];
+  for (std::size_t i = 0; i < kSuffixLength; ++i) name += kLetters[random_number() % kLetters.size()];
   return name;
 }
 
@@ -49,8 +45,9 @@ bool is_copy_name(std::string_view name, std::string_view kind) {
   return name.size() == prefix.size() + kSuffixLength && name.starts_with(prefix);
 }
 
-/// Opens the directory NAME of `target`'s in `place` and takes its lock. Error: busy if somebody holds it.
-Result<UniqueFd> open_locked(int place, const std::string& name, const Account& target) {
+/// Opens the directory NAME of `target`'s in `place` and takes its lock. Error: busy if another process holds
+/// it.
+Result<UniqueFd> open_locked(int place, const std::string& name, const user::Account& target) {
   UniqueFd fd(::openat(place, name.c_str(), fs::kDirectory));
   struct stat st {};
   if (!fd.valid() || ::fstat(fd.get(), &st) != 0) return system_error(errno, "open " + name);
@@ -66,7 +63,7 @@ bool is_still_named(int place, const std::string& name, int fd) {
   struct stat by_name {};
   struct stat by_fd {};
   return ::fstatat(place, name.c_str(), &by_name, AT_SYMLINK_NOFOLLOW) == 0 && ::fstat(fd, &by_fd) == 0 &&
-         by_name.st_dev == by_fd.st_dev && by_name.st_ino == by_fd.st_ino;
+         fs::is_same_file(by_name, by_fd);
 }
 
 /// Removes a locked copy, its login first.
@@ -84,12 +81,6 @@ Result<void> remove_copy(int place, const std::string& name, int copy, const Dea
   return fs::remove_tree(place, name, deadline);
 }
 
-std::string link_target(const std::string& path) {
-  std::array<char, PATH_MAX> buffer{};
-  const ssize_t n = ::readlink(path.c_str(), buffer.data(), buffer.size());
-  return n > 0 ? std::string(buffer.data(), static_cast<std::size_t>(n)) : std::string();
-}
-
 /// Whether PATH can be a link to a copy: nothing is there, or a link to a copy that has gone, or a directory
 /// without anything in it.
 bool make_free(const std::string& path) {
@@ -97,7 +88,7 @@ bool make_free(const std::string& path) {
   if (::lstat(path.c_str(), &st) != 0) return errno == ENOENT;
   if (S_ISDIR(st.st_mode)) return ::rmdir(path.c_str()) == 0;
   if (!S_ISLNK(st.st_mode) || ::stat(path.c_str(), &st) == 0) return false;
-  return link_target(path).find('/' + prefix_of(WorkingCopy::kRun)) != std::string::npos;
+  return fs::read_link(AT_FDCWD, path).find('/' + prefix_of(WorkingCopy::kRun)) != std::string::npos;
 }
 
 bool replace_with_link(const std::string& path, const std::string& to) {
@@ -115,7 +106,7 @@ std::pair<std::string, std::string> split(const std::string& root) {
 /// 1. Make a directory with a random name, as the target.
 /// 2. Take its lock. A run that looks for dead copies may have taken it in between.
 /// 3. If it did, it has removed the directory: the name no longer leads to what we locked. Try another.
-Result<WorkingCopy> WorkingCopy::create_in(const std::string& place, const Account& target,
+Result<WorkingCopy> WorkingCopy::create_in(const std::string& place, const user::Account& target,
                                            const Options& options, Fit fit) {
   const auto dir = open_place(place, options.demand, fit);
   if (!dir) return dir.error();
@@ -152,7 +143,7 @@ Result<WorkingCopy> WorkingCopy::create_in(const std::string& place, const Accou
   return make_error(ErrorKind::busy, printable(place) + ": every directory made there was taken away again");
 }
 
-Result<WorkingCopy> WorkingCopy::create(const Account& target, const Options& options) {
+Result<WorkingCopy> WorkingCopy::create(const user::Account& target, const Options& options) {
   const fs::ActAs as_target(target.identity());
   Error failure = make_error(ErrorKind::not_found, "no directory to try");
   std::string tried;
@@ -175,7 +166,7 @@ Result<WorkingCopy> WorkingCopy::create(const Account& target, const Options& op
                   tried.empty() ? failure.message() : tried),
       fmt::format("give it one: {} run --tmpfs /tmp, or --workdir DIR (CLAUDE_INIT_WORKDIR=DIR) with a "
                   "directory that the user can write to",
-                  fs::engine_command())};
+                  ui::engine_command())};
 }
 
 std::string WorkingCopy::name() const {
@@ -241,8 +232,8 @@ Result<void> WorkingCopy::wipe(const Deadline& deadline) {
   if (!linked_home_.empty()) {
     const store::StatePaths there = store::state_in_home(linked_home_);
     const store::StatePaths here = state();
-    if (link_target(there.config_dir) == here.config_dir) (void)::unlink(there.config_dir.c_str());
-    if (link_target(there.claude_json) == here.claude_json) (void)::unlink(there.claude_json.c_str());
+    if (fs::read_link(AT_FDCWD, there.config_dir) == here.config_dir) (void)::unlink(there.config_dir.c_str());
+    if (fs::read_link(AT_FDCWD, there.claude_json) == here.claude_json) (void)::unlink(there.claude_json.c_str());
   }
   const auto [place, name] = split(root_);
   const UniqueFd dir(::open(place.empty() ? "/" : place.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -255,7 +246,7 @@ Result<void> WorkingCopy::wipe(const Deadline& deadline) {
   return {};
 }
 
-std::vector<WorkingCopy> take_dead_copies(const Account& target, const Places& places,
+std::vector<WorkingCopy> take_dead_copies(const user::Account& target, const Places& places,
                                           std::string_view kind) {
   const fs::ActAs as_target(target.identity());
   std::vector<WorkingCopy> taken;
@@ -277,7 +268,7 @@ std::vector<WorkingCopy> take_dead_copies(const Account& target, const Places& p
   return taken;
 }
 
-std::size_t remove_dead_copies(const Account& target, const Places& places, const Deadline& deadline) {
+std::size_t remove_dead_copies(const user::Account& target, const Places& places, const Deadline& deadline) {
   std::size_t removed = 0;
   for (WorkingCopy& copy : take_dead_copies(target, places, WorkingCopy::kRun)) {
     const auto gone = copy.wipe(deadline);

@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "store/layout.h"
-#include "workcopy/account.h"
+#include "user/account.h"
 #include "workcopy/place.h"
 
 namespace claude_init::workcopy {
@@ -30,7 +30,7 @@ class WorkingCopy {
 
   /// In the first place that is comfortable, else in the first that will just do. Errors: of the last place
   /// that was tried, naming every place and why it will not do.
-  [[nodiscard]] static Result<WorkingCopy> create(const Account& target, const Options& options);
+  [[nodiscard]] static Result<WorkingCopy> create(const user::Account& target, const Options& options);
 
   [[nodiscard]] const std::string& root() const { return root_; }  // PLACE/claude-init-XXXXXXXX
   [[nodiscard]] std::string name() const;                          // claude-init-XXXXXXXX
@@ -57,16 +57,17 @@ class WorkingCopy {
 
   /// Removes the links that still point here and the whole copy: the login file, which is overwritten, first
   /// and whatever the deadline. Errors are worth a warning only; limit: the deadline has come, and the rest
-  /// stays for whoever removes dead copies. Also the way to end it early; the destructor removes nothing.
+  /// stays until a later run removes dead copies. Also the way to end it early; the destructor removes
+  /// nothing.
   Result<void> wipe(const Deadline& deadline = {});
 
  private:
-  friend std::vector<WorkingCopy> take_dead_copies(const Account&, const Places&, std::string_view);
-  [[nodiscard]] static Result<WorkingCopy> create_in(const std::string& place, const Account& target,
+  friend std::vector<WorkingCopy> take_dead_copies(const user::Account&, const Places&, std::string_view);
+  [[nodiscard]] static Result<WorkingCopy> create_in(const std::string& place, const user::Account& target,
                                                      const Options& options, Fit fit);
   std::string root_;
   UniqueFd lock_;  // of the outer directory
-  Account target_;
+  user::Account target_;
   std::string linked_home_;
   interrupt::Untidy untidy_;
 };
@@ -74,11 +75,12 @@ class WorkingCopy {
 /// The target's copies of that kind in those places whose owners are dead: locked, so they are ours now, to
 /// be saved from and wiped. Any process of the target's can make what looks like one: what is in it is
 /// believed only if the store knows it (store/copies.h).
-[[nodiscard]] std::vector<WorkingCopy> take_dead_copies(const Account& target, const Places& places,
+[[nodiscard]] std::vector<WorkingCopy> take_dead_copies(const user::Account& target, const Places& places,
                                                         std::string_view kind);
 
 /// Removes the target's copies of kind kRun in those places whose runs are dead (their lock can be taken).
 /// Until `deadline`: what is left is the next one's to remove. Returns how many.
-std::size_t remove_dead_copies(const Account& target, const Places& places, const Deadline& deadline = {});
+std::size_t remove_dead_copies(const user::Account& target, const Places& places,
+                               const Deadline& deadline = {});
 
 }  // namespace claude_init::workcopy

@@ -2,8 +2,8 @@
 """How soon what is put somewhere is where it is wanted: follow.py CLAUDE-INIT [--quick] [--check]
 
 A login from a store to a run's copy, and to a hundred runs' copies, beside a `cp` for each of the same; and a stop with
-64 MiB to save, with default values. Prints a Markdown table. With --check, exits 1 unless what README and
-docs/durability.md say is kept: 200 ms, one second for a hundred, the engine's ten seconds.
+64 MiB to save, with default values. Prints a Markdown table. With --check, exits 1 unless the limits of
+docs/working-copies.md are kept: 200 ms, one second for a hundred, the engine's ten seconds.
 """
 import json
 import os

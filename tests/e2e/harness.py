@@ -32,7 +32,7 @@ ANSWER = "CANNED-ANSWER"
 HOST_NAMES = ["platform.claude.com", "api.anthropic.com", "claude.ai", "claude.com", "console.anthropic.com"]
 LOGIN_COMMAND = "claude auth login"
 
-# Statuses of claude-init's own (src/options/exit_status.h).
+# Statuses of claude-init's own (src/ui/exit_status.h).
 EXIT_MALFORMED, EXIT_NO_STORE, EXIT_NOT_LOGGED_IN, EXIT_EXPIRED, EXIT_PERMISSION = 65, 66, 67, 68, 77
 
 

@@ -126,13 +126,13 @@ def test_what_the_caller_sets_is_passed_on_to_those_whom_it_concerns(docker, mon
     assert seen() == having
 
 
-def test_the_readme_has_every_variable_that_is_taken():
+def test_the_reference_has_every_variable_that_is_taken():
     taken = set()
     for name in ("compose.yaml", "deploy/compose/monitoring.yaml"):
         text = (TOP / name).read_text(encoding="utf-8")
         taken |= set(re.findall(r"(?<!\$)\$\{(\w+)", text)) | set(re.findall(r"^ +(\w+_\w+):$", text, re.MULTILINE))
-    section = (TOP / "README.md").read_text(encoding="utf-8").split("## With Compose")[1].split("\n## ")[0]
-    table = "\n".join(line.split("|")[1] for line in section.splitlines() if line.startswith("|"))
+    page = (TOP / "docs/reference/compose.md").read_text(encoding="utf-8")
+    table = "\n".join(line.split("|")[1] for line in page.splitlines() if line.startswith("|"))
     assert set(re.findall(r"`(\w+)`", table)) == taken - {"HOME"}
 
 

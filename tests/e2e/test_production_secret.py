@@ -131,7 +131,12 @@ def test_refresh_token_is_nowhere(store, endpoint, traced, tmp_path):
     login = endpoint.login()
     store.put(login)
     published = tmp_path / "published"
-    subprocess.run([BINARY, "run", f"--store={store.path}", f"--publish={published}", "--user=0", "--", "true"], check=True)
+    keeper = subprocess.Popen([BINARY, "keep", f"--store={store.path}", f"--publish={published}", "--renew=never"],
+                              stderr=subprocess.PIPE)
+    assert b"keeping stores=1" in keeper.stderr.readline()  # it publishes when it starts, and when it ends
+    keeper.terminate()
+    keeper.communicate(timeout=60)
+    assert keeper.returncode == 0
     container = traced(published)
     assert container.finds(login.refresh_token) == set()
     assert container.finds(login.access_token) == {"trace", "files", "memory"}

@@ -1,4 +1,4 @@
-"""The two commands of README.md on a machine without an engine, as root and as anybody else.
+"""The two scripts of docs/how-to/docker.md on a machine without an engine, as root and as anybody else.
 
 What needs a network (packages, npm) is prepared first. Then a person sits at a terminal in a network namespace where
 only the stand-in can be reached.

@@ -1,4 +1,4 @@
-"""The two commands of README.md with an engine."""
+"""The two scripts of docs/how-to/docker.md with an engine."""
 
 import subprocess
 

@@ -1,4 +1,8 @@
-"""What makes the real CLI use something else than the stored login is what `claude-init health` names, and nothing else."""
+"""What makes the real CLI use something else than the stored login is what `claude-init health` names, and nothing else.
+
+Each case is a start of the CLI, two seconds of a processor. All are run in the long lane; else each variable, each place
+and each kind of setting once, and all that changes nothing at once.
+"""
 
 import contextlib
 import json
@@ -12,6 +16,9 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="namespaces need root")
 BINARY = os.environ.get("CLAUDE_INIT_BINARY", "")
 KEY = "sk-ant-FAKE-other"
 HELPER = {"apiKeyHelper": f"echo {KEY}"}
+API_KEY, AUTH_TOKEN, OAUTH_TOKEN = ({"env": {name: KEY}} for name in (
+    "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"))
+BEDROCK = {"env": {"CLAUDE_CODE_USE_BEDROCK": "1"}}
 
 # Where, what, and whether the CLI then ignores the login.
 VARIABLES = [("ANTHROPIC_API_KEY", KEY, True), ("ANTHROPIC_AUTH_TOKEN", KEY, True), ("CLAUDE_CODE_OAUTH_TOKEN", KEY, True),
@@ -22,12 +29,20 @@ VARIABLES = [("ANTHROPIC_API_KEY", KEY, True), ("ANTHROPIC_AUTH_TOKEN", KEY, Tru
              ("CLAUDE_CODE_USE_GATEWAY", "1", False), ("CLAUDE_CODE_SIMPLE", "1", True),
              ("ANTHROPIC_CUSTOM_HEADERS", f"Authorization: Bearer {KEY}", True),
              ("AWS_BEARER_TOKEN_BEDROCK", KEY, False), ("ANTHROPIC_FOUNDRY_API_KEY", KEY, False)]
-SETTINGS = [(where, settings, True) for where in ("user", "managed", "drop-in") for settings in (
-    HELPER, {"env": {"ANTHROPIC_API_KEY": KEY}}, {"env": {"ANTHROPIC_AUTH_TOKEN": KEY}}, {"env": {"CLAUDE_CODE_OAUTH_TOKEN": KEY}})]
-SETTINGS += [(where, settings, used) for where in ("project", "project's local") for settings, used in (
-    (HELPER, True), ({"env": {"ANTHROPIC_API_KEY": KEY}}, True), ({"env": {"ANTHROPIC_AUTH_TOKEN": KEY}}, True),
-    ({"env": {"CLAUDE_CODE_OAUTH_TOKEN": KEY}}, False))]
-SETTINGS += [("user's local", HELPER, False), ("user", {"env": {"CLAUDE_CODE_USE_BEDROCK": "1"}}, True)]
+SETTINGS = [(where, settings, True) for where in ("user", "managed", "drop-in")
+            for settings in (HELPER, API_KEY, AUTH_TOKEN, OAUTH_TOKEN)]
+SETTINGS += [(where, settings, used) for where in ("project", "project's local")
+             for settings, used in ((HELPER, True), (API_KEY, True), (OAUTH_TOKEN, False))]
+SETTINGS += [("user's local", HELPER, False), ("user", BEDROCK, True)]
+if os.environ.get("CLAUDE_INIT_TEST_LANE") != "long":
+    NOTHING = ({name: value for name, value, ignored in VARIABLES if not ignored},
+               {where: settings for where, settings, ignored in SETTINGS if not ignored})
+    VARIABLES = [each for each in VARIABLES if each[2]]
+    SETTINGS = [(*each, True) for each in (
+        ("user", OAUTH_TOKEN), ("user", BEDROCK), ("managed", AUTH_TOKEN), ("drop-in", HELPER), ("project", HELPER),
+        ("project's local", API_KEY))]
+else:
+    NOTHING = ({}, {})
 
 
 class Here:
@@ -73,8 +88,22 @@ def here(tmp_path_factory):
             os.rmdir("/etc/claude-code")
 
 
-def test_alone_the_login_is_used(here):
-    assert here.judge() == (False, False)
+@contextlib.contextmanager
+def files(here, settings):
+    """Inside, {where: what} is in the CLI's settings."""
+    for where, each in settings.items():
+        write_json(here.file(where), each)
+    try:
+        yield
+    finally:
+        for where in settings:
+            here.file(where).unlink()
+
+
+def test_the_login_is_used_beside_what_changes_nothing(here):
+    variables, settings = NOTHING
+    with files(here, settings):
+        assert here.judge(**variables) == (False, False)
 
 
 @pytest.mark.parametrize("name, value, ignored", VARIABLES, ids=[f"{name}={value[:1]}" for name, value, _ in VARIABLES])
@@ -85,9 +114,5 @@ def test_a_variable(here, name, value, ignored):
 @pytest.mark.parametrize("where, settings, ignored", SETTINGS,
                          ids=[f"{where}: {json.dumps(settings)[1:45]}" for where, settings, _ in SETTINGS])
 def test_settings(here, where, settings, ignored):
-    file = here.file(where)
-    write_json(file, settings)
-    try:
+    with files(here, {where: settings}):
         assert here.judge() == (ignored, ignored)
-    finally:
-        file.unlink()

@@ -16,9 +16,9 @@
 
 #include "base/text.h"
 #include "login/login.h"
-#include "store/capture.h"
-#include "store/restore.h"
-#include "store/transaction.h"
+#include "sync/capture.h"
+#include "sync/restore.h"
+#include "sync/transaction.h"
 
 using namespace claude_init;
 
@@ -37,7 +37,7 @@ int fail(const Error& error) {
   return tell(STDERR_FILENO, error.message(), 1);
 }
 
-int succeed(const std::string& login, const std::vector<store::Skipped>& skipped) {
+int succeed(const std::string& login, const std::vector<sync::Skipped>& skipped) {
   std::string text = "login=" + login + " skipped=" + std::to_string(skipped.size());
   for (const auto& each : skipped) text += "\n" + printable(each.path) + ": " + each.reason;
   return tell(STDOUT_FILENO, std::move(text), 0);
@@ -50,13 +50,13 @@ fs::Identity owner_of(const char* path) {
 }
 
 struct Options {
-  store::Limits limits;
+  sync::Limits limits;
   bool delete_missing = false;
 };
 
 Options parse(int count, char** words) {
   Options options;
-  store::Limits& limits = options.limits;
+  sync::Limits& limits = options.limits;
   for (int i = 0; i < count; ++i) {
     const std::string_view word(words[i]);
     options.delete_missing |= word == "delete";
@@ -71,13 +71,13 @@ Options parse(int count, char** words) {
 int capture(const char* config_dir, const char* path, const Options& asked) {
   const auto store = store::Store::open(path);
   if (!store) return fail(store.error());
-  const auto lock = store::Lock::acquire(*store, "store", "test", Milliseconds{0});
+  const auto lock = lock::Lock::acquire(*store, "store", "test", Milliseconds{0});
   if (!lock) return fail(lock.error());
-  store::CaptureOptions options;
+  sync::CaptureOptions options;
   options.limits = asked.limits;
-  if (asked.delete_missing) options.delete_missing = store::Deletions::all;
+  if (asked.delete_missing) options.delete_missing = sync::Deletions::all;
   const auto report =
-      store::capture(store::state_in_config_dir(config_dir), owner_of(config_dir), *store, *lock, options);
+      sync::capture(store::state_in_config_dir(config_dir), owner_of(config_dir), *store, *lock, options);
   if (!report) return fail(report.error());
   const bool taken =
       report->login.choice == login::Choice::take || report->login.choice == login::Choice::same;
@@ -87,9 +87,9 @@ int capture(const char* config_dir, const char* path, const Options& asked) {
 int restore(const char* path, const char* config_dir, const Options& asked) {
   const auto store = store::Store::open(path);
   if (!store) return fail(store.error());
-  const store::RestoreOptions options{.refresh_token = store::RefreshToken::copy, .limits = asked.limits};
+  const sync::RestoreOptions options{.refresh_token = store::RefreshToken::copy, .limits = asked.limits};
   const auto report =
-      store::restore(*store, store::state_in_config_dir(config_dir), owner_of(config_dir), options);
+      sync::restore(*store, store::state_in_config_dir(config_dir), owner_of(config_dir), options);
   if (!report) return fail(report.error());
   return succeed("saved", report->skipped);
 }
@@ -97,7 +97,7 @@ int restore(const char* path, const char* config_dir, const Options& asked) {
 int recover(const char* path) {
   const auto store = store::Store::open(path);
   if (!store) return fail(store.error());
-  const auto recovered = store::Transaction::recover(store->tree());
+  const auto recovered = sync::Transaction::recover(store->tree());
   return recovered ? 0 : fail(recovered.error());
 }
 

@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "keep/listener.h"
+#include "store/inspect.h"
 
 using namespace claude_init;
 
@@ -36,7 +37,7 @@ class Served {
     seen.state = login::State::dead;
     seen.email = "a@example.org";
     seen.login = login::Login{};
-    static_cast<void>(record_.observe(seen, 1));
+    static_cast<void>(monitor_.observe(seen, 1));
     require(listener_.listen({boost::asio::ip::make_address("127.0.0.1"), 0}).ok());
   }
 
@@ -68,16 +69,16 @@ class Served {
     io_.restart();
     while (io_.poll() > 0) io_.restart();
   }
-  keep::View view() {
-    keep::View view;
+  keep::Report view() {
+    keep::Report view;
     view.now = 2;
     view.version = "0";
-    view.stores.push_back({&record_, {}, nullptr, 0, 0});
+    view.stores.push_back({&monitor_, {}, nullptr, 0, 0});
     return view;
   }
 
   boost::asio::io_context io_{1};
-  keep::Record record_{"dev", {}};
+  keep::LoginMonitor monitor_{"dev", {}};
   keep::Listener listener_;
 };
 

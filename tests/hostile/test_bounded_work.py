@@ -8,7 +8,7 @@ import textwrap
 import time
 
 import pytest
-from harness import NAMESPACE, BINARY, eventually, init_of
+from harness import BINARY, NAMESPACE, SANITIZED, eventually, init_of
 from sessions import login
 
 STOP_TIMEOUT = 10
@@ -89,7 +89,7 @@ def test_a_settings_file_of_any_size_is_read_in_little_memory_and_not_lost(host)
     assert process.returncode == 0, err
     size, peak = out.splitlines()
     assert int(size) == (host.store / ".claude.json").stat().st_size
-    assert int(peak.split()[1]) < 30 << 10, peak
+    assert SANITIZED or int(peak.split()[1]) < 30 << 10, peak
     health = subprocess.run([BINARY, "health", "--store", host.store], env=host.environment, capture_output=True,
                             text=True, check=False)
     assert "a@example.org" in health.stdout

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from harness import BINARY, eventually
-from keeping import Keeping
+from keeping import Keeping, publish
 from sessions import login
 
 ALICE, BOB = 1001, 1002
@@ -91,7 +91,7 @@ def test_a_directory_that_is_swapped_for_a_link_while_it_is_made_gives_nothing_a
     attacker = threading.Thread(target=swap)
     attacker.start()
     slow = ["strace", "-qq", "-f", "-o", "/dev/null", "-e", "trace=/chown", "-e", "inject=/chown:delay_enter=500000"]
-    claude_init(place, "run", "--user", ALICE, "--store", store, "--publish", parent / "pub", "--", "true", wrapper=slow)
+    publish(store, parent / "pub", {"PATH": "/usr/sbin:/usr/bin:/bin", "HOME": str(place)}, place / "log", wrapper=slow)
     over.set()
     attacker.join()
     assert (parent / "pub").is_symlink(), "it was swapped"
@@ -103,8 +103,7 @@ def test_a_directory_that_is_swapped_for_a_link_while_it_is_made_gives_nothing_a
 def test_what_is_published_belongs_to_the_stores_owner_wherever_it_lies(place, parent, owner):
     store = store_of(ALICE, place / "store", "a")
     above = directory_of(parent, place / "above", 0o755)
-    done = claude_init(place, "run", "--user", ALICE, "--store", store, "--publish", above / "pub", "--", "true")
-    assert done.returncode == 0, done.stderr
+    assert publish(store, above / "pub", {"PATH": "/usr/sbin:/usr/bin:/bin", "HOME": str(place)}, place / "log") == 0
     assert {path.stat().st_uid for path in [above / "pub", *(above / "pub").rglob("*")]} == {owner}
     assert holds(above / "pub", "FAKEa")
 
@@ -244,19 +243,3 @@ def test_directories_are_not_made_where_somebodys_link_leads(place):
     done = claude_init(place, "capture", "--from", place / "alices", "--store", home / "y/store")
     assert done.returncode == 0, done.stderr
     assert {path.stat().st_uid for path in [home / "y", *(home / "y").rglob("*")]} == {BOB}
-
-
-def test_the_metrics_file_is_not_written_where_somebodys_link_leads(place, keeping):
-    home = directory_of(BOB, place / "bobs", 0o755)
-    roots = place / "roots"
-    roots.mkdir()
-    link_of(BOB, home / "metrics", roots)
-    directory_of(BOB, home / "own", 0o755)
-    keeping.store("dev", login("a"))
-    keeping.start("--metrics-file", home / "metrics/claude.prom", pid1=False)
-    keeping.says("write the metrics")
-    assert keeping.stop()[0] == 0
-    assert not list(roots.iterdir())
-    keeping.start("--metrics-file", home / "own/claude.prom", pid1=False)
-    eventually((home / "own/claude.prom").exists, "the metrics")
-    assert (home / "own/claude.prom").stat().st_uid == BOB

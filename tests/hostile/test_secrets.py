@@ -4,11 +4,12 @@ given access tokens, and nothing that gets new ones."""
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 
 import pytest
-from harness import BINARY, eventually
+from harness import BINARY, PATIENCE, eventually
 from sessions import login
 from test_follow import Run, replace
 
@@ -89,7 +90,9 @@ def secrets(host):
 
 def test_nothing_that_a_job_can_read_has_a_secret_in_it(host, secrets):
     published = host.path / "published"
-    run = Run(host, "--copy=all", "--publish", published, "--log-level", "info")
+    keeper = host.keep("--publish", published)
+    eventually(lambda: (published / "projects/x/1.jsonl").exists(), "all of it to be published")
+    run = Run(host, "--copy=all", "--log-level", "info")
     copy = os.path.dirname(run.path)
     assert secrets.found_in(copy, published) == []
     for directory in (copy, str(published)):
@@ -105,7 +108,8 @@ def test_nothing_that_a_job_can_read_has_a_secret_in_it(host, secrets):
     eventually(lambda: "FAKEnext" in (published / ".credentials.json").read_text(), "the next one to be published")
     assert secrets.found_in(copy, published) == []
     status, err = run.end()
-    assert status == 0
+    keeper.send_signal(signal.SIGTERM)
+    assert status == keeper.wait(PATIENCE) == 0
     for name in (".credentials.json.large", ".credentials.json.gz", "projects/x/.credentials.json"):
         assert f"path={name}" in err, err
     assert secrets.found_in(published) == []
@@ -115,9 +119,9 @@ def test_nothing_that_a_job_can_read_has_a_secret_in_it(host, secrets):
 
 def test_publishing_again_copies_nothing_again(host, secrets):
     published = host.path / "published"
-    host.session("run", "true", "--publish", published)
+    host.publish(published)
     before = {path: os.stat(path).st_ino for path in published.rglob("*") if path.is_file() and ".claude-init" not in path.parts}
-    assert host.session("run", "true", "--publish", published)[0] == 0
+    host.publish(published)
     assert {path: os.stat(path).st_ino for path in before} == before
 
 

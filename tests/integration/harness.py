@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 BINARY = os.environ.get("CLAUDE_INIT_BINARY", "")
-SANITIZED = "libasan" in subprocess.run(["ldd", BINARY], capture_output=True, text=True, check=False).stdout
+SANITIZED = os.path.isfile(BINARY) and b"__asan_init" in Path(BINARY).read_bytes()  # clang links it statically
 HELPERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "helpers")
 NAMESPACE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 ALONE = ["unshare", "--mount", "--propagation", "private", os.path.join(HELPERS, "alone.sh")]

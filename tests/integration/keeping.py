@@ -9,6 +9,21 @@ import sys
 from harness import BINARY, HELPERS, NAMESPACE, PATIENCE, eventually, family, init_of
 
 
+def publish(store, published, environment, log, wrapper=()):
+    """What the store has now: a keeper publishes when it starts, and once more when it ends. Its exit status."""
+    process = subprocess.Popen([*wrapper, BINARY, "keep", f"--store={store}", f"--publish={published}", "--renew=never"],
+                               env=environment, stdin=subprocess.DEVNULL, stderr=log.open("w"))
+    try:
+        eventually(lambda: "keeping stores=1" in log.read_text(), "the keeper's start")
+        os.kill(family(process.pid)[0], signal.SIGTERM)
+        return process.wait(PATIENCE)
+    finally:
+        if process.poll() is None:
+            for pid in family(process.pid):
+                os.kill(pid, signal.SIGKILL)
+            process.wait()
+
+
 class Keeping:
     """Stores in one temporary directory, the renewing command of all of them, and at most one keeper at a time."""
 

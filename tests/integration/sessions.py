@@ -9,6 +9,7 @@ import time
 
 import pytest
 from harness import BINARY, PATIENCE, family
+from keeping import publish
 
 
 def login(name, left=3600, account="1", refresh=True):
@@ -34,6 +35,7 @@ class Host:
             directory.mkdir(mode=0o700)
         self.environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.home), "XDG_RUNTIME_DIR": str(self.place)}
         self.started, self.mounted = [], []
+        self.keeper_log = path / "keeper.log"
 
     def put(self, text):
         path = self.store / ".credentials.json"
@@ -63,6 +65,19 @@ class Host:
         process = self.start(subcommand, script, *options, **more)
         out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, out, err
+
+    def keep(self, *options):
+        """A keeper of the store that renews nothing; what it says goes to a file."""
+        process = subprocess.Popen([BINARY, "keep", "--store", self.store, "--renew=never", *map(str, options)],
+                                   env=self.environment, stdin=subprocess.DEVNULL, stderr=self.keeper_log.open("w"))
+        self.started.append(process)
+        return process
+
+    def publish(self, published):
+        assert publish(self.store, published, self.environment, self.keeper_log) == 0, self.keeper_said()
+
+    def keeper_said(self):
+        return self.keeper_log.read_text()
 
     def copies(self):
         return sorted(entry.name for entry in self.place.iterdir())

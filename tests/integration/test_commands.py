@@ -11,6 +11,7 @@ import time
 
 import pytest
 from harness import BINARY, PATIENCE, STRACE
+from keeping import publish
 from test_sessions import login
 
 
@@ -374,8 +375,7 @@ def test_nothing_is_captured_into_a_published_store(place):
     place.fill()
     assert place.capture()[0] == 0
     published = place.path / "published"
-    status, _, err = place.run("run", "--store", place.store, "--publish", published, "--", "true")
-    assert status == 0 and (published / ".credentials.json").exists(), err
+    assert publish(place.store, published, place.environment, place.path / "keeper.log") == 0
     status, _, err = place.run("capture", "--from", place.config, "--store", published)
     assert status == 66 and "is a published store" in err and "the store that it is published from" in err, err
     assert "refreshToken" not in (published / ".credentials.json").read_text()

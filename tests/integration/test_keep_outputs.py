@@ -1,4 +1,4 @@
-"""What a keeper says over HTTP, to --on-change and in --metrics-file; and that nothing on those ways stops a renewal."""
+"""What a keeper says over HTTP and to --on-change; and that nothing on those ways stops a renewal."""
 
 import http.client
 import json
@@ -215,13 +215,6 @@ def test_an_address_that_cannot_be_had_is_refused(keeping):
     assert "keeping stores=" not in keeping.said()
 
 
-def test_a_metrics_file_that_cannot_be_written_is_said_once_with_what_to_do(keeping):
-    keeping.store("dev", login("a"))
-    keeping.start("--metrics-file", "/nonexistent/x")
-    eventually(lambda: "name a file in a directory that is there" in keeping.said(), "what to do")
-    assert keeping.stop()[0] == 0
-
-
 HOOK = """#!/bin/sh
 read -r json
 printf '%s %s\\n' "$(env | grep ^CLAUDE_INIT_ | sort | tr '\\n' '|')" "$json" >> "$0.calls"
@@ -297,30 +290,6 @@ def test_hooks_do_not_overlap_and_do_not_hold_up_renewals(keeping):
     (keeping.path / "hook.go").touch()
     eventually(lambda: hook.changes()[:3] == ["usable", "renewed", "renewed"], "the calls that waited")
     assert not (keeping.path / "hook.overlap").exists()
-    assert keeping.stop()[0] == 0
-
-
-def test_the_metrics_file_is_replaced_whole_and_follows(keeping):
-    path = keeping.path / "keeper.prom"
-    keeping.mode("blanked")
-    keeping.store("dev", login("a", left=4))
-    keeping.start("--metrics-file", path)
-    seen = set()
-
-    def is_rejected():
-        try:
-            text = path.read_text()
-        except FileNotFoundError:
-            return False
-        assert text.startswith("# TYPE ") and text.endswith("\n")
-        assert "# EOF" not in text and "claude_init_start_time_seconds" in text
-        seen.add(path.stat().st_ino)
-        return 'claude_init_login_rejected{store="dev"} 1' in text
-
-    eventually(is_rejected, "what happened")
-    assert len(seen) > 1
-    assert path.stat().st_mode & 0o777 == 0o644
-    assert sorted(p.name for p in keeping.path.glob("keeper.prom*")) == ["keeper.prom"]
     assert keeping.stop()[0] == 0
 
 

@@ -5,12 +5,14 @@ import select
 import subprocess
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 from harness import BINARY, PATIENCE, eventually
 from keeping import Keeping
 from sessions import login
+from test_keep_outputs import free_port
 
 COMPOSE = "docker compose --env-file .env run --rm setup"
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs several users")
@@ -43,9 +45,15 @@ def correct(keeping):
 
 
 def start(keeping):
-    keeping.start("--publish", keeping.path / "volume/login", "--metrics-file", keeping.home / "metrics", pid1=False,
+    keeping.port = free_port()
+    keeping.start("--publish", keeping.path / "volume/login", "--listen", f"127.0.0.1:{keeping.port}", pid1=False,
                   wrapper=["setpriv", "--reuid=4322", "--regid=4322", "--clear-groups"])
     return eventually((keeping.path / "volume/login.unpublished").exists, "a word for those who wait")
+
+
+def metrics(keeping):
+    with urllib.request.urlopen(f"http://127.0.0.1:{keeping.port}/metrics", timeout=PATIENCE) as answer:
+        return answer.read().decode()
 
 
 def waiting(keeping):
@@ -63,8 +71,7 @@ def test_nothing_is_ready_and_jobs_are_told_why_until_the_remedy_was_typed(corre
     chown = ("docker compose --env-file .env run --rm --user 0 --cap-add CHOWN --cap-add DAC_READ_SEARCH "
              f"--entrypoint chown keeper -R 4322:4322 {corrected.path}/volume/login")
     assert chown in corrected.said()
-    metrics = corrected.home / "metrics"
-    eventually(lambda: metrics.exists() and 'claude_init_login_ready{store="dev"} 0\n' in metrics.read_text(), "the metrics")
+    eventually(lambda: 'claude_init_login_ready{store="dev"} 0\n' in metrics(corrected), "the metrics")
     status, said = waiting(corrected)
     assert status == 67, said
     assert "the login is not published to here" in said and "nobody has logged in" not in said
@@ -73,7 +80,7 @@ def test_nothing_is_ready_and_jobs_are_told_why_until_the_remedy_was_typed(corre
     subprocess.run(["setpriv", "--bounding-set=-all,+chown,+dac_read_search", "--inh-caps=-all,+chown,+dac_read_search",
                     *chown[chown.index("chown keeper"):].replace(" keeper", "").split()], check=True)
     eventually((corrected.path / "volume/login/.credentials.json").exists, "the login is published")
-    eventually(lambda: 'claude_init_login_ready{store="dev"} 1\n' in metrics.read_text(), "the metrics")
+    eventually(lambda: 'claude_init_login_ready{store="dev"} 1\n' in metrics(corrected), "the metrics")
     assert not (corrected.path / "volume/login.unpublished").exists()
     assert corrected.stop()[0] == 0
 

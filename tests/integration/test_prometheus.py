@@ -49,8 +49,7 @@ def test_whatever_scrapes_a_keeper_calls_the_job_as_the_rule_does():
 
 def test_the_metrics_are_as_prometheus_wants_them(keeping):
     keeping.store("dev", login("a"))
-    keeping.start("--metrics-file", keeping.path / "keeper.prom", "--publish", keeping.path / "published")
-    text = eventually(lambda: (keeping.path / "keeper.prom").exists() and (keeping.path / "keeper.prom").read_text(), "the file")
+    text = Served(keeping, "--publish", keeping.path / "published").ask("/metrics")[1]
     promtool("check", "metrics", text=text)
     assert keeping.stop()[0] == 0
 

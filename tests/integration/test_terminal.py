@@ -447,15 +447,6 @@ def test_a_program_that_takes_longer_than_three_seconds_does_not_keep_the_shell_
     assert 2.9 < time.monotonic() - before  # and long before its grace is over
 
 
-def test_with_hup_never_a_shell_has_its_grace_and_is_killed(pid1):
-    init = pid1(BASH, "--hup", "never", "--grace", "700ms", "--stop-timeout", "600s", prefix=PROMPT)
-    init.expect("PROMPT> ")
-    before = time.monotonic()
-    os.kill(init.pid, signal.SIGTERM)
-    assert init.wait() == 128 + signal.SIGKILL
-    assert 0.6 < time.monotonic() - before
-
-
 def test_a_full_screen_program_that_is_no_shell_is_not_hung_up_before_its_grace(pid1):
     init = pid1(["sh", "-c", "trap 'sleep 3.5; echo saved; exit 3' TERM; echo up; while :; do sleep 0.05; done"],
                 "--grace", "300s", "--stop-timeout", "600s")

@@ -211,7 +211,7 @@ def test_a_published_store_is_waited_for_until_something_is_published_there(host
     published.store.mkdir(mode=0o700)
     waiting = Waiting(published)
     host.put(login("new"))
-    assert host.session("run", "true", "--publish", published.store)[0] == 0
+    host.publish(published.store)
     assert waiting.end()[:2] == (0, "FAKEnew\n")
 
 
@@ -249,7 +249,8 @@ def test_runs_that_go_on_get_the_new_login_after_a_dead_one(host, tmp_path):
     (tmp_path / "mode").write_text("blanked")
     host.put(login("a", left=3))
     published = on_published_store(host)
-    keeping = Run(host, command, "--publish", published.store)
+    publishing = host.keep("--publish", published.store)
+    keeping = Run(host, command)
     eventually((published.store / ".credentials.json").exists, "the published login")
     following = Run(published)
     eventually(lambda: (tmp_path / "calls").exists(), "the renewal that is rejected")
@@ -264,6 +265,8 @@ def test_runs_that_go_on_get_the_new_login_after_a_dead_one(host, tmp_path):
     status, err = keeping.end()
     assert status == 0 and err.count("the login is dead") == 1, err
     assert following.end()[0] == 0
+    publishing.send_signal(signal.SIGTERM)
+    assert publishing.wait(PATIENCE) == 0
 
 
 class Setup:

@@ -35,10 +35,14 @@ DRIVERS = ["store_driver", "killer", "attacker", "renewal_driver"]
 # What knows most of a folder comes first.
 INTEGRATION = {
     "supervise": ["signals", "shutdown", "reaping", "exit_status", "terminal"],
-    "store": ["commands", "publish", "saving", "sessions"],
+    "loop": ["reaping", "follow"],
+    "store": ["commands", "health"],
+    "lock": ["locks", "moved_state"],
+    "sync": ["commands", "publish", "saving", "sessions"],
     "renew": ["renewal", "keep"],
     "follow": ["follow", "checkpoint", "wait_login"],
     "workcopy": ["identities", "kept_sessions", "sessions"],
+    "user": ["identities"],
 }
 
 

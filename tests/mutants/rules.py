@@ -5,7 +5,7 @@ import random
 import re
 from dataclasses import dataclass
 
-FOLDERS = ["supervise", "store", "renew", "follow", "workcopy"]
+FOLDERS = ["supervise", "loop", "store", "lock", "sync", "renew", "follow", "workcopy", "user"]
 
 # What only tells people, or only makes room.
 TALK = re.compile(r"log::|fmt::|printable\(|INFO\(|reserve\(|static_assert|#include|\[\[|describe\(|took_since")

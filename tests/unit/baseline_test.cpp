@@ -1,9 +1,9 @@
-#include "store/baseline.h"
+#include "sync/baseline.h"
 
 #include <catch2/catch.hpp>
 #include <string>
 
-using namespace claude_init::store;
+using namespace claude_init::sync;
 
 namespace {
 

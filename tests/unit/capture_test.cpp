@@ -1,4 +1,4 @@
-#include "store/capture.h"
+#include "sync/capture.h"
 
 #include <catch2/catch.hpp>
 
@@ -6,6 +6,8 @@
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::sync;
+using namespace claude_init::lock;
 using login::Choice;
 using test::FakeLogin;
 using test::TempDir;
@@ -25,7 +27,7 @@ struct World {
   [[nodiscard]] Result<CaptureReport> capture(const CaptureOptions& options = {}) const {
     const Store opened = test::open_store(store.path());
     const Lock lock = test::lock_store(opened);
-    return store::capture(state_in_home(home.path()), fs::current_identity(), opened, lock, options);
+    return sync::capture(state_in_home(home.path()), fs::current_identity(), opened, lock, options);
   }
   [[nodiscard]] CaptureReport captured(const CaptureOptions& options = {}) const {
     auto report = capture(options);

@@ -1,4 +1,4 @@
-#include "store/cli_locks.h"
+#include "lock/cli_locks.h"
 
 #include <sys/stat.h>
 
@@ -6,10 +6,12 @@
 
 #include "fake_clock.h"
 #include "state_helpers.h"
-#include "store/capture.h"
+#include "sync/capture.h"
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::sync;
+using namespace claude_init::lock;
 using test::TempDir;
 
 namespace {

@@ -1,4 +1,4 @@
-#include "follow/debounce.h"
+#include "loop/debounce.h"
 
 #include <catch2/catch.hpp>
 #include <optional>
@@ -6,7 +6,7 @@
 #include "loop.h"
 
 using namespace claude_init;
-using namespace claude_init::follow;
+using namespace claude_init::loop;
 using test::run_for;
 using test::run_until;
 

@@ -1,4 +1,4 @@
-#include "follow/file_watch.h"
+#include "loop/file_watch.h"
 
 #include <catch2/catch.hpp>
 #include <cstdio>
@@ -10,7 +10,7 @@
 #include "temp_dir.h"
 
 using namespace claude_init;
-using namespace claude_init::follow;
+using namespace claude_init::loop;
 using test::run_for;
 using test::run_until;
 using test::TempDir;

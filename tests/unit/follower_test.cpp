@@ -10,6 +10,7 @@
 
 using namespace claude_init;
 using namespace claude_init::follow;
+using namespace claude_init::loop;
 using test::FakeLogin;
 using test::run_for;
 using test::run_until;
@@ -85,14 +86,14 @@ TEST_CASE("what was made in the copy or put into the store between the beginning
   made.follower->start();
   CHECK(made.token() == "FAKE-access-2");
   CHECK(made.follower->given_access_token().reveal() == "FAKE-access-1");
-  CHECK(made.follower->look());  // to be saved
+  CHECK(made.follower->check_now());  // to be saved
 
   Followed put;
   put.begin();
   put.put(later().text());
   put.follower->start();
   CHECK(put.token() == "FAKE-access-2");
-  CHECK_FALSE(put.follower->look());
+  CHECK_FALSE(put.follower->check_now());
 
   Followed beside;
   beside.begin();
@@ -134,10 +135,10 @@ TEST_CASE("a copy that was blanked is repaired, one with a login of its own is f
   Followed session;
   session.start();
   session.dir.file("copy/.credentials.json", "", 0600);
-  CHECK_FALSE(session.follower->look());
+  CHECK_FALSE(session.follower->check_now());
   CHECK(session.token() == "FAKE-access-1");
   session.dir.file("copy/.credentials.json", later().text(), 0600);
-  CHECK(session.follower->look());
+  CHECK(session.follower->check_now());
   CHECK(session.token() == "FAKE-access-2");
   // It was saved: from now on the store has the refresh token, and the copy does not.
   session.put(session.copy());
@@ -150,12 +151,12 @@ TEST_CASE("a login that is made while an earlier one is saved is not taken for t
   Followed session;
   session.start();
   session.dir.file("copy/.credentials.json", later().text(), 0600);
-  CHECK(session.follower->look());
+  CHECK(session.follower->check_now());
   session.put(later().text());
   const FakeLogin latest{"FAKE-access-3", "FAKE-refresh-3", "account-1", 9'000'000};
   session.dir.file("copy/.credentials.json", latest.text(), 0600);
   session.follower->adopted();
-  CHECK(session.follower->look());
+  CHECK(session.follower->check_now());
   CHECK(session.token() == "FAKE-access-3");
 }
 

@@ -3,11 +3,12 @@
 #include <catch2/catch.hpp>
 
 #include "state_helpers.h"
-#include "store/capture.h"
-#include "store/restore.h"
+#include "sync/capture.h"
+#include "sync/restore.h"
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::sync;
 using test::FakeLogin;
 using test::TempDir;
 
@@ -29,8 +30,8 @@ struct World {
     options.reason = reason;
     options.keep_generations = keep;
     const Store opened = test::open_store(store.path());
-    REQUIRE(store::capture(state_in_home(home.path()), fs::current_identity(), opened,
-                           test::lock_store(opened), options)
+    REQUIRE(sync::capture(state_in_home(home.path()), fs::current_identity(), opened,
+                          test::lock_store(opened), options)
                 .ok());
   }
   [[nodiscard]] std::vector<Generation> list() const {

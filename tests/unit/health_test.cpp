@@ -5,6 +5,8 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "store/inspect.h"
+
 using namespace claude_init;
 using namespace claude_init::health;
 using login::State;

@@ -58,7 +58,7 @@ class HookTest {
  private:
   SignalsTaken signals_;
   boost::asio::io_context io_{1};
-  supervise::Reaper reaper_;
+  loop::Reaper reaper_;
   std::optional<Hook> hook_;
 };
 

@@ -1,4 +1,4 @@
-#include "follow/inotify.h"
+#include "loop/inotify.h"
 
 #include <sys/inotify.h>
 
@@ -8,7 +8,7 @@
 #include "temp_dir.h"
 
 using namespace claude_init;
-using namespace claude_init::follow;
+using namespace claude_init::loop;
 using test::run_for;
 using test::run_until;
 using test::TempDir;

@@ -1,4 +1,4 @@
-#include "store/lease.h"
+#include "lock/lease.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -8,11 +8,13 @@
 #include <filesystem>
 
 #include "fake_clock.h"
+#include "lock/lock.h"
 #include "state_helpers.h"
-#include "store/lock.h"
+#include "lock/lock_method.h"
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::lock;
 using test::TempDir;
 
 namespace {

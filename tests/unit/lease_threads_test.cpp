@@ -7,12 +7,14 @@
 #include <filesystem>
 #include <thread>
 
+#include "lock/lease.h"
+#include "lock/lock.h"
 #include "state_helpers.h"
-#include "store/lease.h"
-#include "store/lock.h"
+#include "lock/lock_method.h"
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::lock;
 using test::TempDir;
 
 namespace {

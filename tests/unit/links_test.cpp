@@ -1,8 +1,8 @@
-#include "store/links.h"
+#include "sync/links.h"
 
 #include <catch2/catch.hpp>
 
-using namespace claude_init::store;
+using namespace claude_init::sync;
 
 TEST_CASE("a link's target is kept only if nothing on its way can lead out") {
   CHECK(kept_target("a", 0, "/r") == "a");

@@ -1,4 +1,4 @@
-#include "store/lock_holder.h"
+#include "lock/lock_holder.h"
 
 #include <sys/sysmacros.h>
 
@@ -6,7 +6,7 @@
 #include <limits>
 
 using namespace claude_init;
-using namespace claude_init::store;
+using namespace claude_init::lock;
 
 TEST_CASE("the holders of a flock are found among all locks by device and inode") {
   struct stat file {};

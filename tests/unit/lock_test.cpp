@@ -1,4 +1,4 @@
-#include "store/lock.h"
+#include "lock/lock.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -13,6 +13,7 @@
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::lock;
 using test::TempDir;
 
 namespace {

@@ -1,4 +1,4 @@
-#include "store/merge.h"
+#include "sync/merge.h"
 
 #include <catch2/catch.hpp>
 #include <filesystem>
@@ -7,6 +7,8 @@
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::sync;
+using namespace claude_init::lock;
 using test::TempDir;
 
 namespace {
@@ -28,7 +30,7 @@ struct Run {
       if (entry.is_regular_file())
         copy.mtime(name, from.stat(name).st_mtim.tv_sec, from.stat(name).st_mtim.tv_nsec);
     }
-    given = *Given::look(tree_of(copy), {});
+    given = *SessionBaseline::record(tree_of(copy), {});
   }
   MergeReport merge(const MergeOptions& options = {}) const {
     const Store opened = test::open_store(store.path());
@@ -39,7 +41,7 @@ struct Run {
   }
   const TempDir& store;
   TempDir copy;
-  Given given;
+  SessionBaseline given;
 };
 
 void fill(const TempDir& store) {

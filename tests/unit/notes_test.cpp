@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "store/inspect.h"
+
 using namespace claude_init;
 using namespace claude_init::health;
 using Catch::Matchers::Contains;

@@ -3,8 +3,8 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 
-#include "options/exit_status.h"
 #include "options/suggest.h"
+#include "ui/exit_status.h"
 
 using namespace claude_init;
 using namespace claude_init::options;
@@ -84,11 +84,11 @@ TEST_CASE("a command that begins with a dash gets claude put before it, and run 
 
 TEST_CASE("options reach their fields") {
   const auto run =
-      parsed_as<Run>({"run",       "--user",   "1000:1000",    "--copy=login", "--refresh-token", "copy",
-                      "--grace",   "7s",       "--remap-exit", "143:0",        "--remap-exit",    "1:2",
-                      "--rewrite", "TERM:INT", "--rewrite",    "HUP:",         "--pdeathsig",     "KILL",
-                      "--hup",     "never",    "--exclude",    "x/*",          "--exclude",       "y",
-                      "cmd"});
+      parsed_as<Run>({"run",          "--user",      "1000:1000", "--copy=login", "--refresh-token",
+                      "copy",         "--grace",     "7s",        "--remap-exit", "143:0",
+                      "--remap-exit", "1:2",         "--rewrite", "TERM:INT",     "--rewrite",
+                      "HUP:",         "--pdeathsig", "KILL",      "--exclude",    "x/*",
+                      "--exclude",    "y",           "cmd"});
   CHECK(run.user == "1000:1000");
   CHECK(run.copy == Copy::login);
   CHECK(run.refresh_token == store::RefreshToken::copy);
@@ -96,7 +96,6 @@ TEST_CASE("options reach their fields") {
   CHECK(run.supervision.remap_exit == std::map<int, int>{{143, 0}, {1, 2}});
   CHECK(run.supervision.rewrite == std::map<int, int>{{SIGTERM, SIGINT}, {SIGHUP, 0}});
   CHECK(run.supervision.pdeathsig == SIGKILL);
-  CHECK(run.supervision.hup == supervise::Options::Hup::never);
   CHECK(run.filter.exclude == Words{"x/*", "y"});
   CHECK(run.command == Words{"cmd"});
 }
@@ -215,7 +214,7 @@ TEST_CASE("a guess is close, or none is made") {
   CHECK(closest("", {"init"}).empty());
 }
 
-TEST_CASE("every login state has the exit status that the README lists") {
+TEST_CASE("every login state has the exit status that docs/reference/exit-statuses.md lists") {
   using login::State;
   CHECK(exit_status_of(State::usable) == 0);
   CHECK(exit_status_of(State::renewable) == 0);

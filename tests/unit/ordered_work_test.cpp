@@ -1,4 +1,4 @@
-#include "store/ordered_work.h"
+#include "sync/ordered_work.h"
 
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -7,7 +7,7 @@
 #include <thread>
 
 using namespace claude_init;
-using store::OrderedWork;
+using sync::OrderedWork;
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "store/plan.h"
+#include "sync/plan.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -11,6 +11,7 @@
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::sync;
 using test::TempDir;
 
 namespace {

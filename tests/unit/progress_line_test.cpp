@@ -1,9 +1,9 @@
-#include "commands/progress_line.h"
+#include "ui/progress_line.h"
 
 #include <catch2/catch.hpp>
 
 using namespace claude_init;
-using namespace claude_init::commands;
+using namespace claude_init::ui;
 
 TEST_CASE("progress tells files, bytes, rate and what is left") {
   const std::uint64_t mib = 1 << 20;

@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 #include <utility>
 
+#include "store/inspect.h"
+
 using namespace claude_init;
 using namespace claude_init::health;
 using login::State;

@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 
 #include "state_helpers.h"
+#include "store/inspect.h"
+#include "sync/publish.h"
 
 using namespace claude_init;
 using test::FakeLogin;
@@ -16,7 +18,7 @@ struct Stores {
     dir.file("store/.credentials.json", FakeLogin{}.text(), 0600);
   }
   Result<store::Store> publish(const std::string& name) {
-    return store::open_published(dir.path(name), test::open_store(dir.path("store")));
+    return sync::open_published(dir.path(name), test::open_store(dir.path("store")));
   }
   TempDir dir;
 };

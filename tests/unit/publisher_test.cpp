@@ -6,6 +6,7 @@
 #include "loop.h"
 #include "state_helpers.h"
 #include "store/published.h"
+#include "sync/publish.h"
 
 using namespace claude_init;
 using test::FakeLogin;
@@ -15,7 +16,7 @@ using test::TempDir;
 namespace {
 
 store::Store published(const TempDir& dir) {
-  auto opened = store::open_published(dir.path("published"), test::open_store(dir.path("store")));
+  auto opened = sync::open_published(dir.path("published"), test::open_store(dir.path("store")));
   REQUIRE(opened.ok());
   return std::move(*opened);
 }
@@ -28,7 +29,7 @@ TEST_CASE("a publisher publishes what there is and what comes, without refresh t
   dir.file("store/.credentials.json", FakeLogin{}.text(), 0600);
   dir.file("store/settings.json", "{}", 0600);
   boost::asio::io_context io(1);
-  follow::Inotify inotify(io);
+  loop::Inotify inotify(io);
   follow::Publisher publisher(io, inotify, {dir.path("store"), published(dir)});
   REQUIRE(publisher.start().ok());
   const auto has = [&](const char* token) {

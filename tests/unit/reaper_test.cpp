@@ -1,4 +1,4 @@
-#include "supervise/reaper.h"
+#include "loop/reaper.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -7,7 +7,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-using namespace claude_init::supervise;
+using namespace claude_init::loop;
 using ChangeKind = ChildChange::Kind;
 
 namespace {

@@ -175,7 +175,7 @@ TEST_CASE_METHOD(RenewalTest, "another account's login is not published") {
 
 TEST_CASE_METHOD(RenewalTest, "without new tokens nothing has changed, and the reason tells what happened") {
   Ended killed;
-  killed.change.kind = supervise::ChildChange::Kind::killed;
+  killed.change.kind = loop::ChildChange::Kind::killed;
   killed.change.number = SIGKILL;
   Ended late = killed;
   late.timed_out = true;

@@ -1,13 +1,14 @@
-#include "store/restore.h"
+#include "sync/restore.h"
 
 #include <catch2/catch.hpp>
 
 #include "login/login.h"
 #include "state_helpers.h"
-#include "store/capture.h"
+#include "sync/capture.h"
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::sync;
 using test::FakeLogin;
 using test::TempDir;
 

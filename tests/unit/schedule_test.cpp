@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "store/lease.h"
+#include "lock/lease.h"
 
 using namespace claude_init;
 using namespace claude_init::renew;

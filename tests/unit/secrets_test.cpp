@@ -16,7 +16,7 @@ std::string bare(std::string_view text) {
   return std::string(written->reveal());
 }
 
-/// Given piece by piece, as a file is.
+/// SessionBaseline piece by piece, as a file is.
 std::string blanked_in_pieces(const std::string& text, std::size_t first) {
   std::string done;
   std::string piece;

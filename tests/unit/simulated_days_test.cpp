@@ -1,6 +1,6 @@
-// 24 days of a keeper in seconds: the real Keeper, Renewer and Record, on a clock that stands still while
-// they work and jumps to what is due next. The linker puts the functions below in the place of the clock and
-// of its timers (CMakeLists.txt).
+// 24 days of a keeper in seconds: the real Keeper, Renewer and LoginMonitor, on a clock that stands still
+// while they work and jumps to what is due next. The linker puts the functions below in the place of the
+// clock and of its timers (CMakeLists.txt).
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/eventfd.h>
@@ -19,9 +19,10 @@
 #include <set>
 
 #include "keep/keeper.h"
-#include "renew/turns.h"
+#include "lock/lock.h"
+#include "renew/renewal_queue.h"
 #include "signals_taken.h"
-#include "store/lock.h"
+#include "store/inspect.h"
 #include "temp_dir.h"
 
 using namespace claude_init;
@@ -261,10 +262,10 @@ class Simulation {
   test::TempDir dir_;
   std::optional<test::Mounted> memory_;  // hundreds of durable renewals
   boost::asio::io_context io_{1};
-  supervise::Reaper reaper_;
+  loop::Reaper reaper_;
   const supervise::Loop loop_{io_, reaper_, signals_.inherited};
-  follow::Inotify inotify_{io_};
-  renew::Turns turns_{io_};
+  loop::Inotify inotify_{io_};
+  renew::RenewalQueue turns_{io_};
   std::deque<keep::Keeper> keepers_;
 };
 
@@ -384,9 +385,9 @@ TEST_CASE("what nobody renews is told soon after the access token's end, at no c
   SECTION("since somebody holds a lock and does not end") {
     Simulation world(kEnd);
     const store::Store store = world.store("s0");
-    std::optional<store::Lock> lock;
+    std::optional<lock::Lock> lock;
     {
-      auto taken = store::Lock::acquire(store, "renewal", "test", Milliseconds{0});
+      auto taken = lock::Lock::acquire(store, "renewal", "test", Milliseconds{0});
       REQUIRE(taken.ok());
       lock.emplace(std::move(*taken));
     }

@@ -5,11 +5,12 @@
 #include <thread>
 
 #include "state_helpers.h"
-#include "store/restore.h"
-#include "store/transaction.h"
+#include "sync/restore.h"
+#include "sync/transaction.h"
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::sync;
 using test::TempDir;
 
 namespace {

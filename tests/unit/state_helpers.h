@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/time.h"
-#include "store/lock.h"
+#include "lock/lock.h"
 #include "store/store.h"
 #include "temp_dir.h"
 
@@ -33,8 +33,8 @@ inline store::Store open_store(const std::string& path) {
   return std::move(*store);
 }
 
-inline store::Lock lock_store(const store::Store& store) {
-  auto lock = store::Lock::acquire(store, "store", "test", Milliseconds{0});
+inline lock::Lock lock_store(const store::Store& store) {
+  auto lock = lock::Lock::acquire(store, "store", "test", Milliseconds{0});
   REQUIRE(lock.ok());
   return std::move(*lock);
 }

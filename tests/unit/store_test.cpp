@@ -4,10 +4,13 @@
 
 #include <catch2/catch.hpp>
 
+#include "store/inspect.h"
+#include "sync/prepare.h"
 #include "temp_dir.h"
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::sync;
 using login::State;
 using test::TempDir;
 
@@ -105,7 +108,7 @@ TEST_CASE("a store is read and written with its owner's rights, not with root's"
   CHECK(found.owner == fs::Identity{1234, 1235});
   auto store = Store::open(dir.path());
   REQUIRE(store.ok());
-  REQUIRE(store->prepare(0).ok());
+  REQUIRE(sync::prepare(*store, 0).ok());
   CHECK(dir.stat(".claude-init").st_uid == 1234);
   CHECK(dir.mode(".claude-init") == 0700);
   CHECK_FALSE(dir.exists(".claude-init/probe"));
@@ -119,7 +122,7 @@ TEST_CASE("a setgid root makes everything readable for its group") {
   auto store = Store::open(dir.path());
   REQUIRE(store.ok());
   CHECK(store->group_readable());
-  REQUIRE(store->prepare(0).ok());
+  REQUIRE(sync::prepare(*store, 0).ok());
   CHECK(dir.mode(".claude-init") == 02750);
   CHECK(dir.mode(".claude-init/locks") == 0700);
 }
@@ -167,15 +170,15 @@ TEST_CASE("a store that cannot be written says so beforehand, with what to do") 
   }
   auto store = Store::open(dir.path("disk"));
   REQUIRE(store.ok());
-  CHECK(store->prepare(100 << 10).ok());
-  const auto too_much = store->prepare(2 << 20);
+  CHECK(sync::prepare(*store, 100 << 10).ok());
+  const auto too_much = sync::prepare(*store, 2 << 20);
   REQUIRE_FALSE(too_much.ok());
   CHECK(too_much.error().kind == ErrorKind::no_space);
   CHECK_FALSE(too_much.error().remedy.empty());
   REQUIRE(disk.make_read_only());
   store = Store::open(dir.path("disk"));
   REQUIRE(store.ok());
-  const auto read_only = store->prepare(0);
+  const auto read_only = sync::prepare(*store, 0);
   REQUIRE_FALSE(read_only.ok());
   CHECK(read_only.error().kind == ErrorKind::read_only);
   CHECK_FALSE(read_only.error().remedy.empty());

@@ -18,6 +18,7 @@
 
 using namespace claude_init;
 using namespace claude_init::supervise;
+using namespace claude_init::loop;
 namespace asio = boost::asio;
 
 namespace {
@@ -304,6 +305,7 @@ TEST_CASE("a signal that comes when the command has ended reaches nobody else in
   }
   const pid_t neighbour = ::fork();
   if (neighbour == 0) {
+    ::signal(SIGTERM, SIG_DFL);  // Catch2 reports it as a failure
     for (;;) ::pause();
   }
   REQUIRE(::setpgid(supervisor, supervisor) == 0);
@@ -335,6 +337,21 @@ TEST_CASE("without a command orphans and helpers are reaped until a stop signal,
     CHECK(told == 4);
     CHECK(outcome->stop_signal == SIGTERM);
     CHECK(outcome->exit_status == 0);
+    CHECK_FALSE(outcome->killed_leftovers);
+  }
+}
+
+TEST_CASE("what is forked while the leftovers are told to end is told as well") {
+  Fixture f;
+  for (int round = 0; round < 5; ++round) {
+    // Each is about to fork its sleep when the stop signal comes.
+    for (int i = 0; i < 30; ++i) {
+      const auto helper = spawn(f.loop.inherited, shell("sleep 600; exit 4"), -1);
+      REQUIRE(helper.ok());
+    }
+    send_from_outside(SIGTERM);
+    const auto outcome = supervise::supervise(f.loop, kPatient, {});
+    REQUIRE(outcome.ok());
     CHECK_FALSE(outcome->killed_leftovers);
   }
 }

@@ -1,13 +1,14 @@
-#include "store/transaction.h"
+#include "sync/transaction.h"
 
 #include <catch2/catch.hpp>
 
 #include "fs/file.h"
-#include "store/stage.h"
+#include "sync/stage.h"
 #include "temp_dir.h"
 
 using namespace claude_init;
 using namespace claude_init::store;
+using namespace claude_init::sync;
 using test::TempDir;
 
 namespace {

@@ -9,6 +9,7 @@
 
 using namespace claude_init;
 using namespace claude_init::follow;
+using namespace claude_init::loop;
 using test::run_for;
 using test::run_until;
 using test::TempDir;

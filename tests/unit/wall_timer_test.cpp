@@ -1,4 +1,4 @@
-#include "follow/wall_timer.h"
+#include "loop/wall_timer.h"
 
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
@@ -6,7 +6,7 @@
 #include <optional>
 
 using namespace claude_init;
-using namespace claude_init::follow;
+using namespace claude_init::loop;
 
 namespace {
 

@@ -19,12 +19,13 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "workcopy/account.h"
+#include "user/account.h"
+#include "user/privileges.h"
 #include "workcopy/place.h"
-#include "workcopy/privileges.h"
 
 using namespace claude_init;
 using namespace claude_init::workcopy;
+using namespace claude_init::user;
 namespace bfs = boost::filesystem;
 
 namespace {

@@ -8,7 +8,7 @@ from clis import number
 from machine import HANGS
 from native import as_person
 
-# Statuses of `claude-init renew` (src/options/exit_status.h).
+# Statuses of `claude-init renew` (src/ui/exit_status.h).
 RENEWED, NOT_ASKED, NO_NEW_TOKEN, REJECTED, BURNT = 0, 20, 21, 22, 23
 
 # Commands that somebody may think of for --renew-command, as in src/cli/known.cpp. The last one is the default's.
@@ -66,7 +66,7 @@ def trouble(machine, version, kind):
 
 
 def command(machine, version, words):
-    """A command as such, without claude-init: "renews" with the number of messages, "burns", "asks nobody". The server takes
+    """A command as such, without claude-init: "renews" with the number of messages, "burns", "does not ask". The server takes
     its time: then what does not wait for the answer ends before it, also on a machine that is busy."""
     place = machine.place()
     login = machine.login(place, expiresAt=0)
@@ -76,7 +76,7 @@ def command(machine, version, words):
         return "hangs"
     if ended.renewed:
         return f"renews, {ended.messages} message{'' if ended.messages == 1 else 's'}"
-    return "**burns**" if ended.spent else "asks, no answer" if ended.asked else "asks nobody"
+    return "**burns**" if ended.spent else "asks, no answer" if ended.asked else "does not ask"
 
 
 def expired_copy(machine, version):

@@ -8,11 +8,11 @@ from habits import NOT_ASKED, RENEWED, command
 
 OLDEST, NOWHERE = (0,), (10 ** 6,)
 # words, from, to (without), what it does: as in src/cli/known.cpp.
-ROWS = [("auth status", (2, 1, 100), (2, 1, 198), "asks nobody"), ("auth status", (2, 1, 198), (2, 1, 330), "**burns**"),
-        ("mcp list", OLDEST, (2, 1, 197), "asks nobody"), ("--print /cost", OLDEST, (2, 1, 197), "**burns**"),
+ROWS = [("auth status", (2, 1, 100), (2, 1, 198), "does not ask"), ("auth status", (2, 1, 198), (2, 1, 330), "**burns**"),
+        ("mcp list", OLDEST, (2, 1, 197), "does not ask"), ("--print /cost", OLDEST, (2, 1, 197), "**burns**"),
         ("doctor", (2, 1, 198), (2, 1, 260), "**burns**"),
-        ("--init-only", OLDEST, (2, 1, 197), "asks nobody"), ("--init-only", (2, 1, 197), (2, 1, 330), "**burns**"),
-        ("agents --json", OLDEST, (2, 1, 198), "asks nobody"), ("agents --json", (2, 1, 198), NOWHERE, "**burns**")]
+        ("--init-only", OLDEST, (2, 1, 197), "does not ask"), ("--init-only", (2, 1, 197), (2, 1, 330), "**burns**"),
+        ("agents --json", OLDEST, (2, 1, 198), "does not ask"), ("agents --json", (2, 1, 198), NOWHERE, "**burns**")]
 CASES = [pytest.param(version, *row, id=f"{version}-{row[0].replace(' ', '-')}")
          for version in ALL if version in CHOSEN for row in ROWS if row[1] <= number(version) < row[2]]
 # Renewed each time that it was seen, with versions before and after it that do not: not relied on, and not measured again.

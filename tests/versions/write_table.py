@@ -46,7 +46,7 @@ every client. Versions that tell a rejection may ask once more at once, and are 
 
 Three runs each, in a fresh configuration directory with an expired login, without claude-init. **burns**: the command ended
 before the new token was saved, which costs the login. That is a race, which a busy machine wins more often: *earlier* is what
-other runs have seen, on an idle one. claude-init does not run what burns, or asks nobody, with that version
+other runs have seen, on an idle one. claude-init does not run what burns, or does not ask, with that version
 (`src/cli/known.cpp`); between a version that burns and the next one that renews all versions count as burning.
 
 {commands}

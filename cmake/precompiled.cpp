@@ -1,0 +1,1 @@
+// Nothing: CMake compiles precompiled.h beside it.

@@ -1,0 +1,185 @@
+#include "store/provenance.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <map>
+
+#include "base/random.h"
+#include "base/text.h"
+#include "fs/file.h"
+#include "fs/identity.h"
+#include "fs/open.h"
+#include "store/layout.h"
+
+namespace claude_init::store {
+namespace {
+
+constexpr const char* kWitness = "locks/method";
+constexpr std::size_t kMaxId = 4096;
+
+/// What the store's directory looks like; 0 = not known.
+struct Evidence {
+  std::uint64_t inode = 0;
+  std::uint64_t born = 0;     // ns
+  std::uint64_t fs = 0;       // statfs f_fsid
+  std::uint64_t changed = 0;  // ns, of the witness
+};
+
+std::uint64_t nanoseconds(const struct statx_timestamp& time) {
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+}
+
+Result<Evidence> gather_evidence(const Store& store) {
+  Evidence found;
+  struct statx stx {};
+  if (::statx(store.fd(), "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &stx) != 0)
+    return system_error(errno, "stat " + printable(store.path()));
+  found.inode = stx.stx_ino;
+  if ((stx.stx_mask & STATX_BTIME) != 0) found.born = nanoseconds(stx.stx_btime);
+  struct statfs fs {};
+  if (::fstatfs(store.fd(), &fs) == 0) std::memcpy(&found.fs, &fs.f_fsid, sizeof found.fs);
+  const std::string witness = fs::join(kPrivateDir, kWitness);
+  if (::statx(store.fd(), witness.c_str(), AT_SYMLINK_NOFOLLOW, STATX_CTIME, &stx) == 0)
+    found.changed = nanoseconds(stx.stx_ctime);
+  return found;
+}
+
+/// Two values of which one may be unknown.
+bool agree(std::uint64_t a, std::uint64_t b) {
+  return a == 0 || b == 0 || a == b;
+}
+
+bool is_same_place(const Evidence& then, const Evidence& now) {
+  if (then.changed != 0 && then.changed == now.changed) return true;
+  if (then.inode != now.inode) return false;
+  return then.born != 0 && now.born != 0 ? then.born == now.born : agree(then.fs, now.fs);
+}
+
+struct Record {
+  StoreId id;
+  Evidence evidence;
+};
+
+std::string format(const Record& record) {
+  const Evidence& e = record.evidence;
+  return fmt::format("store {}\nhost {}\nsince {}\ninode {}\nborn {}\nfs {}\nchanged {}\n", record.id.store,
+                     record.id.host, record.id.since, e.inode, e.born, e.fs, e.changed);
+}
+
+template <class Number>
+void parse_number(const std::map<std::string_view, std::string_view>& values, std::string_view key,
+                  Number& to) {
+  const auto at = values.find(key);
+  if (at != values.end()) static_cast<void>(read_number(at->second, to));
+}
+
+/// Lines of a key and a value; unknown ones are a later version's.
+Result<Record> parse(std::string_view text, const std::string& path) {
+  std::map<std::string_view, std::string_view> values;
+  while (!text.empty()) {
+    std::string_view value = take_until(text, '\n');
+    const std::string_view key = take_until(value, ' ');
+    values[key] = value;
+  }
+  Record record;
+  record.id.store = values["store"];
+  record.id.host = values["host"];
+  parse_number(values, "since", record.id.since);
+  parse_number(values, "inode", record.evidence.inode);
+  parse_number(values, "born", record.evidence.born);
+  parse_number(values, "fs", record.evidence.fs);
+  parse_number(values, "changed", record.evidence.changed);
+  if (record.id.store.empty() || record.evidence.inode == 0)
+    return make_error(ErrorKind::invalid, printable(path) + " is damaged", "write it anew: claude-init setup --adopt");
+  return record;
+}
+
+Result<Record> read_record(const Store& store) {
+  const std::string name = fs::join(kPrivateDir, kIdentity);
+  const auto file = fs::open_regular(store.fd(), name, fs::Links::refuse);
+  if (!file) return file.error();
+  const auto text = fs::read_all(*file, kMaxId, name);
+  if (!text) return text.error();
+  return parse(*text, fs::join(store.path(), name));
+}
+
+Result<Record> new_record(const Store& store) {
+  const auto evidence = gather_evidence(store);
+  if (!evidence) return evidence.error();
+  const std::string host = host_name();
+  return Record{{random_name(), host.empty() ? "unknown" : host, unix_now()}, *evidence};
+}
+
+Result<UniqueFd> open_own(const Store& store) {
+  return fs::open_beneath(store.fd(), kPrivateDir, O_RDONLY | O_DIRECTORY, fs::Links::refuse);
+}
+
+}  // namespace
+
+Result<void> ensure_id(const Store& store) {
+  const fs::ActAs as(store.owner());
+  const auto own = open_own(store);
+  if (!own) return own.error();
+  if (::faccessat(own->get(), kIdentity, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return Done{};
+  const auto record = new_record(store);
+  if (!record) return record.error();
+  // Of two that come at once the second one finds the first one's. Where there are no hard links, the last
+  // one's stays.
+  const std::string temporary = fmt::format("{}.{}", kIdentity, record->id.store);
+  const auto written =
+      fs::write_file(own->get(), temporary, format(*record), store.modes().file, fs::Sync::yes);
+  if (!written) return written;
+  int error = ::linkat(own->get(), temporary.c_str(), own->get(), kIdentity, 0) == 0 ? 0 : errno;
+  if (error != 0 && error != EEXIST)
+    error = ::renameat(own->get(), temporary.c_str(), own->get(), kIdentity) == 0 ? 0 : errno;
+  ::unlinkat(own->get(), temporary.c_str(), 0);
+  if (error != 0 && error != EEXIST) return system_error(error, "name the store");
+  return Done{};
+}
+
+Result<StoreId> read_id(const Store& store) {
+  const fs::ActAs as(store.owner());
+  const auto record = read_record(store);
+  if (!record) return record.error_with("the identity of " + printable(store.path()));
+  return record->id;
+}
+
+Result<void> check_identity(const Store& store) {
+  const fs::ActAs as(store.owner());
+  const auto record = read_record(store);
+  if (!record) {
+    return record.error().number == ENOENT ? Result<void>(Done{})
+                                           : record.error_with("the identity of " + printable(store.path()));
+  }
+  const auto now = gather_evidence(store);
+  if (!now) return now.error();
+  if (is_same_place(record->evidence, *now)) return Done{};
+  return make_error(
+      ErrorKind::usage,
+      fmt::format("{} is a copy: this login's store was made elsewhere (on host {}, {}), and two stores that "
+                  "renew one login log each other out",
+                  printable(store.path()), printable(record->id.host), format_utc(record->id.since)),
+      "if the original is gone or will not be used any more, take this one over: claude-init setup --adopt "
+      "(CLAUDE_INIT_ADOPT=1), where a new login of its own may be made too");
+}
+
+Result<StoreId> replace_id(const Store& store) {
+  const fs::ActAs as(store.owner());
+  const auto record = new_record(store);
+  if (!record) return record.error();
+  const auto own = open_own(store);
+  if (!own) return own.error();
+  const auto written =
+      fs::replace_file(own->get(), kIdentity, format(*record), store.modes().file, fs::Sync::yes);
+  if (!written) return written.error();
+  return record->id;
+}
+
+}  // namespace claude_init::store

@@ -1,0 +1,120 @@
+#include "sync/blank.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <limits>
+
+#include "base/text.h"
+#include "fs/open.h"
+#include "fs/tree.h"
+#include "login/secrets.h"
+#include "store/layout.h"
+
+namespace claude_init::sync {
+namespace {
+
+constexpr off_t kPieceBytes = off_t{1} << 20;
+constexpr off_t kMostLookedThrough = off_t{64} << 20;
+
+/// Until `size` bytes are there or the file ends; how many.
+Result<std::size_t> read_at(int file, char* into, std::size_t size, off_t offset, const std::string& path) {
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t n = ::pread(file, into + done, size - done, offset + static_cast<off_t>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(errno, "look through " + printable(path));
+    if (n == 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  return done;
+}
+
+Result<void> write_at(int file, std::string_view text, off_t offset, const std::string& path) {
+  while (!text.empty()) {
+    const ssize_t n = ::pwrite(file, text.data(), text.size(), offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(errno, "write " + printable(path));
+    text.remove_prefix(static_cast<std::size_t>(n));
+    offset += n;
+  }
+  return Done{};
+}
+
+class Sweep {
+ public:
+  Result<void> directory(int fd, const std::string& path, unsigned depth) {
+    constexpr unsigned kDeepest = 256;
+    if (depth > kDeepest) return make_error(ErrorKind::limit, printable(path) + " is nested too deeply");
+    const auto entries = fs::list_directory(fd, std::numeric_limits<std::size_t>::max());
+    if (!entries) return entries.error_with(printable(path));
+    for (const fs::Entry& entry : *entries) {
+      if (path.empty() && (entry.name == store::kPrivateDir || entry.name == store::kCredentials)) continue;
+      if (auto done = blank_entry(fd, entry, fs::join(path, entry.name), depth); !done) return done;
+    }
+    return Done{};
+  }
+
+ private:
+  Result<void> blank_entry(int parent, const fs::Entry& entry, const std::string& path, unsigned depth) {
+    if (S_ISDIR(entry.st.st_mode)) {
+      const UniqueFd below(::openat(parent, entry.name.c_str(), fs::kDirectory));
+      if (!below.valid()) return system_error(errno, "open " + printable(path));
+      return directory(below.get(), path, depth + 1);
+    }
+    if (login::is_credentials_name(entry.name)) return fs::remove_tree(parent, entry.name);
+    if (!S_ISREG(entry.st.st_mode)) return Done{};
+    const UniqueFd file(::openat(parent, entry.name.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+    if (!file.valid()) return system_error(errno, "open " + printable(path));
+    return blank(file.get(), entry, path);
+  }
+
+  /// With its times, by which a later publication knows it.
+  static Result<void> blank(int file, const fs::Entry& entry, const std::string& path) {
+    if (auto blanked = blank_secrets(file, path); !blanked) return blanked;
+    const std::array<timespec, 2> times{entry.st.st_atim, entry.st.st_mtim};
+    if (::futimens(file, times.data()) != 0) return system_error(errno, "set the time of " + printable(path));
+    return Done{};
+  }
+};
+
+}  // namespace
+
+// What is left of one piece, because a secret may go on in the next one, is looked at again in front of that.
+Result<void> blank_secrets(int file, const std::string& path) {
+  struct stat st {};
+  if (::fstat(file, &st) != 0) return system_error(errno, "look at " + printable(path));
+  if (st.st_size > kMostLookedThrough) return Done{};
+  std::string piece;
+  bool is_json = false;
+  for (off_t begin = 0; begin < st.st_size;) {
+    const std::size_t kept = piece.size();
+    const off_t from = begin + static_cast<off_t>(kept);
+    piece.resize(kept + static_cast<std::size_t>(std::min<off_t>(kPieceBytes, st.st_size - from)));
+    const auto got = read_at(file, piece.data() + kept, piece.size() - kept, from, path);
+    if (!got) return got.error();
+    piece.resize(kept + *got);
+    if (begin == 0) is_json = login::begins_as_json(piece);
+    const bool more = *got > 0 && begin + static_cast<off_t>(piece.size()) < st.st_size;
+    const std::string before = piece;
+    const std::size_t done = login::blank_secrets(piece.data(), piece.size(), is_json, more);
+    if (piece != before) {
+      if (auto written = write_at(file, piece, begin, path); !written) return written;
+    }
+    if (!more) break;
+    begin += static_cast<off_t>(done);
+    piece.erase(0, done);
+  }
+  return Done{};
+}
+
+Result<void> remove_secrets(const store::Store& store) {
+  const fs::ActAs as(store.owner());
+  return Sweep().directory(store.fd(), "", 0);
+}
+
+}  // namespace claude_init::sync

@@ -1,0 +1,77 @@
+#include "ui/console.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/output.h"
+#include "base/result.h"
+#include "log/log.h"
+#include "log/redact.h"
+#include "ui/exit_status.h"
+
+namespace claude_init::ui {
+namespace {
+
+constexpr std::string_view kBold = "\x1b[1m";
+constexpr std::string_view kGreen = "\x1b[32m";
+constexpr std::string_view kYellow = "\x1b[33m";
+constexpr std::string_view kRed = "\x1b[31m";
+constexpr std::string_view kDim = "\x1b[2m";
+constexpr std::string_view kReset = "\x1b[0m";
+
+// What is said at the end is worth a moment, and no more: the engine's kill may be near.
+constexpr Milliseconds kLastMoment{500};
+
+void put(std::string_view text) {
+  write_to_reader(STDERR_FILENO, log::redact(text) + '\n', kLastMoment);
+}
+
+}  // namespace
+
+Console::Console(bool plain) : rich_(!plain && ::isatty(STDERR_FILENO) == 1) {}
+
+void Console::write(std::string_view color, std::string_view mark, std::string_view line) const {
+  if (rich_) {
+    put(fmt::format("{}{}{} {}", color, mark, kReset, line));
+  } else {
+    put(line);
+  }
+}
+
+void Console::blank() const {
+  put("");
+}
+void Console::text(std::string_view line) const {
+  put(fmt::format("  {}", line));
+}
+void Console::title(std::string_view line) const {
+  put(rich_ ? fmt::format("{}{}{}", kBold, line, kReset) : std::string(line));
+}
+void Console::good(std::string_view line) const {
+  write(kGreen, "✔", line);
+}
+void Console::warning(std::string_view line) const {
+  write(kYellow, "!", rich_ ? std::string(line) : fmt::format("claude-init: warning: {}", line));
+}
+void Console::bad(std::string_view line) const {
+  write(kRed, "✖", rich_ ? std::string(line) : fmt::format("claude-init: error: {}", line));
+}
+void Console::detail(std::string_view label, std::string_view value) const {
+  put(rich_ ? fmt::format("  {}{:<8}{} {}", kDim, label, kReset, value)
+            : fmt::format("  {:<8} {}", label, value));
+}
+void Console::command(std::string_view line) const {
+  put(rich_ ? fmt::format("    {}{}{}", kBold, line, kReset) : fmt::format("    {}", line));
+}
+
+int print(std::string_view text) {
+  const int failed = write_all(STDOUT_FILENO, text);
+  if (failed == 0 || failed == EPIPE || failed == EBADF) return kExitOk;
+  const Error error = system_error(failed, "write the output");
+  log::failure(log::Level::error, error);
+  return exit_status_of(error);
+}
+
+}  // namespace claude_init::ui

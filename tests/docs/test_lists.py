@@ -1,0 +1,57 @@
+"""Lists that stand both in the program and in the pages are the same: states, alerts, exit statuses, versions."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from pages import TOP, lines, rows
+
+
+def headings(page):
+    return {re.sub(r"^#+ +", "", line) for _, line, language in lines(TOP / page)
+            if language is None and line.startswith("#")}
+
+
+@pytest.fixture(scope="session", name="states")
+def fixture_states():
+    """Name and status of each, as health's --exit-code has them."""
+    text = subprocess.run([os.environ["CLAUDE_INIT_BINARY"], "health", "--help"], env={"PATH": "/usr/bin:/bin"},
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True).stdout
+    listed = re.search(r"--exit-code .*state: (.*?) \(default", " ".join(text.split()))[1]
+    states = {int(status): name for status, name in re.findall(r"(\d+) ([a-z][a-z -]*?)(?:,|$)", listed)}
+    assert len(states) >= 10, text
+    return states
+
+
+def test_each_state_and_each_alert_has_its_heading(states):
+    alerts = set(re.findall(r"- alert: (\w+)", (TOP / "deploy/prometheus/alerts.yml").read_text(encoding="utf-8")))
+    assert len(alerts) >= 7
+    names = {name for name in states.values() if " " not in name}
+    assert not (names | alerts) - headings("docs/troubleshooting.md")
+
+
+def test_each_state_has_its_status(states):
+    every = [cells for _, cells in rows(TOP / "docs/reference/exit-statuses.md")]
+    head = next(cells for cells in every if cells[0] == "0")
+    table = dict(zip(map(int, head), every[every.index(head) + 1]))
+    assert set(table) == set(states)
+    assert all(table[status].startswith(name.split()[0]) for status, name in states.items())
+
+
+def test_each_exit_status_is_in_the_table():
+    source = (TOP / "src/options/exit_status.h").read_text(encoding="utf-8")
+    ours = {int(status) for status in re.findall(r"\bkExit\w+ = (\d+)[,;]", source)} - {0, 1, 18}
+    assert len(ours) >= 19, source
+    table = set()
+    for _, cells in rows(TOP / "docs/reference/exit-statuses.md"):
+        if len(cells) == 2:
+            table |= set(map(int, re.findall(r"\b\d+\b", cells[0])))
+    assert table == ours
+
+
+def test_the_version_of_the_cli_is_that_of_the_images():
+    pinned = {re.search(r"^ARG CLAUDE_CODE_VERSION=(\S+)$", (TOP / name).read_text(encoding="utf-8"), re.MULTILINE)[1]
+              for name in ("Dockerfile.runtime", "Dockerfile.claude-setup")}
+    said = set(re.findall(r"images have Claude Code (\d[\d.]*\d)", (TOP / "README.md").read_text(encoding="utf-8")))
+    assert said == pinned
