@@ -148,7 +148,7 @@ void Renewer::learn_version(const store::Store& store) {
   if (std::exchange(learned_, true) || !cli::is_claude(options_.command)) return;
   const auto program = program_of(options_.command, options_.environment);
   if (!program) return;
-  workcopy::Account who;
+  user::Account who;
   {
     const fs::ActAs as(store.owner());
     const fs::Identity owner = as.effective() ? store.owner() : fs::current_identity();
