@@ -1,19 +1,18 @@
 #include "renew/renewer.h"
 
-
 #include <algorithm>
 #include <utility>
 
 #include "base/random.h"
 #include "base/text.h"
 #include "fs/identity.h"
+#include "lock/lock.h"
 #include "log/last_words.h"
 #include "log/log.h"
 #include "login/login.h"
 #include "renew/program.h"
 #include "store/generations.h"
 #include "store/layout.h"
-#include "store/lock.h"
 #include "store/rejection.h"
 #include "store/state_file.h"
 #include "store/store.h"
@@ -174,7 +173,7 @@ void Renewer::learned(const store::RenewerNote::Program& program,
 void Renewer::note_version(const store::RenewerNote::Program& program) {
   const auto store = store::Store::open(options_.store, options_.how);
   if (!store) return;
-  const auto lock = store::Lock::acquire(*store, "renewal", options_.purpose, Milliseconds(0));
+  const auto lock = lock::Lock::acquire(*store, "renewal", options_.purpose, Milliseconds(0));
   if (!lock) return;
   store::RenewerNote note = store::read_renewer_note(store->tree());
   const std::string version = cli::text_of(*tool_.version);
