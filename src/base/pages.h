@@ -7,4 +7,8 @@ namespace claude_init {
 /// perhaps.
 void forget_code();
 
+/// Gives up what calls that have returned left on the main thread's stack: library code, such as the JSON
+/// writer, keeps pieces of secrets there. Other threads' stacks stay as they are.
+void forget_stack();
+
 }  // namespace claude_init

@@ -435,6 +435,7 @@ void Supervisor::kill_again() {
 Result<Outcome> supervise(const Loop& loop, const Options& options, const Command& command,
                           const Hooks& hooks) {
   interrupt::stop_listening();
+  forget_stack();
   if (auto go_on = interrupt::check(); !go_on) return go_on.error();
   auto waiting = wait_on_loop(loop.io);
   if (!waiting) {
