@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/filesystem/operations.hpp>
 #include <boost/filesystem/path.hpp>
 #include <deque>
@@ -144,10 +143,7 @@ int keep_command(const options::Keep& options, const options::Environment& envir
   if (const auto started = outputs.start(); !started) return ui::refuse(started.error());
   log::info("keeping", {{"stores", keepers.size()}, {"mb_for_a_renewal", renew::kCliMegabytes}});
   if (!options.renewal.never) say_memory();
-  // On the loop: a signal that comes meanwhile is a stop like every later one.
-  boost::asio::post(io, [&] {
-    for (keep::Keeper& keeper : keepers) keeper.start();
-  });
+  for (keep::Keeper& keeper : keepers) keeper.start();
   supervise::Hooks hooks;
   hooks.ending = [&] {
     outputs.stop();
