@@ -5,8 +5,10 @@ import contextlib
 import mmap
 import os
 import re
+import signal
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 from harness import Endpoint, wait_until
@@ -127,6 +129,11 @@ def fixture_traced(docker, endpoint, production, tmp_path):
         docker("unpause", container.name)
 
 
+def catches_term(pid):
+    caught = re.search(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(encoding="ascii"), re.MULTILINE)
+    return int(caught[1], 16) & 1 << signal.SIGTERM - 1
+
+
 def test_refresh_token_is_nowhere(store, endpoint, traced, tmp_path):
     login = endpoint.login()
     store.put(login)
@@ -134,6 +141,7 @@ def test_refresh_token_is_nowhere(store, endpoint, traced, tmp_path):
     keeper = subprocess.Popen([BINARY, "keep", f"--store={store.path}", f"--publish={published}", "--renew=never"],
                               stderr=subprocess.PIPE)
     assert b"keeping stores=1" in keeper.stderr.readline()  # it publishes when it starts, and when it ends
+    wait_until(lambda: not catches_term(keeper.pid), "the loop takes its signals: before, TERM ends its start by 143")
     keeper.terminate()
     keeper.communicate(timeout=60)
     assert keeper.returncode == 0

@@ -79,6 +79,11 @@ def status(pid, key):
     return None
 
 
+def supervises(pid):
+    """Of one that has begun its work: the loop takes its signals now, which end its start before at once, by 128+n."""
+    return not int(status(pid, "SigCgt") or "0", 16) & 1 << signal.SIGTERM - 1
+
+
 def state(pid):
     return (status(pid, "State") or "gone")[0]
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 
-from harness import BINARY, HELPERS, NAMESPACE, PATIENCE, eventually, family, init_of
+from harness import BINARY, HELPERS, NAMESPACE, PATIENCE, eventually, family, init_of, supervises
 
 
 def publish(store, published, environment, log, wrapper=()):
@@ -15,6 +15,7 @@ def publish(store, published, environment, log, wrapper=()):
                                env=environment, stdin=subprocess.DEVNULL, stderr=log.open("w"))
     try:
         eventually(lambda: "keeping stores=1" in log.read_text(), "the keeper's start")
+        eventually(lambda: supervises(family(process.pid)[0]), "supervision, after the start")
         os.kill(family(process.pid)[0], signal.SIGTERM)
         return process.wait(PATIENCE)
     finally:
@@ -103,6 +104,7 @@ exec {sys.executable} -S {HELPERS}/renew_command.py {self.command} "$@"
 
     def stop(self, number=signal.SIGTERM):
         """The exit status, and all that was said."""
+        eventually(lambda: supervises(self.pid), "supervision, after the start")
         os.kill(self.pid, number)
         code = self.process.wait(PATIENCE)
         return (code if code >= 0 else 128 - code), self.said()

@@ -8,7 +8,7 @@ import time
 
 import pexpect
 import pytest
-from harness import ALONE, BINARY, PATIENCE, SANITIZED, STRACE, eventually, status
+from harness import ALONE, BINARY, PATIENCE, SANITIZED, STRACE, eventually, status, supervises
 from sessions import login
 from test_follow import switches
 from test_publish import files_with_a_refresh_token
@@ -349,7 +349,7 @@ def test_on_a_terminal_it_ends_with_its_window_unless_it_was_told_to_outlive_it(
     keeper = pexpect.spawn(str(BINARY), ["keep", "--store", str(keeping.path / "dev")], env=keeping.environment,
                            timeout=PATIENCE, ignore_sighup=nohup)
     keeper.expect("no-store")
-    eventually(lambda: not int(status(keeper.pid, "SigCgt"), 16) & 1 << signal.SIGTERM - 1, "supervision, after the start")
+    eventually(lambda: supervises(keeper.pid), "supervision, after the start")
     keeper.kill(signal.SIGHUP)
     if nohup:
         time.sleep(0.5)
