@@ -63,7 +63,8 @@ start() {
   fetch
   export PATH=$engine/root/usr/sbin:$engine/root/usr/bin:$PATH
   ! answers || return 0
-  rm -f "$engine/dockerd.pid"
+  # An engine that was killed with its namespace leaves the number of its containerd, which is another process here.
+  rm -f "$engine/dockerd.pid" "$engine/exec/containerd/containerd.pid"
   give_share
   setsid "$here/../../with-nice.sh" --here -10 dockerd "${parent[@]}" --data-root="$engine/data" \
     --exec-root="$engine/exec" --pidfile="$engine/dockerd.pid" --host="unix://$engine/docker.sock" \
