@@ -1,5 +1,7 @@
 #include "health/prometheus.h"
 
+#include <fmt/format.h>
+
 #include <optional>
 
 #include "base/text.h"
