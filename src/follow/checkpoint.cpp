@@ -35,6 +35,7 @@ Checkpoint::Checkpoint(boost::asio::io_context& io, loop::Inotify& inotify, Opti
                         })),
       settings_(io, inotify, file(options_, options_.state.claude_json, [this] { login_due_.poke(); })),
       login_due_(io, options_.settle, std::max(kLatestLogin, options_.settle), [this] { save_login(); }),
+      login_soon_(io, kSoon, kSoon, [this] { save_login(); }),
       login_again_(io, kLater, kLater, [this] { save_login(); }),
       rest_again_(io, kSoon, kSoon, [this] { save_rest(); }),
       slice_(kSlice) {
@@ -53,7 +54,7 @@ void Checkpoint::start() {
 
 void Checkpoint::save_login() {
   const Saved saved = options_.save_login();
-  if (saved == Saved::not_all) login_due_.poke();
+  if (saved == Saved::not_all) login_soon_.poke();
   if (saved == Saved::failed) login_again_.poke();
 }
 

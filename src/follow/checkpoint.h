@@ -56,6 +56,7 @@ class Checkpoint {
   loop::FileWatch settings_;
   std::optional<TreeWatch> tree_;
   loop::Debounce login_due_;
+  loop::Debounce login_soon_;
   loop::Debounce login_again_;
   loop::Debounce rest_again_;
   Milliseconds slice_;  // how long one saving of the rest may keep the loop

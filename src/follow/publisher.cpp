@@ -44,6 +44,7 @@ Result<sync::CaptureReport> publish(const store::Store& from, const store::Store
   capture.delete_missing = publication.baseline != nullptr ? sync::Deletions::proven : sync::Deletions::none;
   capture.baseline = publication.baseline;
   capture.reason = "published";
+  capture.keep_generations = 0;  // the store has them
   auto report = sync::capture(store::state_in_config_dir(from.path()), from.owner(), into, *lock, capture);
   if (!report) return report.error_with(context);
   if (const auto failed = failed_for_now(report->skipped)) return Result<void>(*failed).error_with(context);

@@ -72,8 +72,11 @@ class Capture {
     // 2.
     store::StateFile source = source_login(from);
     store::StateFile stored = store::read_state_file(to_, store::kCredentials);
-    for (const store::StateFile* file : {&source, &stored}) {
-      if (file->problem && is_for_now(*file->problem)) return *file->problem;
+    // Readers of a published store can keep us from reading it (fcntl(2), leases), and it has nothing of its
+    // own: what cannot be read there is replaced.
+    const std::optional<Error>& unread = is_published() ? source.problem : stored.problem;
+    for (const std::optional<Error>& problem : {source.problem, unread}) {
+      if (problem && is_for_now(*problem)) return *problem;
     }
     // 4.
     login::Verdict& verdict = report_.login;
@@ -84,15 +87,13 @@ class Capture {
       verdict.source_state = store::state_of_problem(*source.problem);
       verdict.reason = "the captured one cannot be read (" + source.problem->message() + ")";
     }
-    // Readers of a published store can keep us from reading it (fcntl(2), leases), and it has nothing of its
-    // own.
     if (stored.problem && !is_published()) {
       // What cannot be read cannot be judged, and might be the better one.
       verdict.store_state = login::State::unreadable;
       verdict.choice = login::Choice::keep_store;
       verdict.reason = "the store's cannot be read (" + stored.problem->message() + ")";
     }
-    if (!source.text || stored.problem) return NewLogin{};
+    if (!source.text || (stored.problem && !is_published())) return NewLogin{};
     return NewLogin{merged(source.text->reveal(), view(stored)), *source.st, stored.st.has_value()};
   }
 

@@ -75,13 +75,14 @@ Result<void> strip_login(const store::Store& store) {
                           store.modes().file, fs::Sync::yes);
 }
 
-/// Not by an earlier version, which looked at less.
+/// Not by an earlier version, which looked at less. By the size of the mark: a reader can keep us from opening it
+/// (fcntl(2), leases).
 bool is_marked_as_searched(const store::Store& store) {
-  const auto file =
-      fs::open_regular(store.fd(), fs::join(store::kPrivateDir, store::kPublishedMark), fs::Links::refuse);
-  const auto text =
-      file ? fs::read_all(*file, kMarkText.size(), store::kPublishedMark) : Result<std::string>(file.error());
-  return text && *text == kMarkText;
+  const auto mark = fs::open_beneath(store.fd(), fs::join(store::kPrivateDir, store::kPublishedMark), O_PATH,
+                                     fs::Links::refuse);
+  struct stat st {};
+  return mark && ::fstat(mark->get(), &st) == 0 && S_ISREG(st.st_mode) &&
+         st.st_size == static_cast<off_t>(kMarkText.size());
 }
 
 }  // namespace

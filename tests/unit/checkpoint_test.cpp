@@ -16,13 +16,13 @@ using test::TempDir;
 namespace {
 
 struct Session {
-  Session() {
+  explicit Session(Milliseconds settle = Milliseconds(50)) {
     dir.dir("home");
     dir.dir("home/.claude");
     Checkpoint::Options options;
     options.state = store::state_in_home(dir.path("home"));
     options.who = fs::current_identity();
-    options.settle = Milliseconds(50);
+    options.settle = settle;
     options.save_login = [this] {
       ++saves;
       seen = dir.read("home/.claude/.credentials.json");
@@ -83,6 +83,17 @@ TEST_CASE("a saving that was not done is asked for again") {
   REQUIRE(run_until(session.io, [&] { return session.saves > saves; }));
   run_for(session.io, Milliseconds(20'000));
   CHECK(session.saves == saves + 1);
+}
+
+TEST_CASE("a saving that has to wait for others is tried a few times a second") {
+  Session session(Milliseconds(0));
+  session.outcome = Checkpoint::Saved::not_all;
+  session.replace(".claude/.credentials.json", "1");
+  REQUIRE(run_until(session.io, [&] { return session.saves > 1; }));
+  const int saves = session.saves;
+  run_for(session.io, Milliseconds(10'000));
+  CHECK(session.saves - saves <= 51);  // each 200 ms
+  CHECK(session.saves - saves >= 10);
 }
 
 TEST_CASE("a configuration directory that is moved away and made again is followed") {
