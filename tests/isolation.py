@@ -6,13 +6,16 @@ usage: isolation.py DIR COMMAND...: runs that so, with nothing to write to but i
 in DIR: what is wrong on purpose can do no harm.
 """
 
+import atexit
 import ctypes
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import struct
 import sys
+import tempfile
 
 CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
@@ -88,6 +91,15 @@ def isolate():
         forward_end(child)
     # 3.
     dies_with_parent()
+
+
+def isolate_temporary_files():
+    """Each pytest that starts takes every other user's right to enter /tmp/pytest-of-root away, in the middle of a test
+    that needs it: this one gets a root of its own."""
+    root = tempfile.mkdtemp(prefix="claude-init-tests-")
+    os.chmod(root, 0o755)
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = root
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,10 @@ import time
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from isolation import isolate  # noqa: E402
+from isolation import isolate, isolate_temporary_files  # noqa: E402
 
 isolate()
+isolate_temporary_files()
 DRIVER = os.environ.get("STORE_DRIVER", "")
 KILLER = os.environ.get("STORE_KILLER", "")
 ATTACKER = os.environ.get("STORE_ATTACKER", "")

@@ -10,9 +10,10 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from isolation import isolate
+from isolation import isolate, isolate_temporary_files
 
 isolate()
+isolate_temporary_files()
 
 from harness import BINARY, SANITIZED, Init
 from keeping import Keeping
