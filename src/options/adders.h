@@ -59,8 +59,9 @@ inline CLI::Option* add_flag(CLI::App& app, const std::string& name, bool& targe
   return app.add_flag(name, target, help)->check(CLI::Validator(check_flag, ""))->envname(variable_of(name));
 }
 
-inline CLI::Option* add_duration(CLI::App& app, const std::string& name, Milliseconds& target,
-                                 const std::string& help) {
+/// `target`: Milliseconds, or those that may be left out.
+template <class Duration>
+CLI::Option* add_duration(CLI::App& app, const std::string& name, Duration& target, const std::string& help) {
   return add(app, name, help,
              [&target](const std::string& text) -> Result<void> {
                const auto parsed = parse_duration(text);

@@ -64,11 +64,17 @@ void add_map(CLI::App& app, const std::string& name, const std::string& form, st
 void add_stopping(CLI::App& app, supervise::Options& options, const std::string& grace_help) {
   add_duration(app, "--grace", options.grace, grace_help);
   add_duration(app, "--stop-timeout", options.stop_timeout,
-               "what the engine gives us between its TERM and its KILL (default 10s, as Docker)");
+               options.stop_timeout
+                   ? "what the engine gives us between its TERM and its KILL (default 10s, as Docker)"
+                   : "what the engine gives us between its TERM and its KILL: everything is ended within it "
+                     "(default: that of the engine alone)");
 }
 
 void add_supervision(CLI::App& app, supervise::Options& options) {
-  add_stopping(app, options, "between TERM and KILL (default 5s; the CLI needs 3s to save a token)");
+  add_stopping(app, options,
+               options.grace ? "between TERM and KILL (default 5s; the CLI needs 3s to save a token)"
+                             : "between TERM and KILL (default: the command has all the time that the engine "
+                               "gives it, and what it leaves behind 5s)");
   add_flag(app, "--group", options.group, "forward signals to the command's process group");
   add_map(
       app, "--rewrite", "FROM:TO", options.rewrite,

@@ -42,7 +42,7 @@ struct Renewal {
 };
 
 struct Init {
-  supervise::Options supervision;
+  supervise::Options supervision = supervise::left_to_the_engine();
   std::vector<std::string> command;  // never empty
 };
 
