@@ -19,7 +19,7 @@
 #   CLAUDE_INIT_ENGINE       docker, podman or none, instead of the first that answers
 #   CLAUDE_INIT_ENGINE_ARGS  further arguments for `docker run`, such as "--network=host"
 #   CLAUDE_INIT_CLI_ENV      names of further variables that the CLI is to get
-#   CLAUDE_INIT_LOG_IN       what people are told to type to log in, if it is not this
+#   CLAUDE_INIT_LOGIN_COMMAND       what people are told to type to log in, if it is not this
 #   CLAUDE_CODE_VERSION      another version of the CLI than the pinned one
 #   HTTPS_PROXY, HTTP_PROXY, NO_PROXY, NODE_EXTRA_CA_CERTS and CLAUDE_INIT_LOG_LEVEL are passed on.
 #

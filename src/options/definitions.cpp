@@ -224,8 +224,9 @@ void add_adopt(CLI::App& app, Storing& storing) {
 }
 
 /// A value that may be left out, and flag words as every variable of a flag takes them.
-void add_wait_login(CLI::App& app, std::optional<Milliseconds>& target, const std::string& help) {
-  add(app, "--wait-login", help,
+void add_wait(CLI::App& app, const std::string& name, std::optional<Milliseconds>& target,
+              const std::string& help) {
+  add(app, name, help,
       [&target](const std::string& text) -> Result<void> {
         const auto is_one_of = [&](std::initializer_list<std::string_view> words) {
           return std::find(words.begin(), words.end(), text) != words.end();
@@ -241,6 +242,16 @@ void add_wait_login(CLI::App& app, std::optional<Milliseconds>& target, const st
       })
       ->type_name("TIME")
       ->expected(0, 1);
+}
+
+enum class Metrics { no, yes };
+
+void add_output(CLI::App& app, Output& output, const std::string& help, Metrics metrics = Metrics::no) {
+  std::vector<std::pair<std::string_view, std::optional<Format>>> formats{{"text", Format::text},
+                                                                          {"json", Format::json}};
+  if (metrics == Metrics::yes) formats.emplace_back("prometheus", Format::prometheus);
+  add_choice<std::optional<Format>>(app, "--format", output.format, std::move(formats), help);
+  add_flag(app, "--json", output.json, "short for --format json");
 }
 
 constexpr const char* kStoreHelp =
@@ -259,8 +270,8 @@ void define(CLI::App& app, Setup& setup) {
   add_text(app, "--user", setup.user, kUserHelp)->type_name("USER");
   add_flag(app, "--allow-ephemeral", setup.allow_ephemeral,
            "go on although the store would be lost with the container");
-  add_wait_login(app, setup.wait_login,
-                 "end by itself when there is a login that can be used, or after TIME; for scripts");
+  add_wait(app, "--until-login", setup.until_login,
+           "end by itself when there is a login that can be used, or after TIME; for scripts");
   add_checkpoint(app, setup.checkpoint);
   add_renewal(app, setup.renewal);
   add_storing(app, setup.storing);
@@ -294,9 +305,9 @@ void define(CLI::App& app, Run& run) {
            "save no more when the kept sessions take that (default 1G)");
   add_renewal(app, run.renewal);
   add_flag(app, "--allow-no-login", run.allow_no_login, "start the command even if nobody has logged in");
-  add_wait_login(app, run.wait_login,
-                 "wait until there is a login that can be used, for TIME at most, and start then");
-  add_flag(app, "--new-privileges", run.new_privileges,
+  add_wait(app, "--wait-login", run.wait_login,
+           "wait until there is a login that can be used, for TIME at most, and start then");
+  add_flag(app, "--allow-new-privileges", run.allow_new_privileges,
            "let the command gain privileges (sudo, setuid programs)");
   add_flag(app, "--exec", run.exec, "replace claude-init by the command instead of supervising it");
   add_checkpoint(app, run.checkpoint);
@@ -313,16 +324,6 @@ void define(CLI::App& app, Keep& keep) {
   add_list(app, "--publish", keep.publish_words,
            "keep there what that store has, without the refresh token: what production mounts (repeatable)")
       ->type_name("[NAME=]DIR");
-  add(app, "--log-in",
-      "what a person types to log in, as it is told to them; {name} becomes the store's name",
-      [&](const std::string& text) -> Result<void> {
-        keep.log_in = text;
-        const std::string place = unknown_place(text);
-        if (place.empty()) return Done{};
-        return make_error(ErrorKind::usage, "there is nothing that " + printable(place) + " stands for",
-                          "write {name} where the store's name belongs");
-      })
-      ->type_name("TEXT");
   add_text(app, "--listen", keep.listen,
            "answer /livez, /readyz, /readyz/NAME, /status, /metrics and / over HTTP: no secrets, no TLS")
       ->type_name("ADDR:PORT");
@@ -345,17 +346,14 @@ void define(CLI::App& app, Renew& renew) {
   add_text(app, "--store", renew.store, kStoreHelp)->type_name("DIR");
   add_flag(app, "--force", renew.force, "renew although it is not due: spends a token and gets the next one");
   add_renewing(app, renew.renewal, "leave it out");
+  add_output(app, renew.output, "text or json (default text)");
 }
 
 void define(CLI::App& app, Health& health) {
   add_text(app, "--store", health.store, kStoreHelp)->type_name("DIR");
   add_text(app, "--user", health.user, kUserHelp)->type_name("USER");
-  using Format = Health::Format;
-  add_choice<std::optional<Format>>(
-      app, "--format", health.format,
-      {{"text", Format::text}, {"json", Format::json}, {"prometheus", Format::prometheus}},
-      "text, json, or prometheus: metrics for a textfile collector (default text)");
-  add_flag(app, "--json", health.json, "short for --format json");
+  add_output(app, health.output, "text, json, or prometheus: metrics for a textfile collector (default text)",
+             Metrics::yes);
   add_flag(app, "--live", health.live,
            "also run the CLI once, in a copy of its own, with one tiny request: whether the server answers");
   add(app, "--max-age", "tell the result of an earlier --live again if it is no older (default 15m)",
@@ -378,12 +376,10 @@ void define(CLI::App& app, Health& health) {
       ->type_name("TIME");
   add_words(app, "--live-command", health.live_command, "leave --live out",
             "what to run instead of claude --print --model haiku ok; words separated by blanks");
-  using ExitCode = Health::ExitCode;
-  add_choice<ExitCode>(
-      app, "--exit-code", health.exit_code, {{"probe", ExitCode::probe}, {"state", ExitCode::state}},
-      "probe: 0 if a container that starts now can use the login, else 1; state: 0 usable, "
-      "10 renewable, 11 expired, 12 dead, 13 missing, 14 empty, 15 malformed, 16 unreadable, "
-      "17 no-store, 18 usable and without an answer to --live (default probe)");
+  add_flag(app, "--detailed-exit-code", health.detailed_exit_code,
+           "exit with a status for each state: 0 usable, 10 renewable, 11 expired, 12 dead, 13 missing, "
+           "14 empty, 15 malformed, 16 unreadable, 17 no-store, 18 usable and without an answer to --live "
+           "(default: 0 if a container that starts now can use the login, else 1)");
 }
 
 void define(CLI::App& app, Capture& capture) {
@@ -396,6 +392,7 @@ void define(CLI::App& app, Capture& capture) {
   add_adopt(app, capture.storing);
   add_limits(app, capture.limits);
   add_filter(app, capture.filter);
+  add_output(app, capture.output, "text, or also json on standard output (default text)");
 }
 
 void define(CLI::App& app, Restore& restore) {
@@ -407,11 +404,25 @@ void define(CLI::App& app, Restore& restore) {
   add_refresh_token(app, restore.refresh_token);
   add_limits(app, restore.limits);
   add_filter(app, restore.filter);
+  add_output(app, restore.output, "text, or also json on standard output (default text)");
 }
 
 void define(CLI::App& app, History& history) {
   add_text(app, "--store", history.store, kStoreHelp)->type_name("DIR");
-  add_flag(app, "--json", history.json, "the same for machines");
+  add_output(app, history.output, "text or json (default text)");
+}
+
+void define(CLI::App& app, Advice& advice) {
+  add(app, "--login-command",
+      "what a person types to log in, as it is told to them; {name} becomes the store's name",
+      [&](const std::string& text) -> Result<void> {
+        advice.login_command = text;
+        const std::string place = unknown_place(text);
+        if (place.empty()) return Done{};
+        return make_error(ErrorKind::usage, "there is nothing that " + printable(place) + " stands for",
+                          "write {name} where the store's name belongs");
+      })
+      ->type_name("TEXT");
 }
 
 void define(CLI::App& app, Logging& logging) {

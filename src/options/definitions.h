@@ -18,5 +18,6 @@ void define(CLI::App& app, Capture& capture);
 void define(CLI::App& app, Restore& restore);
 void define(CLI::App& app, History& history);
 void define(CLI::App& app, Logging& logging);
+void define(CLI::App& app, Advice& advice);
 
 }  // namespace claude_init::options

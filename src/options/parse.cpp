@@ -174,6 +174,7 @@ std::vector<std::string> names_of_all() {
   add(Restore());
   add(History());
   add(Logging());
+  add(Advice());
   return names;
 }
 
@@ -190,7 +191,7 @@ std::vector<std::string> mistyped_variables(const CLI::App& app, const Environme
   for (const std::string& variable : environment.variables()) {
     if (!variable.starts_with(kOurs)) continue;
     if (usual.empty()) {
-      usual = {"LOG_IN", "STATE", "PUBLISHED"};  // read everywhere; told to hooks
+      usual = {"STATE", "PUBLISHED"};  // told to hooks
       add_names(app, usual);
     }
     const std::string name = variable.substr(kOurs.size(), variable.find('=') - kOurs.size());
@@ -232,8 +233,8 @@ struct Rules {
 };
 
 /// An image's entrypoint ends with `--`, and what people type behind the image's name is taken as they mean
-/// it: `--` once more is nothing, and options of ours come before the command. (The CLI has none that is called
-/// like one of `run` or `setup` but --help; that one is the CLI's.)
+/// it: `--` once more is nothing, and options of ours come before the command. (The CLI has none that is
+/// called like one of `run` or `setup` but --help; that one is the CLI's.)
 void take_typed_options(const CLI::App& app, std::vector<std::string>& own,
                         std::vector<std::string>& command) {
   const auto drop_dashes = [&] {
@@ -262,6 +263,7 @@ std::variant<CommandLine, Reply> parse_as(
   CLI::App app(rules.summary, std::string("claude-init ") + rules.name);
   app.formatter(std::make_shared<HelpFormatter>(rules.command));
   define(app, parsed);
+  if constexpr (!std::is_same_v<Options, Init>) define(app, line.advice);
   define(app, line.logging);
 
   const std::size_t start = command_start(app, words);
@@ -294,6 +296,10 @@ std::variant<CommandLine, Reply> parse_as(
   } catch (const CLI::ParseError& e) {
     return refusal(rules.name, name_variable(app, own, e.what()));
   }
+  if constexpr (requires { parsed.output; }) {
+    if (parsed.output.json && parsed.output.chosen() != Format::json)
+      return refusal(rules.name, "--json says one format and --format another; take away one of them");
+  }
   if (set_command) {
     if (const std::string problem = set_command(parsed, std::move(command)); !problem.empty()) {
       return refusal(rules.name, problem);
@@ -319,8 +325,24 @@ std::string contradiction_in(const Run& run) {
   return "";
 }
 
-constexpr std::array<std::string_view, 9> kSubcommands{
-    "init", "setup", "run", "keep", "renew", "health", "capture", "restore", "history"};
+constexpr std::array<std::string_view, 9> kSubcommands{"init",   "setup",   "run",     "keep",   "renew",
+                                                       "health", "capture", "restore", "history"};
+
+/// What people type first for one of ours.
+std::string_view meant_by(std::string_view word) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kOthers{{
+      {"login", "setup"},   {"log-in", "setup"}, {"auth", "setup"},    {"start", "setup"},
+      {"status", "health"}, {"check", "health"}, {"state", "health"},  {"healthcheck", "health"},
+      {"whoami", "health"}, {"serve", "keep"},   {"server", "keep"},   {"keeper", "keep"},
+      {"daemon", "keep"},   {"watch", "keep"},   {"refresh", "renew"}, {"exec", "run"},
+      {"claude", "run"},    {"shell", "run"},    {"save", "capture"},  {"backup", "capture"},
+      {"load", "restore"},  {"list", "history"}, {"log", "history"},   {"supervise", "init"},
+  }};
+  for (const auto& [other, ours] : kOthers) {
+    if (word == other) return ours;
+  }
+  return "";
+}
 
 bool is_program(std::string_view name, const Environment& environment) {
   std::string_view path = environment.get("PATH");
@@ -355,6 +377,8 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
   const Given given{words, environment};
   if (const auto typed = typed_subcommand(name, words, environment)) return parse(*typed, environment);
 
+  if (name == "help" && !words.empty() && !words.front().starts_with('-'))
+    return parse({words.front(), "--help"}, environment);
   if (name == "--help" || name == "-h" || name == "help") return Reply{std::string(kUsage), kExitOk};
   if (name == "--version" || name == "-V") return Reply{std::string(kVersion), kExitOk};
   if (name == "init") {
@@ -426,8 +450,6 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
     return parse_as<Health>(
         {"health", "Says whether the login can be used, until when, and what to do if not.", ""}, given,
         [&](Health& health, std::vector<std::string>) -> std::string {
-          if (health.json && health.output() != Health::Format::json)
-            return "--json says one format and --format another; take away one of them";
           // A variable is for all health commands of a container, those without --live too.
           if (is_given(words, "--max-age") && !health.live)
             return "--max-age is the age of a result of --live; add that";
@@ -454,7 +476,8 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
         {"history", "Lists the logins that a store has had, with their deadlines. Shows no secret.", ""},
         given, {});
   }
-  const std::string guess = closest(name, std::vector<std::string>(kSubcommands.begin(), kSubcommands.end()));
+  std::string guess(meant_by(name));
+  if (guess.empty()) guess = closest(name, {kSubcommands.begin(), kSubcommands.end()});
   return refusal(
       "", fmt::format("there is no subcommand '{}'", name) +
               (guess.empty() ? "; write init, setup, run, keep, renew, health, capture, restore or history"

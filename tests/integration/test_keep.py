@@ -34,7 +34,7 @@ def test_a_login_is_renewed_again_and_again_and_published_each_time(keeping, pid
 def test_a_dead_login_is_told_at_once_and_once_with_what_to_type_and_a_new_one_is_taken_up(keeping):
     keeping.mode("blanked")
     keeping.store("dev", login("a", left=4))
-    keeping.start("--publish", keeping.path / "published", "--log-in", LOG_IN + " {name}")
+    keeping.start("--publish", keeping.path / "published", "--login-command", LOG_IN + " {name}")
     keeping.says("the login is dead")
     assert "expired" not in keeping.said()  # at once: not when its access token ends
     assert 'error: the login is dead: the server rejected it' in keeping.said()
