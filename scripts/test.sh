@@ -25,7 +25,7 @@ set -euo pipefail
 
 # Python and its modules are Debian's: /usr/bin/python3, whatever else the machine has.
 test_packages=(catch2 python3 python3-pytest python3-pexpect strace jq procps shellcheck spin tini e2fsprogs curl
-  util-linux)
+  util-linux man-db zsh fish)
 e2e_packages=(ca-certificates iproute2 iptables mmdebstrap openssl runc)
 full_packages=(clang clang-tidy buildah podman uidmap xfsprogs btrfs-progs prometheus)
 

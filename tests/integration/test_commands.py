@@ -288,7 +288,8 @@ def test_the_help_names_every_way_to_it(place):
     text = place.run("--help")[1]
     assert "--version" in text and "-h" in text
     text = place.run("run", "--help")[1]
-    assert "-h, --help" in text and "$CLAUDE_HUB_DIR" in text and "--remap-exit N:M" in text, text
+    assert "-h, --help" in text and "$CLAUDE_HUB_DIR" in text and "run --help-all" in text, text
+    assert "--remap-exit N:M" not in text and "--remap-exit N:M" in place.run("run", "--help-all")[1]
 
 
 def test_limits_end_in_a_message_and_an_untouched_store(place):
@@ -424,14 +425,14 @@ def test_an_output_that_somebody_made_non_blocking_is_waited_for(place):
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     filled = os.write(writer, b"x" * (1 << 20))
-    with subprocess.Popen([BINARY, "run", "--help"], env=place.environment, stdout=writer, stderr=subprocess.PIPE) as help_:
+    with subprocess.Popen([BINARY, "run", "--help-all"], env=place.environment, stdout=writer, stderr=subprocess.PIPE) as help_:
         os.close(writer)
         with pytest.raises(subprocess.TimeoutExpired):
             help_.wait(0.3)
         with open(reader, "rb") as pipe:
             said = pipe.read()[filled:]
         assert help_.wait(PATIENCE) == 0 and help_.stderr.read() == b""
-    assert said.startswith(b"Usage: ") and said.endswith(b"\n") and b"--log-format" in said
+    assert said.startswith(b"claude-init run - ") and said.endswith(b"\n") and b"--log-format" in said
 
 
 def test_health_notes_that_a_store_is_a_copy(place):

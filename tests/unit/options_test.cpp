@@ -1,8 +1,10 @@
 #include "options/options.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
 
+#include "options/option.h"
 #include "options/suggest.h"
 #include "ui/exit_status.h"
 
@@ -64,9 +66,10 @@ TEST_CASE(
   CHECK_THAT(refused({"status"}), Contains("did you mean 'health'?"));
   CHECK_THAT(refused({"serve", "--listen=:80"}), Contains("did you mean 'keep'?"));
   CHECK_THAT(refused({"rnu"}), Contains("did you mean 'run'?"));
+  CHECK_THAT(refused({"hist"}), Contains("did you mean 'history'?"));
   CHECK_THAT(refused({"histroy"}), Contains("did you mean 'history'?"));
   CHECK_THAT(refused({"frobnicate"}),
-             Contains("write init, setup, run, keep, renew, health, capture, restore or history"));
+             Contains("write setup, run, keep, health, renew, capture, restore, history or init"));
 }
 
 TEST_CASE("help NAME is the help of that subcommand") {
@@ -78,6 +81,75 @@ TEST_CASE("help NAME is the help of that subcommand") {
   CHECK(text({"help", "run"}) == text({"run", "--help"}));
   CHECK(text({"help"}) == text({"--help"}));
   CHECK_THAT(refused({"help", "rnu"}), Contains("did you mean 'run'?"));
+}
+
+TEST_CASE("each subcommand has a page, whose examples are command lines of it") {
+  REQUIRE(pages().size() == std::variant_size_v<Subcommand>);
+  for (const Page& page : pages()) {
+    REQUIRE(page_of(page.name) == &page);
+    REQUIRE_FALSE(page.examples.empty());
+    for (const Example& example : page.examples) {
+      INFO(example.line);
+      Words words;
+      for (std::string_view rest = example.line; !rest.empty();) {
+        const std::size_t end = std::min(rest.find(' '), rest.size());
+        words.emplace_back(rest.substr(0, end));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+      }
+      REQUIRE(words.front() == "claude-init");
+      REQUIRE(words.at(1) == page.name);
+      words.erase(words.begin());
+      CHECK(std::holds_alternative<CommandLine>(parse_words(words)));
+    }
+  }
+  CHECK(page_of("login") == nullptr);
+  CHECK(options_of("login").empty());
+}
+
+TEST_CASE("each option has a topic, words, and an example where the value does not speak for itself") {
+  for (const Page& page : pages()) {
+    const auto all = options_of(page.name);
+    CHECK(all.size() >= 8);
+    CHECK(std::any_of(all.begin(), all.end(), [](const Option& option) { return option.early; }));
+    for (const Option& option : all) {
+      INFO(page.name << ' ' << option.name);
+      CHECK(option.name.starts_with("--"));
+      CHECK_FALSE(option.topic.empty());
+      const std::string_view help = option.text.help;
+      CHECK((help.size() > 10 && !help.ends_with('.')));
+      const bool speaks = option.value.empty() || !option.words.empty();
+      CHECK(speaks == (option.text.example[0] == '\0'));
+      if (speaks) continue;
+      // The example is a value that is taken.
+      std::string value = option.text.example;
+      std::erase(value, '\'');
+      Words words{std::string(page.name), option.name + '=' + value};
+      if (page.name == "capture") words.emplace_back("--from=x");
+      if (page.name == "restore") words.emplace_back("--to=x");
+      if (option.name == "--publish") words.emplace_back("--store=work=/s");
+      if (option.name.starts_with("--max-age")) words.emplace_back("--live");
+      if (option.name == "--from" || option.name == "--to") words.pop_back();
+      if (!page.command.empty()) words.emplace_back("true");
+      CHECK(std::holds_alternative<CommandLine>(parse_words(words)));
+    }
+  }
+}
+
+TEST_CASE("what a value completes to is what is taken") {
+  for (const Page& page : pages()) {
+    for (const Option& option : options_of(page.name)) {
+      for (const std::string& word : option.words) {
+        Words words{std::string(page.name), option.name + '=' + word};
+        if (page.name == "capture") words.emplace_back("--from=x");
+        if (page.name == "restore") words.emplace_back("--to=x");
+        if (!page.command.empty()) words.emplace_back("true");
+        INFO(page.name << ' ' << words[1]);
+        CHECK(std::holds_alternative<CommandLine>(parse_words(words)));
+        words[1] += 'x';
+        CHECK_THAT(refused(words), Contains(option.name));
+      }
+    }
+  }
 }
 
 TEST_CASE("run: the time of --wait-login may be left out, and is no command") {
