@@ -168,7 +168,7 @@ prepare_native() {
 }
 
 sources_changed() {
-  [[ -n $(find "$top/src" "$top/cmake" "$top/CMakeLists.txt" "$top/CMakePresets.json" -newer "$native_binary" \
+  [[ -n $(find "$top/src" "$top/cmake" "$top/CMakeLists.txt" "$top/CMakePresets.json" "$top/VERSION" -newer "$native_binary" \
     -print -quit) ]]
 }
 

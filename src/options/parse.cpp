@@ -15,12 +15,11 @@
 #include "options/help.h"
 #include "options/options.h"
 #include "options/suggest.h"
+#include "options/version.h"
 #include "ui/exit_status.h"
 
 namespace claude_init::options {
 namespace {
-
-constexpr std::string_view kVersion = "claude-init " CLAUDE_INIT_VERSION "\n";
 
 Reply refusal(std::string_view subcommand, std::string_view what) {
   const std::string name = subcommand.empty() ? "claude-init" : fmt::format("claude-init {}", subcommand);
@@ -306,7 +305,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
   if (name == "help" && !words.empty() && !words.front().starts_with('-'))
     return parse({words.front(), "--help"}, environment);
   if (name == "--help" || name == "-h" || name == "help") return Reply{usage(), kExitOk};
-  if (name == "--version" || name == "-V") return Reply{std::string(kVersion), kExitOk};
+  if (name == "--version" || name == "-V") return Reply{version_text(), kExitOk};
   if (name == "init") {
     const auto set_command = [](Init& init, std::vector<std::string> command) -> std::string {
       init.command = complete_command(std::move(command), {});
