@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "commands/commands.h"
 #include "keep/keeper.h"
+#include "keep/notify.h"
 #include "keep/outputs.h"
 #include "log/log.h"
 #include "loop/inotify.h"
@@ -145,8 +146,11 @@ int keep_command(const options::Keep& options, const options::Environment& envir
   log::info("keeping", {{"stores", keepers.size()}, {"mb_for_a_renewal", renew::kCliMegabytes}});
   if (!options.renewal.never) say_memory();
   for (keep::Keeper& keeper : keepers) keeper.start();
+  const std::string_view manager = environment.get("NOTIFY_SOCKET");
+  keep::notify(manager, "READY=1");
   supervise::Hooks hooks;
   hooks.ending = [&] {
+    keep::notify(manager, "STOPPING=1");
     outputs.stop();
     for (keep::Keeper& keeper : keepers) keeper.stop();
   };

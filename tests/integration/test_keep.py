@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -359,3 +360,23 @@ def test_on_a_terminal_it_ends_with_its_window_unless_it_was_told_to_outlive_it(
     keeper.expect(pexpect.EOF)
     keeper.close()
     assert keeper.exitstatus == 0
+
+
+@pytest.mark.parametrize("abstract", [False, True], ids=["path", "abstract"])
+def test_a_service_manager_learns_of_the_start_and_of_the_end(keeping, abstract):
+    name = f"{keeping.path}/notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(PATIENCE)
+        manager.bind("\0" + name if abstract else name)
+        keeping.environment["NOTIFY_SOCKET"] = "@" + name if abstract else name
+        keeping.start(pid1=False)
+        assert manager.recv(100) == b"READY=1"
+        assert keeping.stop()[0] == 0
+        assert manager.recv(100) == b"STOPPING=1"
+
+
+def test_a_service_manager_that_is_not_there_is_no_reason_to_end(keeping):
+    keeping.environment["NOTIFY_SOCKET"] = f"{keeping.path}/nobody"
+    keeping.start(pid1=False)
+    keeping.says("tell the service manager")
+    keeping.stop()
