@@ -9,10 +9,10 @@
 #   run_claude_init IMAGE ARGUMENT... runs `claude-init ARGUMENT...` there, on the store
 #
 # Settings from the environment:
-#   CLAUDE_INIT_ENGINE       docker, podman or none, instead of what is found
-#   CLAUDE_INIT_ENGINE_ARGS  further arguments for `docker run`, such as --network=host
-#   CLAUDE_INIT_LOGIN_COMMAND       what claude-init tells people to type to log in, instead of what it knows or we do
-#   CLAUDE_INIT_CLI_ENV      names of further variables that the CLI is to get, such as "CLAUDE_CODE_OAUTH_SCOPES"
+#   CLAUDE_INIT_ENGINE         docker, podman or none, instead of what is found
+#   CLAUDE_INIT_ENGINE_ARGS    further arguments for `docker run`, such as --network=host
+#   CLAUDE_INIT_LOGIN_COMMAND  what claude-init tells people to type to log in, instead of what it knows or we do
+#   CLAUDE_INIT_CLI_ENV        names of further variables that the CLI is to get, such as "CLAUDE_CODE_OAUTH_SCOPES"
 #   HTTPS_PROXY, HTTP_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS reach it in any case.
 
 # shellcheck source=../lib/common.sh
