@@ -4,6 +4,9 @@ add_library(claude_init_build INTERFACE)
 target_compile_options(claude_init_build INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
   -ffunction-sections -fdata-sections)
+# A release's bytes do not depend on where it was built.
+target_compile_options(claude_init_build INTERFACE
+  $<$<CONFIG:MinSizeRel>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}=. -ffile-prefix-map=${PROJECT_BINARY_DIR}=build>)
 target_compile_definitions(claude_init_build INTERFACE
   _GNU_SOURCE
   BOOST_ASIO_DISABLE_THREADS       # the loop is the main thread's alone: no locks, no thread-local lookups

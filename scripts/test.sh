@@ -25,9 +25,9 @@ set -euo pipefail
 
 # Python and its modules are Debian's: /usr/bin/python3, whatever else the machine has.
 test_packages=(catch2 python3 python3-pytest python3-pexpect strace jq procps shellcheck spin tini e2fsprogs curl
-  util-linux)
+  util-linux man-db zsh fish)
 e2e_packages=(ca-certificates iproute2 iptables mmdebstrap openssl runc)
-full_packages=(clang clang-tidy buildah podman uidmap xfsprogs btrfs-progs prometheus)
+full_packages=(clang clang-tidy buildah podman uidmap xfsprogs btrfs-progs prometheus lintian dpkg-dev systemd)
 
 lane=quick list=0 clean=0 names=()
 while [[ $# -gt 0 ]]; do
@@ -69,7 +69,7 @@ contain() {
 install_what_is_needed() {
   local packages=("${test_packages[@]}")
   if needs e2e kubernetes; then packages+=("${e2e_packages[@]}"); fi
-  if [[ $lane != quick || ${#names[@]} -gt 0 ]] && needs e2e kubernetes fuzz sanitizers fault.filesystems tidy integration; then
+  if [[ $lane != quick || ${#names[@]} -gt 0 ]] && needs e2e kubernetes fuzz sanitizers fault.filesystems tidy integration release; then
     packages+=("${full_packages[@]}")
   fi
   install_build_packages "to build and test claude-init" "${packages[@]}"

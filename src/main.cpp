@@ -74,7 +74,7 @@ int main_status(int argc, char** argv, char** envp) {
   // Tokens pass through our memory: no core dump, no ptrace by the workload's user.
   ::prctl(PR_SET_DUMPABLE, 0);
 
-  const options::Environment environment(envp);
+  options::Environment environment(envp);
   const auto parsed = options::parse(std::vector<std::string>(argv + 1, argv + argc), environment);
   if (const auto* reply = std::get_if<options::Reply>(&parsed)) {
     if (reply->exit_status == kExitOk) return ui::print(reply->text);
@@ -84,6 +84,8 @@ int main_status(int argc, char** argv, char** envp) {
   const auto& line = std::get<options::CommandLine>(parsed);
   log::configure(line.logging.level, line.logging.format);
   for (const std::string& warning : line.warnings) log::warn(warning);
+  // Read where it is known what to say, and by what the command runs of ours.
+  if (!line.advice.login_command.empty()) environment.set(options::kLoginCommand, line.advice.login_command);
   ui::be_started_by(options::engine_of(environment));
   if (std::holds_alternative<options::Init>(line.subcommand))
     return dispatch(line.subcommand, environment, inherited);

@@ -26,8 +26,8 @@ TRIED_AGAIN = {"integration", "e2e", "kubernetes"}
 MACHINE_LOCK = Path("/run/lock/claude-init-tests.lock")
 # The programs that each kind of test needs; any other kind needs all that there are.
 TARGETS = {"unit": ["unit_tests", "fake_clock_tests", "simulated_days_test"], "integration": ["claude-init"], "model": [],
-           "docs": ["claude-init"], "fault": ["store_driver", "killer", "attacker", "renewal_driver"],
-           "fuzz": [], "sanitizers": [], "tidy": [], "e2e": ["claude-init", "small_client"],
+           "docs": ["claude-init", "write_reference"], "fault": ["store_driver", "killer", "attacker", "renewal_driver"],
+           "release": [], "fuzz": [], "sanitizers": [], "tidy": [], "e2e": ["claude-init", "small_client"],
            "kubernetes": ["claude-init"]}
 
 

@@ -9,10 +9,10 @@
 #   run_claude_init IMAGE ARGUMENT... runs `claude-init ARGUMENT...` there, on the store
 #
 # Settings from the environment:
-#   CLAUDE_INIT_ENGINE       docker, podman or none, instead of what is found
-#   CLAUDE_INIT_ENGINE_ARGS  further arguments for `docker run`, such as --network=host
-#   CLAUDE_INIT_LOG_IN       what claude-init tells people to type to log in, instead of what it knows or we do
-#   CLAUDE_INIT_CLI_ENV      names of further variables that the CLI is to get, such as "CLAUDE_CODE_OAUTH_SCOPES"
+#   CLAUDE_INIT_ENGINE         docker, podman or none, instead of what is found
+#   CLAUDE_INIT_ENGINE_ARGS    further arguments for `docker run`, such as --network=host
+#   CLAUDE_INIT_LOGIN_COMMAND  what claude-init tells people to type to log in, instead of what it knows or we do
+#   CLAUDE_INIT_CLI_ENV        names of further variables that the CLI is to get, such as "CLAUDE_CODE_OAUTH_SCOPES"
 #   HTTPS_PROXY, HTTP_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS reach it in any case.
 
 # shellcheck source=../lib/common.sh
@@ -26,7 +26,7 @@ store_access=rw    # ro: containers get the store read-only
 # Everything else of the caller's environment stays outside, so that a run in a container and a run on this machine are
 # the same: a stray ANTHROPIC_API_KEY would shadow the login.
 passed_variables=(HTTPS_PROXY HTTP_PROXY NO_PROXY https_proxy http_proxy no_proxy TERM COLORTERM LANG TZ
-                  CLAUDE_INIT_LOG_IN CLAUDE_INIT_LOG_LEVEL CLAUDE_INIT_LOG_FORMAT CLAUDE_INIT_GRACE
+                  CLAUDE_INIT_LOGIN_COMMAND CLAUDE_INIT_LOG_LEVEL CLAUDE_INIT_LOG_FORMAT CLAUDE_INIT_GRACE
                   CLAUDE_INIT_STOP_TIMEOUT)
 
 data_home=${XDG_DATA_HOME:-${HOME:-}/.local/share}/claude-init
@@ -132,10 +132,10 @@ prepare_image() {
 }
 
 run_in_container() {
-  local image=$1 variable arguments extra access='' CLAUDE_INIT_LOG_IN=${CLAUDE_INIT_LOG_IN:-}
+  local image=$1 variable arguments extra access='' CLAUDE_INIT_LOGIN_COMMAND=${CLAUDE_INIT_LOGIN_COMMAND:-}
   shift
-  is_published_store || CLAUDE_INIT_LOG_IN=${CLAUDE_INIT_LOG_IN:-$(typed setup-claude-interactive.sh)}
-  export CLAUDE_INIT_LOG_IN
+  is_published_store || CLAUDE_INIT_LOGIN_COMMAND=${CLAUDE_INIT_LOGIN_COMMAND:-$(typed setup-claude-interactive.sh)}
+  export CLAUDE_INIT_LOGIN_COMMAND
   # The store's name on this side of the wall, for what claude-init tells a person to type.
   arguments=(run --rm --hostname "$image" --env "CLAUDE_HUB_DIR=$store" --entrypoint claude-init)
   if [[ -t 0 ]]; then arguments+=(--interactive); fi
@@ -168,7 +168,7 @@ prepare_native() {
 }
 
 sources_changed() {
-  [[ -n $(find "$top/src" "$top/cmake" "$top/CMakeLists.txt" "$top/CMakePresets.json" -newer "$native_binary" \
+  [[ -n $(find "$top/src" "$top/cmake" "$top/CMakeLists.txt" "$top/CMakePresets.json" "$top/VERSION" -newer "$native_binary" \
     -print -quit) ]]
 }
 
@@ -245,7 +245,7 @@ claude_init_in_home() {
   for name in $(compgen -e); do
     [[ $kept == *" $name "* ]] || export -n "${name?}"
   done
-  is_published_store || export CLAUDE_INIT_LOG_IN=${CLAUDE_INIT_LOG_IN:-$(typed setup-claude-interactive.sh)}
+  is_published_store || export CLAUDE_INIT_LOGIN_COMMAND=${CLAUDE_INIT_LOGIN_COMMAND:-$(typed setup-claude-interactive.sh)}
   export HOME=$home USER=$user LOGNAME=$user PATH=$path DISABLE_AUTOUPDATER=1
   export CLAUDE_CONFIG_DIR=$home/.claude
   read -ra user_option <<< "$(native_user)"

@@ -15,12 +15,12 @@
 #   --help
 #
 # Variables:
-#   CLAUDE_HUB_DIR           the store (default ~/.claude-hub)
-#   CLAUDE_INIT_ENGINE       docker, podman or none, instead of the first that answers
-#   CLAUDE_INIT_ENGINE_ARGS  further arguments for `docker run`, such as "--network=host"
-#   CLAUDE_INIT_CLI_ENV      names of further variables that the CLI is to get
-#   CLAUDE_INIT_LOG_IN       what people are told to type to log in, if it is not this
-#   CLAUDE_CODE_VERSION      another version of the CLI than the pinned one
+#   CLAUDE_HUB_DIR             the store (default ~/.claude-hub)
+#   CLAUDE_INIT_ENGINE         docker, podman or none, instead of the first that answers
+#   CLAUDE_INIT_ENGINE_ARGS    further arguments for `docker run`, such as "--network=host"
+#   CLAUDE_INIT_CLI_ENV        names of further variables that the CLI is to get
+#   CLAUDE_INIT_LOGIN_COMMAND  what people are told to type to log in, if it is not this
+#   CLAUDE_CODE_VERSION        another version of the CLI than the pinned one
 #   HTTPS_PROXY, HTTP_PROXY, NO_PROXY, NODE_EXTRA_CA_CERTS and CLAUDE_INIT_LOG_LEVEL are passed on.
 #
 # The exit status is that of `claude-init setup`: 0 if a login is in the store (docs/reference/exit-statuses.md has the table).

@@ -58,7 +58,7 @@ store_access=ro
 
 step "What the login says of itself"
 status=0
-run_claude_init claude-runtime health --exit-code=state </dev/null >&2 || status=$?
+run_claude_init claude-runtime health --detailed-exit-code </dev/null >&2 || status=$?
 case $status in
   0) ;;
   10) step "Its access token has ended: the run renews it in the store."; store_access=rw status=0 ;;

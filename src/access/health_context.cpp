@@ -74,7 +74,7 @@ health::Context health_context(const store::Inspection& inspection, const option
   }
   context.setup_command =
       options::setup_command_line(inspection.path, context.in_container, environment, &mounts);
-  context.told_setup_command = !environment.get("CLAUDE_INIT_LOG_IN").empty();
+  context.told_setup_command = !environment.get(options::kLoginCommand).empty();
   return context;
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <nlohmann/json.hpp>
 
 #include "access/capture_report.h"
 #include "access/store_access.h"
@@ -64,6 +65,39 @@ int report_login(const ui::Console& console, const std::string& from, const std:
       return exit_status_of(verdict.source_state);
   }
   return kExitInternal;
+}
+
+/// One object on one line: what became of the login and of the files.
+std::string as_json(const std::string& from, const std::string& store, const sync::CaptureReport& report) {
+  using nlohmann::ordered_json;
+  const auto name_of = [](login::Choice choice) {
+    switch (choice) {
+      case login::Choice::take:
+        return "saved";
+      case login::Choice::same:
+        return "unchanged";
+      case login::Choice::keep_store:
+        return "kept";
+      case login::Choice::nothing:
+        break;
+    }
+    return "none";
+  };
+  ordered_json out{
+      {"store", store},
+      {"from", from},
+      {"login",
+       {{"outcome", name_of(report.login.choice)}, {"state", login::name_of(report.login.source_state)}}},
+      {"files",
+       {{"added", report.added},
+        {"changed", report.changed},
+        {"deleted", report.deleted},
+        {"unchanged", report.unchanged},
+        {"bytes", report.bytes}}}};
+  out["skipped"] = ordered_json::array();
+  for (const sync::Skipped& skipped : report.skipped)
+    out["skipped"].push_back({{"path", skipped.path}, {"reason", skipped.reason}});
+  return out.dump(-1, ' ', true, ordered_json::error_handler_t::replace) + '\n';
 }
 
 /// A home directory named instead of the directory in it.
@@ -125,6 +159,9 @@ int capture_command(const options::Capture& options, const options::Environment&
                          {"deleted", report->deleted},
                          {"bytes", report->bytes},
                          {"took", took_since(start)}});
+  if (options.output.chosen() == options::Format::json) {
+    if (const int failed = ui::print(as_json(from->path, path, *report)); failed != kExitOk) return failed;
+  }
   const int status = report_login(console, from->path, path, report->login);
   const int files = access::report_files(console, *report);
   const auto unbound =

@@ -43,9 +43,9 @@ bool can_read_refresh_token(const user::Account& workload, const store::Inspecti
 }
 
 /// What --format asks for.
-std::string report(options::Health::Format format, const store::Inspection& inspection,
+std::string report(options::Format format, const store::Inspection& inspection,
                    const health::Context& context) {
-  using Format = options::Health::Format;
+  using options::Format;
   if (format == Format::json) return health::as_json(inspection, context);
   if (format == Format::text) return health::as_text(inspection, context);
   health::Metrics metrics(health::Exposition::text);
@@ -108,10 +108,10 @@ int health_command(const options::Health& options, const options::Environment& e
     context.exposed_to = account->name;
     context.can_be_hidden = ::geteuid() == 0 && account->uid != 0;
   }
-  if (const int failed = ui::print(report(options.output(), inspection, context)); failed != kExitOk)
+  if (const int failed = ui::print(report(options.output.chosen(), inspection, context)); failed != kExitOk)
     return failed;
   const bool healthy = health::is_healthy(inspection, context);
-  if (options.exit_code == options::Health::ExitCode::probe) return healthy ? kExitOk : kExitUnhealthy;
+  if (!options.detailed_exit_code) return healthy ? kExitOk : kExitUnhealthy;
   const int code = exit_code_of(inspection.state);
   return code == kExitOk && !healthy ? kExitNoAnswer : code;
 }

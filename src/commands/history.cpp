@@ -40,9 +40,9 @@ std::string as_json(const std::string& store, const std::vector<Generation>& gen
                     {"reason", generation.reason},
                     {"account", generation.account},
                     {"state", login::name_of(generation.state)},
-                    {"accessExpiresAt", deadline(access_until(generation))},
-                    {"loginExpiresAt", deadline(login_until(generation))},
-                    {"refreshToken", generation.login && generation.login->has_refresh_token}});
+                    {"access_expires_at", deadline(access_until(generation))},
+                    {"login_expires_at", deadline(login_until(generation))},
+                    {"has_refresh_token", generation.login && generation.login->has_refresh_token}});
   }
   const ordered_json out{{"store", store}, {"generations", std::move(list)}};
   return out.dump(-1, ' ', true, ordered_json::error_handler_t::replace) + '\n';
@@ -82,7 +82,8 @@ int history_command(const options::History& options, const options::Environment&
   const auto generations = store::list_generations(*store, unix_now());
   if (!generations)
     return ui::refuse(console, access::with_how_to_read(generations.error(), path, environment));
-  return ui::print(options.json ? as_json(path, *generations) : as_text(path, *generations));
+  const bool json = options.output.chosen() == options::Format::json;
+  return ui::print(json ? as_json(path, *generations) : as_text(path, *generations));
 }
 
 }  // namespace claude_init::commands

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "commands/commands.h"
 #include "keep/keeper.h"
+#include "keep/notify.h"
 #include "keep/outputs.h"
 #include "log/log.h"
 #include "loop/inotify.h"
@@ -33,7 +34,7 @@ namespace {
 /// In compose.yaml's volume, whose files are an earlier keeper's: root with what that takes gives them to us.
 std::string how_to_take_over(const std::string& publish, const options::Environment& environment) {
   constexpr std::string_view kSetup = "run --rm setup";
-  std::string_view compose = environment.get("CLAUDE_INIT_LOG_IN");
+  std::string_view compose = environment.get(options::kLoginCommand);
   if (publish.empty() || options::engine_of(environment) != ui::Engine::compose || !compose.ends_with(kSetup))
     return "";
   compose.remove_suffix(kSetup.size());
@@ -55,7 +56,8 @@ Result<keep::Keeper::Options> keeper_options(const options::Keep& options, const
   }
   if (!kept.publish.empty()) keeper.publish = options::choose_store(kept.publish, {}, environment);
   keeper.take_over_published = how_to_take_over(keeper.publish, environment);
-  const std::string log_in = options::with_name(options.log_in, keeper.name);
+  const std::string log_in =
+      options::with_name(std::string(environment.get(options::kLoginCommand)), keeper.name);
   keeper.context = [log_in, &environment](const store::Inspection& seen) {
     health::Context context = access::health_context(seen, environment);
     if (log_in.empty()) return context;
@@ -144,8 +146,11 @@ int keep_command(const options::Keep& options, const options::Environment& envir
   log::info("keeping", {{"stores", keepers.size()}, {"mb_for_a_renewal", renew::kCliMegabytes}});
   if (!options.renewal.never) say_memory();
   for (keep::Keeper& keeper : keepers) keeper.start();
+  const std::string_view manager = environment.get("NOTIFY_SOCKET");
+  keep::notify(manager, "READY=1");
   supervise::Hooks hooks;
   hooks.ending = [&] {
+    keep::notify(manager, "STOPPING=1");
     outputs.stop();
     for (keep::Keeper& keeper : keepers) keeper.stop();
   };

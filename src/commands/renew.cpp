@@ -2,6 +2,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <csignal>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "access/health_context.h"
@@ -62,9 +63,42 @@ std::string headline(const renew::Outcome& outcome) {
   }
 }
 
-int report(const renew::Outcome& outcome, const std::string& path, const options::Environment& environment) {
+/// One object on one line: what came of it, why not, and until when the access token is valid.
+std::string as_json(std::string_view outcome, std::string_view reason, const store::Inspection& seen) {
+  using nlohmann::ordered_json;
+  ordered_json out{{"store", seen.path}, {"outcome", outcome}, {"state", login::name_of(seen.state)}};
+  if (!reason.empty()) out["reason"] = reason;
+  if (seen.login && seen.login->has_access_token)
+    out["access_expires_at"] = format_iso8601(seen.login->expires_at);
+  return out.dump(-1, ' ', true, ordered_json::error_handler_t::replace) + '\n';
+}
+
+std::string_view name_of(Kind kind) {
+  switch (kind) {
+    case Kind::renewed:
+      return "renewed";
+    case Kind::not_due:
+      return "renewed_elsewhere";
+    case Kind::busy:
+      return "busy";
+    case Kind::refused:
+      return "refused";
+    case Kind::rejected:
+      return "rejected";
+    case Kind::failed:
+      break;
+  }
+  return "failed";
+}
+
+int report(const renew::Outcome& outcome, const std::string& path, options::Format format,
+           const options::Environment& environment) {
   const store::Inspection seen = store::inspect(path, unix_now());
-  if (outcome.kind == Kind::renewed || outcome.kind == Kind::not_due) {
+  const bool good = outcome.kind == Kind::renewed || outcome.kind == Kind::not_due;
+  if (format == options::Format::json) {
+    const int failed = ui::print(as_json(name_of(outcome.kind), good ? "" : outcome.reason, seen));
+    if (good || failed != kExitOk) return failed;
+  } else if (good) {
     const std::string how = outcome.kind == Kind::renewed ? "renewed" : "renewed by somebody else";
     return ui::print(fmt::format("{}; {}\n", how, seen.login ? valid_until(seen) : "the login is gone"));
   }
@@ -104,14 +138,20 @@ std::optional<int> why_none(const store::Inspection& seen, const options::Enviro
 
 /// 1. A login that can be renewed, and is due or is to be renewed all the same.
 /// 2. One renewal, ours or another process's.
-/// 3. What came of it.
+/// 3. What came of it; with --json on standard output too.
 int renew_command(const options::Renew& options, const options::Environment& environment,
                   const supervise::Inherited& inherited) {
   // 1.
   const std::string path = options::choose_store(options.store, environment.get("HOME"), environment);
   const store::Inspection seen = store::inspect(path, unix_now());
-  if (const auto status = why_none(seen, environment)) return *status;
+  const options::Format format = options.output.chosen();
+  if (const auto status = why_none(seen, environment)) {
+    const int failed =
+        format == options::Format::json ? ui::print(as_json("not_renewable", "", seen)) : kExitOk;
+    return failed != kExitOk ? failed : *status;
+  }
   if (!options.force && seen.login->expires_at - unix_now() > options.renewal.before.count()) {
+    if (format == options::Format::json) return ui::print(as_json("not_due", "", seen));
     return ui::print(
         fmt::format("not due; {}. --force renews it now, which spends its refresh token for the next one\n",
                     valid_until(seen)));
@@ -133,7 +173,7 @@ int renew_command(const options::Renew& options, const options::Environment& env
   const int stopped = access::wait_until_over(loop, wait);
   // 3.
   if (!renewer.last()) return stopped != 0 ? 128 + stopped : kExitStoreBusy;
-  const int status = report(*renewer.last(), path, environment);
+  const int status = report(*renewer.last(), path, format, environment);
   return stopped != 0 && status != kExitOk ? 128 + stopped : status;
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -61,6 +62,22 @@ void report(const ui::Console& console, const sync::RestoreReport& restored, con
         "The login is without its refresh token, so it cannot be renewed there, nor log anybody out "
         "(--refresh-token=copy hands it on).");
   }
+}
+
+/// One object on one line: what became of the login and of the files.
+std::string as_json(const std::string& store, const std::string& to, const sync::RestoreReport& restored) {
+  using nlohmann::ordered_json;
+  ordered_json out{
+      {"store", store},
+      {"to", to},
+      {"login",
+       {{"restored", restored.login_restored},
+        {"state", restored.login ? ordered_json(login::name_of(*restored.login)) : ordered_json()}}},
+      {"files", {{"restored", restored.files}, {"bytes", restored.bytes}}}};
+  out["skipped"] = ordered_json::array();
+  for (const auto& skipped : restored.skipped)
+    out["skipped"].push_back({{"path", skipped.path}, {"reason", skipped.reason}});
+  return out.dump(-1, ' ', true, ordered_json::error_handler_t::replace) + '\n';
 }
 
 /// The status for a login that could not be restored, or that is of no use to anybody, which is told.
@@ -137,6 +154,9 @@ int restore_command(const options::Restore& options, const options::Environment&
                          {"files", restored->files},
                          {"bytes", restored->bytes},
                          {"took", took_since(start)}});
+  if (options.output.chosen() == options::Format::json) {
+    if (const int failed = ui::print(as_json(path, to->path, *restored)); failed != kExitOk) return failed;
+  }
   report(console, *restored, options, to->path);
   const int status = report_login(console, path, *restored, options, environment);
   const sync::Skipped* failed = sync::first_failed(restored->skipped);

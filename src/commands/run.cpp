@@ -332,7 +332,7 @@ void watch(follow::Coherence& coherence, std::optional<renew::Renewer>& renewer)
 }
 
 user::NewPrivileges new_privileges_of(const options::Run& options) {
-  return options.new_privileges ? user::NewPrivileges::allow : user::NewPrivileges::forbid;
+  return options.allow_new_privileges ? user::NewPrivileges::allow : user::NewPrivileges::forbid;
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ supervise::Command session_command(const options::Setup& options, const options:
   child.set("SHELL", account.shell);
   if (session.copy) child.set("CLAUDE_CONFIG_DIR", session.state.config_dir);
   supervise::Command command;
-  // Without a terminal there is nothing to start: --wait-login waits for a login from elsewhere.
+  // Without a terminal there is nothing to start: --until-login waits for a login from elsewhere.
   command.argv = options.command;
   if (command.argv.empty() && has_terminal()) command.argv = {account.shell};
   command.env = child.variables();
@@ -80,8 +80,8 @@ void greet_session(const options::Setup& options, const options::Environment& en
   const ui::Console console(access::is_plain(environment));
   const bool shell = has_terminal();
   if (shell) setup::greet(console, found, account, before);
-  if (options.wait_login)
-    setup::greet_waiting(console, found, account, environment, *options.wait_login, shell);
+  if (options.until_login)
+    setup::greet_waiting(console, found, account, environment, *options.until_login, shell);
 }
 
 follow::Coherence::Options coherent_session(const options::Setup& options, const setup::FoundStore& found,
@@ -146,7 +146,7 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
     hooks.ending = [&renewer] { renewer->stop(); };
   }
   std::optional<setup::LoginWait> wait;
-  if (options.wait_login) wait.emplace(io, found.store.path(), *options.wait_login);
+  if (options.until_login) wait.emplace(io, found.store.path(), *options.until_login);
   follow::Coherence coherence(io, coherent_session(options, found, account, session, renewer, wait));
   coherence.begin();
   coherence.start();
@@ -180,7 +180,7 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
   const supervise::Command command = session_command(options, environment, account, session);
   const auto outcome = supervise::supervise(loop, supervision, command, hooks);
   if (!outcome) return outcome.error();
-  // The signal that --wait-login ends it with is not the session's status.
+  // The signal that --until-login ends it with is not the session's status.
   if (wait && wait->is_over()) return Ended{{}, wait->exit_status(ended.reported)};
   ended.outcome = *outcome;
   if (command.argv.empty()) ended.outcome.exit_status = 128 + outcome->stop_signal;
@@ -241,12 +241,12 @@ int setup_command(const options::Setup& options, const options::Environment& env
   const bool default_shell = options.command.empty();
   auto account = user::choose_account(options.user, environment.get("HOME"));
   if (!account) return ui::refuse(console, account.error());
-  if (default_shell && !has_terminal() && !options.wait_login) {
+  if (default_shell && !has_terminal() && !options.until_login) {
     return ui::refuse(
         console,
         make_error(ErrorKind::usage, "setup needs a terminal to log in on",
                    fmt::format("add -it: {} run -it …, or give a command behind '--', or wait for "
-                               "a login from elsewhere: --wait-login 10m (CLAUDE_INIT_WAIT_LOGIN=10m)",
+                               "a login from elsewhere: --until-login 10m (CLAUDE_INIT_UNTIL_LOGIN=10m)",
                                ui::engine_command())));
   }
   // 1.

@@ -38,7 +38,7 @@ struct Context {
   std::string renewer{};          // the version of Claude Code that renewed here last: "2.1.332 (tested)"
   std::string
       setup_command;  // what to type to log in, e.g. "docker run -it --rm -v …:/claude-auth claude-setup"
-  bool told_setup_command = false;  // CLAUDE_INIT_LOG_IN is set: it is right for any store
+  bool told_setup_command = false;  // CLAUDE_INIT_LOGIN_COMMAND is set: it is right for any store
 };
 
 /// Where an empty `.credentials.json` comes from: the same words wherever one is met.

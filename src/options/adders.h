@@ -13,39 +13,51 @@
 #include "base/result.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "options/definitions.h"
 
 /// How an option of each type is declared, with its variable and what a wrong value is refused with. For
 /// definitions.cpp.
 namespace claude_init::options {
 
-/// "--stop-timeout" → "CLAUDE_INIT_STOP_TIMEOUT".
-inline std::string variable_of(std::string_view option) {
-  std::string name = "CLAUDE_INIT_";
-  for (const char c : option.substr(option.find_first_not_of('-'))) {
-    name += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-  }
-  return name;
+/// Notes how people read it; `option` is the one that was added last.
+inline Option& describe(Definitions& to, CLI::Option* option, const Text& text) {
+  option->envname(variable_of(option->get_name()));
+  to.options.push_back(Option{.name = option->get_name(), .topic = to.topic, .text = text});
+  return to.options.back();
 }
 
-/// An option whose text `set` turns into a value; what `set` refuses is refused with its remedy.
-inline CLI::Option* add(CLI::App& app, const std::string& name, const std::string& help,
+/// An option whose text `set` turns into a value; what `set` refuses is refused with its remedy. `value`:
+/// what stands behind it, "DIR".
+inline CLI::Option* add(Definitions& to, const std::string& name, const char* value, const Text& text,
                         std::function<Result<void>(const std::string&)> set) {
-  auto* option = app.add_option_function<std::string>(
-      name,
-      [name, set = std::move(set)](const std::string& text) {
-        const auto done = set(text);
+  auto* option =
+      to.app.add_option_function<std::string>(name, [name, set = std::move(set)](const std::string& given) {
+        const auto done = set(given);
         if (!done) throw CLI::ValidationError(name, done.error().message() + "; " + done.error().remedy);
-      },
-      help);
-  return option->envname(variable_of(name))->type_name("WORD");
+      });
+  describe(to, option, text).value = value;
+  return option->type_name(value);
 }
 
-inline CLI::Option* add_text(CLI::App& app, const std::string& name, std::string& target,
-                             const std::string& help) {
-  return add(app, name, help, [&target](const std::string& text) {
-    target = text;
+inline void add_text(Definitions& to, const std::string& name, const char* value, std::string& target,
+                     const Text& text, Completes completes = Completes::nothing) {
+  add(to, name, value, text, [&target](const std::string& given) {
+    target = given;
     return Result<void>();
   });
+  to.options.back().completes = completes;
+}
+
+/// An option that may be given several times; as a variable, the words are separated by commas.
+inline void add_list(Definitions& to, const std::string& name, const char* value,
+                     std::vector<std::string>& target, const Text& text,
+                     Completes completes = Completes::nothing) {
+  auto* option = to.app.add_option(name, target);
+  Option& described = describe(to, option, text);
+  described.value = value;
+  described.repeatable = true;
+  described.completes = completes;
+  option->delimiter(',')->expected(1)->take_all()->type_name(value);
 }
 
 /// What CLI11 does not take for a truth value would be refused by it without what to write.
@@ -55,38 +67,45 @@ inline std::string check_flag(const std::string& text) {
   return fmt::format("'{}' is not possible; write 1 or 0 (true or false, yes or no, on or off)", text);
 }
 
-inline CLI::Option* add_flag(CLI::App& app, const std::string& name, bool& target, const std::string& help) {
-  return app.add_flag(name, target, help)->check(CLI::Validator(check_flag, ""))->envname(variable_of(name));
+inline void add_flag(Definitions& to, const std::string& name, bool& target, const Text& text) {
+  auto* option = to.app.add_flag(name, target)->check(CLI::Validator(check_flag, ""));
+  describe(to, option, text);
 }
 
-inline CLI::Option* add_duration(CLI::App& app, const std::string& name, Milliseconds& target,
-                                 const std::string& help) {
-  return add(app, name, help,
-             [&target](const std::string& text) -> Result<void> {
-               const auto parsed = parse_duration(text);
-               if (!parsed) return parsed.error();
-               target = *parsed;
-               return Done{};
-             })
-      ->type_name("TIME");
+/// `target`: Milliseconds, or those that may be left out.
+template <class Duration>
+void add_duration(Definitions& to, const std::string& name, Duration& target, const Text& text) {
+  add(to, name, "TIME", text, [&target](const std::string& given) -> Result<void> {
+    const auto parsed = parse_duration(given);
+    if (!parsed) return parsed.error();
+    target = *parsed;
+    return Done{};
+  });
 }
 
 /// An option with a few words to choose from.
 template <class T>
-CLI::Option* add_choice(CLI::App& app, const std::string& name, T& target,
-                        std::vector<std::pair<std::string_view, T>> choices, const std::string& help) {
-  return add(
-      app, name, help, [&target, choices = std::move(choices)](const std::string& text) -> Result<void> {
-        std::string words;
+void add_choice(Definitions& to, const std::string& name, T& target,
+                std::vector<std::pair<std::string_view, T>> choices, const Text& text) {
+  std::vector<std::string> words;
+  std::string shown;
+  for (const auto& [word, value] : choices) {
+    words.emplace_back(word);
+    shown += (shown.empty() ? "" : "|") + words.back();
+  }
+  add(to, name, shown.c_str(), text,
+      [&target, choices = std::move(choices)](const std::string& given) -> Result<void> {
+        std::string legal;
         for (const auto& [word, value] : choices) {
-          if (text == word) {
+          if (given == word) {
             target = value;
             return Done{};
           }
-          words += (words.empty() ? "" : " or ") + std::string(word);
+          legal += (legal.empty() ? "" : " or ") + std::string(word);
         }
-        return make_error(ErrorKind::usage, fmt::format("'{}' is not possible", text), "write " + words);
+        return make_error(ErrorKind::usage, fmt::format("'{}' is not possible", given), "write " + legal);
       });
+  to.options.back().words = std::move(words);
 }
 
 }  // namespace claude_init::options

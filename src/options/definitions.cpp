@@ -7,6 +7,7 @@
 #include <CLI/Formatter.hpp>
 #include <algorithm>
 #include <functional>
+#include <initializer_list>
 
 #include "base/text.h"
 #include "options/adders.h"
@@ -41,37 +42,53 @@ Result<std::pair<int, int>> parse_pair(std::string_view text, const std::string&
 /// An option that may be given several times, each of the form `form`, "FROM:TO"; as a variable, the pairs
 /// are separated by commas.
 template <class ParseFrom, class ParseTo>
-void add_map(CLI::App& app, const std::string& name, const std::string& form, std::map<int, int>& target,
-             ParseFrom parse_from, ParseTo parse_to, const std::string& help) {
-  app.add_option_function<std::vector<std::string>>(
-         name,
-         [name, form, &target, parse_from, parse_to](const std::vector<std::string>& texts) {
-           for (const auto& text : texts) {
-             const auto parsed = parse_pair(text, form, parse_from, parse_to);
-             if (!parsed)
-               throw CLI::ValidationError(name, parsed.error().message() + "; " + parsed.error().remedy);
-             target[parsed->first] = parsed->second;
-           }
-         },
-         help)
-      ->envname(variable_of(name))
-      ->delimiter(',')
-      ->expected(1)
-      ->take_all()
-      ->type_name(form);
+void add_map(Definitions& to, const std::string& name, const std::string& form, std::map<int, int>& target,
+             ParseFrom parse_from, ParseTo parse_to, const Text& text) {
+  auto* option = to.app.add_option_function<std::vector<std::string>>(
+      name, [name, form, &target, parse_from, parse_to](const std::vector<std::string>& given) {
+        for (const auto& pair : given) {
+          const auto parsed = parse_pair(pair, form, parse_from, parse_to);
+          if (!parsed)
+            throw CLI::ValidationError(name, parsed.error().message() + "; " + parsed.error().remedy);
+          target[parsed->first] = parsed->second;
+        }
+      });
+  Option& described = describe(to, option, text);
+  described.value = form;
+  described.repeatable = true;
+  option->delimiter(',')->expected(1)->take_all()->type_name(form);
 }
 
-void add_stopping(CLI::App& app, supervise::Options& options, const std::string& grace_help) {
-  add_duration(app, "--grace", options.grace, grace_help);
-  add_duration(app, "--stop-timeout", options.stop_timeout,
-               "what the engine gives us between its TERM and its KILL (default 10s, as Docker)");
+void mark_early(Definitions& to, std::initializer_list<std::string_view> names) {
+  for (Option& option : to.options) {
+    if (std::find(names.begin(), names.end(), option.name) != names.end()) option.early = true;
+  }
 }
 
-void add_supervision(CLI::App& app, supervise::Options& options) {
-  add_stopping(app, options, "between TERM and KILL (default 5s; the CLI needs 3s to save a token)");
-  add_flag(app, "--group", options.group, "forward signals to the command's process group");
+void add_stopping(Definitions& to, supervise::Options& options, const Text& grace) {
+  to.topic = "Supervision";
+  add_duration(to, "--grace", options.grace, grace);
+  add_duration(to, "--stop-timeout", options.stop_timeout,
+               options.stop_timeout
+                   ? Text{"time from the engine's TERM to its KILL: claude-init ends everything, "
+                          "and saves what it has to, within it",
+                          "10s, as Docker", "30s"}
+                   : Text{"time from the engine's TERM to its KILL: claude-init ends everything "
+                          "within it",
+                          "not known: the engine's KILL ends what is left", "10s"});
+}
+
+void add_supervision(Definitions& to, supervise::Options& options) {
+  add_stopping(to, options,
+               options.grace ? Text{"time between TERM and KILL for the command and what it leaves behind; "
+                                    "Claude Code needs 3s to save a token",
+                                    "5s", "8s"}
+                             : Text{"time between TERM and KILL for the command and what it leaves behind",
+                                    "no KILL for the command, 5s for what it leaves behind", "8s"});
+  add_flag(to, "--group", options.group,
+           {"forward signals to the command's process group, not to the command alone"});
   add_map(
-      app, "--rewrite", "FROM:TO", options.rewrite,
+      to, "--rewrite", "FROM:TO", options.rewrite,
       [](std::string_view text) -> Result<int> {
         const auto parsed = supervise::parse_signal(text);
         if (!parsed || (*parsed != SIGKILL && *parsed != SIGSTOP)) return parsed;
@@ -81,38 +98,31 @@ void add_supervision(CLI::App& app, supervise::Options& options) {
       [](std::string_view text) -> Result<int> {
         return text.empty() ? Result<int>(0) : supervise::parse_signal(text);
       },
-      "forward signal TO when FROM comes; an empty TO drops it (repeatable)");
-  add_map(app, "--remap-exit", "N:M", options.remap_exit, parse_exit_status, parse_exit_status,
-          "exit with M when the command exits with N (repeatable)");
-  add(app, "--pdeathsig", "signal that we get when our parent dies",
+      {"forward signal TO when FROM comes; an empty TO drops it", "", "TERM:INT"});
+  add_map(to, "--remap-exit", "N:M", options.remap_exit, parse_exit_status, parse_exit_status,
+          {"exit with status M when the command exits with N", "", "143:0"});
+  add(to, "--pdeathsig", "SIGNAL",
+      {"ask the kernel to send claude-init SIGNAL when its parent dies", "", "TERM"},
       [&](const std::string& text) -> Result<void> {
         const auto parsed = supervise::parse_signal(text);
         if (!parsed) return parsed.error();
         options.pdeathsig = *parsed;
         return Done{};
       });
+  to.options.back().completes = Completes::signal;
 }
 
-/// An option that may be given several times; as a variable, the words are separated by commas.
-CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::string>& target,
-                      const std::string& help) {
-  return app.add_option(name, target, help)
-      ->envname(variable_of(name))
-      ->delimiter(',')
-      ->expected(1)
-      ->take_all();
+void add_filter(Definitions& to, store::Filter& filter) {
+  to.topic = "Files";
+  add_list(to, "--include", "GLOB", filter.include,
+           {"keep paths that match GLOB, which claude-init leaves out otherwise", "", "'projects/**'"});
+  add_list(to, "--exclude", "GLOB", filter.exclude, {"leave out paths that match GLOB", "", "'plugins/**'"});
 }
 
-void add_filter(CLI::App& app, store::Filter& filter) {
-  add_list(app, "--include", filter.include,
-           "pattern of paths to keep that are left out otherwise (repeatable)")
-      ->type_name("GLOB");
-  add_list(app, "--exclude", filter.exclude, "pattern of paths to leave out (repeatable)")->type_name("GLOB");
-}
-
-void add_checkpoint(CLI::App& app, Milliseconds& checkpoint) {
-  add_duration(app, "--checkpoint", checkpoint,
-               "save a login that has not been written to for so long (default 300ms)");
+void add_checkpoint(Definitions& to, Milliseconds& checkpoint) {
+  add_duration(
+      to, "--checkpoint", checkpoint,
+      {"save the login once it has been unchanged for TIME; within 600ms in any case", "300ms", "100ms"});
 }
 
 /// Words separated by blanks; no quoting, so that what is run is what is read.
@@ -126,241 +136,277 @@ std::vector<std::string> split_words(std::string_view text) {
   return words;
 }
 
-void add_words(CLI::App& app, const std::string& name, std::vector<std::string>& target,
-               const std::string& instead, const std::string& help) {
-  add(app, name, help, [&target, instead](const std::string& text) -> Result<void> {
-    target = split_words(text);
+void add_words(Definitions& to, const std::string& name, std::vector<std::string>& target,
+               const std::string& instead, const Text& text) {
+  add(to, name, "WORDS", text, [&target, instead](const std::string& given) -> Result<void> {
+    target = split_words(given);
     if (!cli::split(target).argv.empty()) return Done{};
     return make_error(ErrorKind::usage, "there is no command in it", "write a command, or " + instead);
-  })->type_name("WORDS");
+  });
 }
 
-void add_renewing(CLI::App& app, Renewal& renewal, const std::string& instead) {
-  add_duration(app, "--renew-before", renewal.before,
-               "how long before, or half the token's lifetime if that is less (default 45m)");
+void add_renewing(Definitions& to, Renewal& renewal, const std::string& instead) {
+  add_duration(
+      to, "--renew-before", renewal.before,
+      {"renew the login TIME before its access token expires, or at half the token's lifetime if that is "
+       "later",
+       "45m", "1h"});
   add_words(
-      app, "--renew-command", renewal.command, instead,
-      "what renews the login in $CLAUDE_CONFIG_DIR, behind NAME=VALUE words; must not end before the new "
-      "token is saved (default: a request by claude that goes nowhere and costs nothing)");
+      to, "--renew-command", renewal.command, instead,
+      {"command that renews the login in $CLAUDE_CONFIG_DIR: words separated by blanks, NAME=VALUE first; it "
+       "has to save the new token before it exits",
+       "a request of Claude Code that goes nowhere and costs nothing", "'claude --print --model haiku ok'"});
 }
 
-void add_renewal(CLI::App& app, Renewal& renewal) {
-  add_choice<bool>(app, "--renew", renewal.never, {{"auto", false}, {"never", true}},
-                   "auto: renew the store's login before it expires, if the store can be written; never "
-                   "(default auto)");
-  add_renewing(app, renewal, "--renew=never");
+void add_renewal(Definitions& to, Renewal& renewal) {
+  to.topic = "Renewal";
+  add_choice<bool>(
+      to, "--renew", renewal.never, {{"auto", false}, {"never", true}},
+      {"auto: renew the login before its access token expires, if the store is writable", "auto"});
+  add_renewing(to, renewal, "--renew=never");
 }
 
-void add_refresh_token(CLI::App& app, store::RefreshToken& target) {
+void add_refresh_token(Definitions& to, store::RefreshToken& target) {
   using store::RefreshToken;
-  add_choice<RefreshToken>(
-      app, "--refresh-token", target, {{"withhold", RefreshToken::withhold}, {"copy", RefreshToken::copy}},
-      "withhold: the copy cannot renew, nor log anyone out; copy: it can, and the command of a run is "
-      "trusted with the store's login (default withhold)");
+  add_choice<RefreshToken>(to, "--refresh-token", target,
+                           {{"withhold", RefreshToken::withhold}, {"copy", RefreshToken::copy}},
+                           {"withhold: the copy can neither renew the login nor log others out; copy: it "
+                            "can, and the command of a run "
+                            "is trusted with the store's login",
+                            "withhold"});
 }
 
 /// A whole number from `least` to `most`.
 template <class Number>
-CLI::Option* add_number(CLI::App& app, const std::string& name, Number& target, Number least, Number most,
-                        const std::string& help) {
-  return add(app, name, help,
-             [&target, least, most](const std::string& text) -> Result<void> {
-               Number value = 0;
-               if (!read_number(text, value) || value < least || value > most) {
-                 return make_error(ErrorKind::usage, fmt::format("'{}' is not possible", text),
-                                   fmt::format("write a whole number from {} to {}", least, most));
-               }
-               target = value;
-               return Done{};
-             })
-      ->type_name("N");
+void add_number(Definitions& to, const std::string& name, Number& target, Number least, Number most,
+                const Text& text) {
+  add(to, name, "N", text, [&target, least, most](const std::string& given) -> Result<void> {
+    Number value = 0;
+    if (!read_number(given, value) || value < least || value > most) {
+      return make_error(ErrorKind::usage, fmt::format("'{}' is not possible", given),
+                        fmt::format("write a whole number from {} to {}", least, most));
+    }
+    target = value;
+    return Done{};
+  });
 }
 
-void add_size(CLI::App& app, const std::string& name, std::uint64_t& target, const std::string& help) {
-  add(app, name, help, [&target](const std::string& text) -> Result<void> {
-    const auto parsed = parse_bytes(text);
+void add_size(Definitions& to, const std::string& name, std::uint64_t& target, const Text& text) {
+  add(to, name, "SIZE", text, [&target](const std::string& given) -> Result<void> {
+    const auto parsed = parse_bytes(given);
     if (!parsed) return parsed.error();
     if (*parsed == 0) return make_error(ErrorKind::usage, "no state is that small", "write 1 or more: 100M");
     target = *parsed;
     return Done{};
-  })->type_name("SIZE");
+  });
 }
 
-void add_limits(CLI::App& app, sync::Limits& limits) {
-  add_size(app, "--max-bytes", limits.max_bytes, "refuse a state that is larger (default 16G)");
-  add_number<std::uint64_t>(app, "--max-files", limits.max_files, 1, 1'000'000'000,
-                            "refuse a state of more files and directories (default 2000000)");
-  add_number<unsigned>(app, "--max-depth", limits.max_depth, 1, 1000,
-                       "refuse a state whose directories are deeper (default 128)");
+void add_limits(Definitions& to, sync::Limits& limits) {
+  to.topic = "Files";
+  add_size(to, "--max-bytes", limits.max_bytes, {"refuse a state that is larger", "16G", "2G"});
+  add_number<std::uint64_t>(to, "--max-files", limits.max_files, 1, 1'000'000'000,
+                            {"refuse a state of more files and directories", "2000000", "100000"});
+  add_number<unsigned>(to, "--max-depth", limits.max_depth, 1, 1000,
+                       {"refuse a state whose directories are deeper", "128", "40"});
 }
 
-void add_storing(CLI::App& app, Storing& storing) {
+void add_storing(Definitions& to, Storing& storing) {
   using store::Access;
   using store::Locking;
-  add_text(app, "--store-owner", storing.owner,
-           "NAME or UID[:GID] that the store belongs to (default: whom its directory belongs to)")
-      ->type_name("USER");
-  add_choice<Access>(app, "--store-mode", storing.options.access,
+  to.topic = "Store";
+  add_text(to, "--store-owner", "NAME|UID[:GID]", storing.owner,
+           {"owner of the store", "its directory's owner", "1000:1000"}, Completes::user);
+  add_choice<Access>(to, "--store-mode", storing.options.access,
                      {{"private", Access::private_only}, {"group", Access::group}},
-                     "private: 0700/0600; group: 2750/0640 (default: group if its directory is setgid)");
-  add_number<unsigned>(app, "--keep-generations", storing.keep_generations, 1, 1000,
-                       "how many earlier logins the store keeps (default 5)");
-  add_choice<Locking>(
-      app, "--locking", storing.options.locking,
-      {{"auto", Locking::automatic}, {"flock", Locking::flock}, {"lease", Locking::lease}},
-      "how a new store is locked; auto: a lease on network file systems, else flock (default auto)");
+                     {"private: modes 0700 and 0600; group: 2750 and 0640, with the directory's group",
+                      "group if the directory is setgid, else private"});
+  add_number<unsigned>(to, "--keep-generations", storing.keep_generations, 1, 1000,
+                       {"number of earlier logins that the store keeps", "5", "20"});
+  add_choice<Locking>(to, "--locking", storing.options.locking,
+                      {{"auto", Locking::automatic}, {"flock", Locking::flock}, {"lease", Locking::lease}},
+                      {"lock of a new store; auto: a lease on network file systems, elsewhere flock; for an "
+                       "existing store it works "
+                       "only with --adopt",
+                       "auto"});
 }
 
 /// Not where somebody may not be there to say that the original is not used any more.
-void add_adopt(CLI::App& app, Storing& storing) {
-  add_flag(app, "--adopt", storing.options.adopt,
-           "the store was copied or moved here and the original is not used any more: take it over");
+void add_adopt(Definitions& to, Storing& storing) {
+  to.topic = "Store";
+  add_flag(to, "--adopt", storing.options.adopt,
+           {"take over a store that you copied or moved here; the original must not be in use any more"});
 }
 
 /// A value that may be left out, and flag words as every variable of a flag takes them.
-void add_wait_login(CLI::App& app, std::optional<Milliseconds>& target, const std::string& help) {
-  add(app, "--wait-login", help,
-      [&target](const std::string& text) -> Result<void> {
-        const auto is_one_of = [&](std::initializer_list<std::string_view> words) {
-          return std::find(words.begin(), words.end(), text) != words.end();
-        };
-        target.reset();
-        if (is_one_of({"0", "false", "no", "off"})) return Done{};
-        target = kForever;
-        if (is_one_of({"", "1", "true", "yes", "on"})) return Done{};
-        const auto parsed = parse_duration(text);
-        if (!parsed) return parsed.error();
-        target = *parsed;
-        return Done{};
-      })
-      ->type_name("TIME")
-      ->expected(0, 1);
+void add_wait(Definitions& to, const std::string& name, std::optional<Milliseconds>& target,
+              const Text& text) {
+  auto* option = add(to, name, "TIME", text, [&target](const std::string& given) -> Result<void> {
+    const auto is_one_of = [&](std::initializer_list<std::string_view> words) {
+      return std::find(words.begin(), words.end(), given) != words.end();
+    };
+    target.reset();
+    if (is_one_of({"0", "false", "no", "off"})) return Done{};
+    target = kForever;
+    if (is_one_of({"", "1", "true", "yes", "on"})) return Done{};
+    const auto parsed = parse_duration(given);
+    if (!parsed) return parsed.error();
+    target = *parsed;
+    return Done{};
+  });
+  option->expected(0, 1);
+  to.options.back().value_may_be_left_out = true;
 }
 
-constexpr const char* kStoreHelp =
-    "the store (default: /claude-auth, /auth-output, ~/.claude if it is a mount; on a host $CLAUDE_HUB_DIR "
-    "or ~/.claude-hub)";
-constexpr const char* kUserHelp = "NAME or UID[:GID] to run as (default: node, when root and it exists)";
+enum class Metrics { no, yes };
+
+void add_output(Definitions& to, Output& output, const Text& text, Metrics metrics = Metrics::no) {
+  to.topic = "Output";
+  std::vector<std::pair<std::string_view, std::optional<Format>>> formats{{"text", Format::text},
+                                                                          {"json", Format::json}};
+  if (metrics == Metrics::yes) formats.emplace_back("prometheus", Format::prometheus);
+  add_choice<std::optional<Format>>(to, "--format", output.format, std::move(formats), text);
+  add_flag(to, "--json", output.json, {"short for --format json"});
+}
+
+void add_store(Definitions& to, std::string& store) {
+  to.topic = "Store";
+  add_text(to, "--store", "DIR", store,
+           {"the store: a directory with the login and all that belongs to it",
+            "/claude-auth, else /auth-output, else ~/.claude if it is a mount; outside containers "
+            "$CLAUDE_HUB_DIR, "
+            "else ~/.claude-hub",
+            "/srv/claude"},
+           Completes::directory);
+}
+
+void add_user(Definitions& to, std::string& user, const char* help) {
+  to.topic = "Command";
+  add_text(to, "--user", "NAME|UID[:GID]", user, {help, "node when root and it exists", "1000:1000"},
+           Completes::user);
+}
 
 }  // namespace
 
-void define(CLI::App& app, Init& init) {
-  add_supervision(app, init.supervision);
+void define(Definitions& to, Init& init) {
+  add_supervision(to, init.supervision);
+  mark_early(to, {"--grace"});
 }
 
-void define(CLI::App& app, Setup& setup) {
-  add_text(app, "--store", setup.store, kStoreHelp)->type_name("DIR");
-  add_text(app, "--user", setup.user, kUserHelp)->type_name("USER");
-  add_flag(app, "--allow-ephemeral", setup.allow_ephemeral,
-           "go on although the store would be lost with the container");
-  add_wait_login(app, setup.wait_login,
-                 "end by itself when there is a login that can be used, or after TIME; for scripts");
-  add_checkpoint(app, setup.checkpoint);
-  add_renewal(app, setup.renewal);
-  add_storing(app, setup.storing);
-  add_adopt(app, setup.storing);
-  add_limits(app, setup.limits);
-  add_filter(app, setup.filter);
-  add_supervision(app, setup.supervision);
+void define(Definitions& to, Setup& setup) {
+  add_store(to, setup.store);
+  add_flag(to, "--allow-ephemeral", setup.allow_ephemeral,
+           {"go on although the store disappears with the container"});
+  add_checkpoint(to, setup.checkpoint);
+  add_storing(to, setup.storing);
+  add_adopt(to, setup.storing);
+  add_user(to, setup.user, "user of the shell or command");
+  add_wait(to, "--until-login", setup.until_login,
+           {"end when the store has a usable login, or after TIME; for scripts", "you end it", "10m"});
+  add_renewal(to, setup.renewal);
+  add_limits(to, setup.limits);
+  add_filter(to, setup.filter);
+  add_supervision(to, setup.supervision);
+  mark_early(to, {"--store", "--user", "--until-login", "--allow-ephemeral"});
 }
 
-void define(CLI::App& app, Run& run) {
-  add_text(app, "--store", run.store, kStoreHelp)->type_name("DIR");
-  add_text(app, "--user", run.user, kUserHelp)->type_name("USER");
-  add_text(app, "--workdir", run.workdir,
-           "where the working copy goes (default: $XDG_RUNTIME_DIR, /run, /tmp or HOME)")
-      ->type_name("DIR");
-  add_choice<Copy>(app, "--copy", run.copy,
-                   {{"config", Copy::config}, {"all", Copy::all}, {"login", Copy::login}},
-                   "config: all but what sessions have written down; all: that too; login: the login and the "
-                   "settings (default config)");
-  add_refresh_token(app, run.refresh_token);
+void define(Definitions& to, Run& run) {
+  add_store(to, run.store);
+  add_user(to, run.user, "user of the command");
+  add_wait(to, "--wait-login", run.wait_login,
+           {"wait for a usable login, for TIME at most, then start", "do not wait", "10m"});
+  add_flag(to, "--allow-no-login", run.allow_no_login, {"start the command without a login"});
+  add_flag(to, "--allow-new-privileges", run.allow_new_privileges,
+           {"let the command gain privileges: sudo, setuid programs"});
+  add_flag(to, "--exec", run.exec,
+           {"replace claude-init by the command: no supervision, and nothing wipes the working copy"});
+  to.topic = "Working copy";
+  add_choice<Copy>(
+      to, "--copy", run.copy, {{"config", Copy::config}, {"all", Copy::all}, {"login", Copy::login}},
+      {"config: everything but what sessions have written down; all: that too; login: the login and the "
+       "settings",
+       "config"});
+  add_refresh_token(to, run.refresh_token);
+  add_text(to, "--workdir", "DIR", run.workdir,
+           {"the only place for the working copy",
+            "the first suitable of $XDG_RUNTIME_DIR, /run, /tmp and HOME", "/dev/shm"},
+           Completes::directory);
+  to.topic = "Sessions";
   add_choice<std::optional<Persist>>(
-      app, "--persist", run.persist,
+      to, "--persist", run.persist,
       {{"none", Persist::none}, {"sessions", Persist::sessions}, {"all", Persist::all}},
-      "sessions: transcripts of this directory are saved, for `claude --continue`; all: memory and plans "
-      "too, "
-      "which tell later runs what to do (default none)");
-  add_text(app, "--sessions", run.sessions,
-           "keep the sessions there instead of in the store (means --persist sessions)")
-      ->type_name("DIR");
-  add_size(app, "--max-sessions", run.max_sessions,
-           "save no more when the kept sessions take that (default 1G)");
-  add_renewal(app, run.renewal);
-  add_flag(app, "--allow-no-login", run.allow_no_login, "start the command even if nobody has logged in");
-  add_wait_login(app, run.wait_login,
-                 "wait until there is a login that can be used, for TIME at most, and start then");
-  add_flag(app, "--new-privileges", run.new_privileges,
-           "let the command gain privileges (sudo, setuid programs)");
-  add_flag(app, "--exec", run.exec, "replace claude-init by the command instead of supervising it");
-  add_checkpoint(app, run.checkpoint);
-  add_storing(app, run.storing);
-  add_limits(app, run.limits);
-  add_filter(app, run.filter);
-  add_supervision(app, run.supervision);
+      {"sessions: save the transcripts of this directory, for `claude --continue`; all: memory, plans and "
+       "tasks too, "
+       "which tell later runs what to do",
+       "none"});
+  add_text(to, "--sessions", "DIR", run.sessions,
+           {"save the sessions in DIR; implies --persist sessions", "in the store", "/sessions"},
+           Completes::directory);
+  add_size(to, "--max-sessions", run.max_sessions,
+           {"save no more once the kept sessions take SIZE", "1G", "200M"});
+  add_renewal(to, run.renewal);
+  to.topic = "Store";
+  add_checkpoint(to, run.checkpoint);
+  add_storing(to, run.storing);
+  add_limits(to, run.limits);
+  add_filter(to, run.filter);
+  add_supervision(to, run.supervision);
+  mark_early(to, {"--store", "--user", "--wait-login", "--allow-no-login", "--copy", "--persist"});
 }
 
-void define(CLI::App& app, Keep& keep) {
-  add_list(app, "--store", keep.store_words,
-           "a store to keep, called NAME or like its directory (repeatable; default: as for run)")
-      ->type_name("[NAME=]DIR");
-  add_list(app, "--publish", keep.publish_words,
-           "keep there what that store has, without the refresh token: what production mounts (repeatable)")
-      ->type_name("[NAME=]DIR");
-  add(app, "--log-in",
-      "what a person types to log in, as it is told to them; {name} becomes the store's name",
-      [&](const std::string& text) -> Result<void> {
-        keep.log_in = text;
-        const std::string place = unknown_place(text);
-        if (place.empty()) return Done{};
-        return make_error(ErrorKind::usage, "there is nothing that " + printable(place) + " stands for",
-                          "write {name} where the store's name belongs");
-      })
-      ->type_name("TEXT");
-  add_text(app, "--listen", keep.listen,
-           "answer /livez, /readyz, /readyz/NAME, /status, /metrics and / over HTTP: no secrets, no TLS")
-      ->type_name("ADDR:PORT");
-  add_list(app, "--allow-host", keep.allow_hosts,
-           "answer requests for this host name too, not only for addresses and localhost (repeatable)")
-      ->type_name("NAME");
-  add_text(app, "--on-change", keep.on_change,
-           "call this for each change, told in CLAUDE_INIT_… variables and as JSON on standard input")
-      ->type_name("CMD");
-  add_renewal(app, keep.renewal);
-  add_duration(
-      app, "--check-every", keep.renewal.check_every,
-      "renew at least that often, to learn sooner of a login that was ended elsewhere; costs no quota "
-      "(default: when it is due)");
-  add_stopping(app, keep.supervision,
-               "between TERM and KILL, for a renewal that runs (default 5s; the CLI needs 3s)");
+void define(Definitions& to, Keep& keep) {
+  to.topic = "Stores";
+  add_list(to, "--store", "[NAME=]DIR", keep.store_words,
+           {"a store to keep, and its name", "as for run, with the name of its directory", "work=/srv/work"},
+           Completes::directory);
+  add_list(to, "--publish", "[NAME=]DIR", keep.publish_words,
+           {"keep in DIR what that store has, without the refresh token: production mounts it", "",
+            "work=/srv/published"},
+           Completes::directory);
+  to.topic = "Reports";
+  add_text(to, "--listen", "ADDR:PORT", keep.listen,
+           {"answer /livez, /readyz, /readyz/NAME, /status, /metrics and / over HTTP: no secrets, no TLS", "",
+            "127.0.0.1:8080"});
+  add_list(to, "--allow-host", "NAME", keep.allow_hosts,
+           {"answer requests for this host name too, beside addresses and localhost", "", "keeper"});
+  add_text(to, "--on-change", "CMD", keep.on_change,
+           {"run CMD for each change, with CLAUDE_INIT_… variables, and JSON on standard input", "",
+            "claude-webhook"},
+           Completes::command);
+  add_renewal(to, keep.renewal);
+  add_duration(to, "--check-every", keep.renewal.check_every,
+               {"renew at least that often, to detect earlier that the server ended the login; uses no quota",
+                "only when due", "1h"});
+  add_stopping(
+      to, keep.supervision,
+      {"time between TERM and KILL for a renewal that is under way; Claude Code needs 3s", "5s", "8s"});
+  mark_early(to, {"--store", "--publish", "--listen", "--on-change"});
 }
 
-void define(CLI::App& app, Renew& renew) {
-  add_text(app, "--store", renew.store, kStoreHelp)->type_name("DIR");
-  add_flag(app, "--force", renew.force, "renew although it is not due: spends a token and gets the next one");
-  add_renewing(app, renew.renewal, "leave it out");
+void define(Definitions& to, Renew& renew) {
+  add_store(to, renew.store);
+  to.topic = "Renewal";
+  add_flag(to, "--force", renew.force,
+           {"renew although it is not due, which spends the refresh token for the next one"});
+  add_renewing(to, renew.renewal, "leave it out");
+  add_output(to, renew.output, {"for you, or for a program", "text"});
+  mark_early(to, {"--store", "--force"});
 }
 
-void define(CLI::App& app, Health& health) {
-  add_text(app, "--store", health.store, kStoreHelp)->type_name("DIR");
-  add_text(app, "--user", health.user, kUserHelp)->type_name("USER");
-  using Format = Health::Format;
-  add_choice<std::optional<Format>>(
-      app, "--format", health.format,
-      {{"text", Format::text}, {"json", Format::json}, {"prometheus", Format::prometheus}},
-      "text, json, or prometheus: metrics for a textfile collector (default text)");
-  add_flag(app, "--json", health.json, "short for --format json");
-  add_flag(app, "--live", health.live,
-           "also run the CLI once, in a copy of its own, with one tiny request: whether the server answers");
-  add(app, "--max-age", "tell the result of an earlier --live again if it is no older (default 15m)",
+void define(Definitions& to, Health& health) {
+  add_store(to, health.store);
+  add_user(to, health.user, "user of the command, for whom claude-init judges what can be read");
+  to.topic = "Server";
+  add_flag(
+      to, "--live", health.live,
+      {"also run Claude Code once, in a copy of its own, with one tiny request: whether the server answers"});
+  add(to, "--max-age", "TIME", {"repeat the result of an earlier --live that is no older", "15m", "0"},
       [&](const std::string& text) -> Result<void> {
         const auto parsed = parse_duration(text);
         if (!parsed) return parsed.error();
         health.max_age = *parsed;
         return Done{};
-      })
-      ->type_name("TIME");
-  add(app, "--live-timeout", "how long it may take (default 60s)",
+      });
+  add(to, "--live-timeout", "TIME", {"time limit of that request", "60s", "20s"},
       [&](const std::string& text) -> Result<void> {
         const auto parsed = parse_duration(text);
         if (!parsed) return parsed.error();
@@ -368,62 +414,140 @@ void define(CLI::App& app, Health& health) {
           return make_error(ErrorKind::usage, "no answer comes that fast", "write a time such as 30s");
         health.live_timeout = *parsed;
         return Done{};
-      })
-      ->type_name("TIME");
-  add_words(app, "--live-command", health.live_command, "leave --live out",
-            "what to run instead of claude --print --model haiku ok; words separated by blanks");
-  using ExitCode = Health::ExitCode;
-  add_choice<ExitCode>(
-      app, "--exit-code", health.exit_code, {{"probe", ExitCode::probe}, {"state", ExitCode::state}},
-      "probe: 0 if a container that starts now can use the login, else 1; state: 0 usable, "
-      "10 renewable, 11 expired, 12 dead, 13 missing, 14 empty, 15 malformed, 16 unreadable, "
-      "17 no-store, 18 usable and without an answer to --live (default probe)");
+      });
+  add_words(to, "--live-command", health.live_command, "leave --live out",
+            {"command that asks the server: words separated by blanks", "claude --print --model haiku ok",
+             "'claude --print ok'"});
+  add_output(to, health.output, {"for you, a program, or the textfile collector of Prometheus", "text"},
+             Metrics::yes);
+  add_flag(to, "--detailed-exit-code", health.detailed_exit_code,
+           {"exit with a status for each state: 0 usable, 10 renewable, 11 expired, 12 dead, 13 missing, "
+            "14 empty, 15 malformed, 16 unreadable, 17 no-store, 18 usable and without an answer to --live",
+            "0 if a container that starts now can use the login, else 1"});
+  mark_early(to, {"--store", "--live", "--format", "--json"});
 }
 
-void define(CLI::App& app, Capture& capture) {
-  add_text(app, "--from", capture.from, "the configuration directory to capture: ~/.claude, a copy of one")
-      ->type_name("DIR");
-  add_text(app, "--store", capture.store, kStoreHelp)->type_name("DIR");
-  add_flag(app, "--delete", capture.delete_missing,
-           "delete from the store what DIR does not have (never a login; nothing if DIR is empty)");
-  add_storing(app, capture.storing);
-  add_adopt(app, capture.storing);
-  add_limits(app, capture.limits);
-  add_filter(app, capture.filter);
+void define(Definitions& to, Capture& capture) {
+  to.topic = "Source";
+  add_text(to, "--from", "DIR", capture.from,
+           {"the configuration directory to capture: ~/.claude, or a copy of one", "", "~/.claude"},
+           Completes::directory);
+  add_flag(to, "--delete", capture.delete_missing,
+           {"delete from the store what DIR does not have; never a login, and nothing if DIR is empty"});
+  add_store(to, capture.store);
+  add_storing(to, capture.storing);
+  add_adopt(to, capture.storing);
+  add_limits(to, capture.limits);
+  add_filter(to, capture.filter);
+  add_output(to, capture.output, {"json: beside the report, one object on standard output", "text"});
+  mark_early(to, {"--from", "--store", "--delete"});
 }
 
-void define(CLI::App& app, Restore& restore) {
-  add_text(app, "--store", restore.store, kStoreHelp)->type_name("DIR");
-  add_text(app, "--to", restore.to, "the configuration directory to fill: ~/.claude, $CLAUDE_CONFIG_DIR")
-      ->type_name("DIR");
-  add_number<std::uint64_t>(app, "--generation", restore.generation, 1, 1'000'000'000'000'000,
-                            "an earlier login and its settings, by the number that history shows");
-  add_refresh_token(app, restore.refresh_token);
-  add_limits(app, restore.limits);
-  add_filter(app, restore.filter);
+void define(Definitions& to, Restore& restore) {
+  add_store(to, restore.store);
+  to.topic = "Target";
+  add_text(to, "--to", "DIR", restore.to,
+           {"the configuration directory to fill: ~/.claude, or $CLAUDE_CONFIG_DIR", "", "~/.claude"},
+           Completes::directory);
+  add_number<std::uint64_t>(to, "--generation", restore.generation, 1, 1'000'000'000'000'000,
+                            {"an earlier login and its settings, by the number that history shows",
+                             "what the store has now", "12"});
+  add_refresh_token(to, restore.refresh_token);
+  add_limits(to, restore.limits);
+  add_filter(to, restore.filter);
+  add_output(to, restore.output, {"json: beside the report, one object on standard output", "text"});
+  mark_early(to, {"--store", "--to", "--generation", "--refresh-token"});
 }
 
-void define(CLI::App& app, History& history) {
-  add_text(app, "--store", history.store, kStoreHelp)->type_name("DIR");
-  add_flag(app, "--json", history.json, "the same for machines");
+void define(Definitions& to, History& history) {
+  add_store(to, history.store);
+  add_output(to, history.output, {"for you, or for a program", "text"});
+  mark_early(to, {"--store", "--format", "--json"});
 }
 
-void define(CLI::App& app, Logging& logging) {
-  const char* usual = logging.level == log::Level::info ? "info" : "warn";
-  add(app, "--log-level", fmt::format("error, warn, info, debug or trace (default {})", usual),
+void define(Definitions& to, Advice& advice) {
+  add(to, "--login-command", "TEXT",
+      {"login command that messages show; {name} becomes the store's name",
+       "the docker run of this store, or claude-init setup", "'ssh host claude-login {name}'"},
+      [&](const std::string& text) -> Result<void> {
+        advice.login_command = text;
+        const std::string place = unknown_place(text);
+        if (place.empty()) return Done{};
+        return make_error(ErrorKind::usage, "there is nothing that " + printable(place) + " stands for",
+                          "write {name} where the store's name belongs");
+      });
+}
+
+void define(Definitions& to, Logging& logging) {
+  add(to, "--log-level", "error|warn|info|debug|trace",
+      {"how much claude-init logs, on standard error, never a secret",
+       logging.level == log::Level::info ? "info" : "warn"},
       [&](const std::string& text) -> Result<void> {
         const auto parsed = log::parse_level(text);
         if (!parsed) return parsed.error();
         logging.level = *parsed;
         return Done{};
       });
-  add(app, "--log-format", "text or json, on standard error (default text)",
+  to.options.back().words = {"error", "warn", "info", "debug", "trace"};
+  add(to, "--log-format", "text|json", {"format of the log lines", "text"},
       [&](const std::string& text) -> Result<void> {
         const auto parsed = log::parse_format(text);
         if (!parsed) return parsed.error();
         logging.format = *parsed;
         return Done{};
       });
+  to.options.back().words = {"text", "json"};
+}
+
+void define_help(Definitions& to) {
+  to.app.set_help_all_flag("--help-all");
+  to.options.push_back({.name = "--help",
+                        .short_name = "-h",
+                        .topic = to.topic,
+                        .early = true,
+                        .text = {"print what one needs in the first hour"}});
+  to.options.push_back(
+      {.name = "--help-all", .topic = to.topic, .early = true, .text = {"print all options, by topic"}});
+}
+
+namespace {
+
+template <class Options>
+std::vector<Option> all_of(log::Level level = log::Level::warn) {
+  Options options;
+  Advice advice;
+  Logging logging{.level = level};
+  Definitions to;
+  define_all(to, options, advice, logging);
+  return std::move(to.options);
+}
+
+}  // namespace
+
+std::vector<Option> options_of(std::string_view subcommand) {
+  if (subcommand == "init") return all_of<Init>();
+  if (subcommand == "setup") return all_of<Setup>();
+  if (subcommand == "run") return all_of<Run>();
+  if (subcommand == "keep") return all_of<Keep>(log::Level::info);
+  if (subcommand == "renew") return all_of<Renew>();
+  if (subcommand == "health") return all_of<Health>();
+  if (subcommand == "capture") return all_of<Capture>();
+  if (subcommand == "restore") return all_of<Restore>();
+  if (subcommand == "history") return all_of<History>();
+  return {};
+}
+
+std::string variable_of(std::string_view option) {
+  std::string name = "CLAUDE_INIT_";
+  for (const char c : option.substr(option.find_first_not_of('-'))) {
+    name += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+  }
+  return name;
+}
+
+std::string Option::usage() const {
+  if (value.empty()) return name;
+  return value_may_be_left_out ? fmt::format("{} [{}]", name, value) : fmt::format("{} {}", name, value);
 }
 
 }  // namespace claude_init::options

@@ -6,6 +6,9 @@
 
 namespace claude_init::options {
 
+/// The variable of --login-command: all that people are told looks at it (main.cpp sets it for the option).
+inline constexpr const char* kLoginCommand = "CLAUDE_INIT_LOGIN_COMMAND";
+
 /// The environment we were started with, read once: nothing below the command line looks at getenv.
 class Environment {
  public:

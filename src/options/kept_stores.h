@@ -15,7 +15,7 @@ struct KeptStore {
   std::string publish;    // the directory of its published store; "" = none
 };
 
-/// What stands for a store's name in --log-in.
+/// What stands for a store's name in --login-command.
 inline constexpr std::string_view kNamePlace = "{name}";
 
 /// The first word in braces that is not that, with them; "" if there is none. "${WORD}" is the shell's.

@@ -22,6 +22,14 @@
 /// has an environment variable CLAUDE_INIT_NAME; the command line wins.
 namespace claude_init::options {
 
+/// What is printed, for whom.
+enum class Format { text, json, prometheus };
+struct Output {
+  std::optional<Format> format;  // unset: what --json says
+  bool json = false;
+  [[nodiscard]] Format chosen() const { return format.value_or(json ? Format::json : Format::text); }
+};
+
 struct Logging {
   log::Level level = log::Level::warn;
   log::Format format = log::Format::text;
@@ -42,7 +50,7 @@ struct Renewal {
 };
 
 struct Init {
-  supervise::Options supervision;
+  supervise::Options supervision = supervise::left_to_the_engine();
   std::vector<std::string> command;  // never empty
 };
 
@@ -57,7 +65,7 @@ struct Setup {
   std::string store;  // "" = found as options/store_path.h says
   std::string user;   // "" = node when root and it exists
   bool allow_ephemeral = false;
-  std::optional<Milliseconds> wait_login;  // end by itself when there is a login, or after so long
+  std::optional<Milliseconds> until_login;  // end by itself when there is a login, or after so long
   Milliseconds checkpoint = kCheckpoint;
   Renewal renewal;
   Storing storing;
@@ -93,7 +101,7 @@ struct Run {
   Renewal renewal;
   bool allow_no_login = false;
   std::optional<Milliseconds> wait_login;  // how long to wait for a login; unset: not at all
-  bool new_privileges = false;             // --new-privileges: no PR_SET_NO_NEW_PRIVS
+  bool allow_new_privileges = false;       // --allow-new-privileges: no PR_SET_NO_NEW_PRIVS
   bool exec = false;
   Storing storing;
   sync::Limits limits;
@@ -109,10 +117,9 @@ struct Keep {
   std::vector<std::string> store_words;    // [NAME=]DIR, as they were written
   std::vector<std::string> publish_words;  // the same
   std::vector<KeptStore> stores;           // what those mean; never empty
-  std::string log_in;        // what a person types to log in, "{name}" being the store's; "" = docker run
-  std::string listen;        // ADDR:PORT; "" = no listener
-  std::vector<std::string> allow_hosts;  // names beside its own that it answers to
-  std::string on_change;                 // for /bin/sh -c; "" = nothing
+  std::string listen;                      // ADDR:PORT; "" = no listener
+  std::vector<std::string> allow_hosts;    // names beside its own that it answers to
+  std::string on_change;                   // for /bin/sh -c; "" = nothing
   Renewal renewal;
   supervise::Options supervision;
 };
@@ -122,27 +129,26 @@ struct Renew {
   std::string store;
   bool force = false;  // also where it is not due
   Renewal renewal;
+  Output output;
 };
 
 struct Health {
-  enum class Format { text, json, prometheus };
   std::string store;
   std::string user;
-  std::optional<Format> format;  // unset: what --json says
-  bool json = false;
+  Output output;
   bool live = false;
   std::vector<std::string> live_command{"claude", "--print", "--model", "haiku", "ok"};  // never empty
   Milliseconds live_timeout{60'000};
   std::optional<Milliseconds> max_age;  // of an earlier result of --live that is shown again; unset: kMaxAge
-  enum class ExitCode { probe, state } exit_code = ExitCode::probe;
+  bool detailed_exit_code = false;      // a status for each state, instead of 0 and 1
   static constexpr Milliseconds kMaxAge{15 * 60'000};
-  [[nodiscard]] Format output() const { return format.value_or(json ? Format::json : Format::text); }
 };
 
 struct Capture {
   std::string store;
   std::string from;  // never empty
   bool delete_missing = false;
+  Output output;
   Storing storing;
   sync::Limits limits;
   store::Filter filter;
@@ -150,8 +156,9 @@ struct Capture {
 
 struct Restore {
   std::string store;
-  std::string to;           // never empty
+  std::string to;                // never empty
   std::uint64_t generation = 0;  // 0 = what the store has now
+  Output output;
   store::RefreshToken refresh_token = store::RefreshToken::withhold;
   sync::Limits limits;
   store::Filter filter;
@@ -159,13 +166,19 @@ struct Restore {
 
 struct History {
   std::string store;
-  bool json = false;
+  Output output;
 };
 
 using Subcommand = std::variant<Init, Setup, Run, Keep, Renew, Health, Capture, Restore, History>;
 
+/// What people are told, by all subcommands that know of a login.
+struct Advice {
+  std::string login_command;  // what they type to log in, "{name}" being the store's; "" = docker run
+};
+
 struct CommandLine {
   Logging logging;
+  Advice advice;
   Subcommand subcommand;
   std::vector<std::string> warnings;  // of variables that are probably mistyped
 };

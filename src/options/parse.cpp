@@ -12,66 +12,14 @@
 #include <optional>
 
 #include "options/definitions.h"
+#include "options/help.h"
 #include "options/options.h"
 #include "options/suggest.h"
+#include "options/version.h"
 #include "ui/exit_status.h"
 
 namespace claude_init::options {
 namespace {
-
-constexpr std::string_view kVersion = "claude-init " CLAUDE_INIT_VERSION "\n";
-
-constexpr std::string_view kUsage = R"(claude-init - one Claude login, any number of containers
-
-Usage: claude-init SUBCOMMAND [OPTIONS] [--] [COMMAND...]
-
-  setup    log in by hand, in a container: restores the store's state, runs a shell or the CLI on the
-           terminal, captures the login and everything else at the end
-  run      run the CLI on a private working copy of the store's state, with privileges dropped
-  keep     keep the logins of stores alive, beside them: renew and publish them, say what changes
-  renew    renew the login of a store once, now, and say what came of it
-  health   say whether the login can be used, until when, and what to do if not
-  capture  save a configuration directory in a store, once
-  restore  put a store's state into a configuration directory, once
-  history  list the logins that a store has had
-  init     supervise a command as PID 1, and nothing else
-
-If COMMAND begins with "-", `claude` is put before it. Each option --some-name can be set by the variable
-CLAUDE_INIT_SOME_NAME. 'claude-init SUBCOMMAND --help' (-h) lists the options, 'claude-init --version' (-V)
-says which one this is.
-)";
-
-/// "-h", "--help": the short ones first.
-std::vector<std::string> names_of(const CLI::Option& option) {
-  std::vector<std::string> names;
-  for (const std::string& name : option.get_snames()) names.push_back("-" + name);
-  for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
-  return names;
-}
-
-/// "Usage", what it does, one line an option: CLI11's own layout puts types and variables in the way.
-class HelpFormatter : public CLI::FormatterBase {
- public:
-  explicit HelpFormatter(std::string_view command) : command_(command) {}
-
-  std::string make_help(const CLI::App* app, std::string, CLI::AppFormatMode) const override {
-    std::string text = fmt::format("Usage: {} [OPTIONS]{}\n\n{}\n\nOptions:\n", app->get_name(),
-                                   command_.empty() ? "" : " [--] " + command_, app->get_description());
-    for (const CLI::Option* option : app->get_options()) {
-      std::string value = option->get_items_expected_max() > 0 ? option->get_type_name() : "";
-      if (!value.empty()) value = option->get_items_expected_min() > 0 ? " " + value : " [" + value + "]";
-      const std::string name = fmt::format("{}", fmt::join(names_of(*option), ", ")) + value;
-      // A name that fills its column gets a line of its own.
-      text += name.size() < 25 ? fmt::format("  {:<25} {}\n", name, option->get_description())
-                               : fmt::format("  {}\n  {:<25} {}\n", name, "", option->get_description());
-    }
-    return text +
-           "\nEach option has a variable: --some-name is CLAUDE_INIT_SOME_NAME. The command line wins.\n";
-  }
-
- private:
-  std::string command_;
-};
 
 Reply refusal(std::string_view subcommand, std::string_view what) {
   const std::string name = subcommand.empty() ? "claude-init" : fmt::format("claude-init {}", subcommand);
@@ -110,9 +58,9 @@ std::string first_unknown(const CLI::App& app, const std::vector<std::string>& o
   return "";
 }
 
-std::string unknown_option(const CLI::App& app, const std::string& word, bool takes_command) {
+std::string unknown_option(const Definitions& ours, const std::string& word, bool takes_command) {
   std::vector<std::string> names;
-  for (const auto* option : app.get_options()) names.push_back(option->get_name());
+  for (const Option& option : ours.options) names.push_back(option.name);
   const std::string guess = closest(word.substr(0, word.find('=')), names);
   const std::string what = fmt::format("there is no option '{}'", word);
   if (!guess.empty()) return what + fmt::format("; did you mean '{}'?", guess);
@@ -150,37 +98,22 @@ std::string wrong_number_of_values(const CLI::App& app, const std::string& probl
 constexpr std::string_view kOurs = "CLAUDE_INIT_";
 
 /// Adds what the variables of the options are called behind that.
-void add_names(const CLI::App& app, std::vector<std::string>& names) {
-  for (const CLI::Option* option : app.get_options()) {
-    if (!option->get_envname().empty()) names.push_back(option->get_envname().substr(kOurs.size()));
-  }
+void add_names(const std::vector<Option>& options, std::vector<std::string>& names) {
+  for (const Option& option : options) names.push_back(variable_of(option.name).substr(kOurs.size()));
 }
 
 /// Those of all subcommands: a container's variables are for whatever runs in it.
 std::vector<std::string> names_of_all() {
   std::vector<std::string> names;
-  const auto add = [&](auto options) {
-    CLI::App app;
-    define(app, options);
-    add_names(app, names);
-  };
-  add(Init());
-  add(Setup());
-  add(Run());
-  add(Keep());
-  add(Renew());
-  add(Health());
-  add(Capture());
-  add(Restore());
-  add(History());
-  add(Logging());
+  for (const Page& page : pages()) add_names(options_of(page.name), names);
   return names;
 }
 
 /// A variable of ours that is none, and nearly one, is said. Others may be anybody's: what a hook is told
 /// (keep/hook.cpp), what it is set up with, what our scripts read. All options are looked at only for a
-/// variable that is not `app`'s.
-std::vector<std::string> mistyped_variables(const CLI::App& app, const Environment& environment) {
+/// variable that is not one of `options`.
+std::vector<std::string> mistyped_variables(const std::vector<Option>& options,
+                                            const Environment& environment) {
   std::vector<std::string> warnings;
   std::vector<std::string> all;
   std::vector<std::string> usual;
@@ -190,8 +123,8 @@ std::vector<std::string> mistyped_variables(const CLI::App& app, const Environme
   for (const std::string& variable : environment.variables()) {
     if (!variable.starts_with(kOurs)) continue;
     if (usual.empty()) {
-      usual = {"LOG_IN", "STATE", "PUBLISHED"};  // read everywhere; told to hooks
-      add_names(app, usual);
+      usual = {"STATE", "PUBLISHED"};  // told to hooks
+      add_names(options, usual);
     }
     const std::string name = variable.substr(kOurs.size(), variable.find('=') - kOurs.size());
     if (is_one_of(usual, name)) continue;
@@ -221,19 +154,15 @@ bool has_no_options(const std::vector<std::string>& words) {
   return true;
 }
 
-constexpr std::string_view kMayCommand = "[COMMAND...]";
-
 struct Rules {
   const char* name;
-  const char* summary;
-  std::string_view command;  // as the help shows it; "" where none is taken
   log::Level log_level = log::Level::warn;
   bool is_entrypoint = false;  // an image's: people type our words behind it
 };
 
 /// An image's entrypoint ends with `--`, and what people type behind the image's name is taken as they mean
-/// it: `--` once more is nothing, and options of ours come before the command. (The CLI has none that is called
-/// like one of `run` or `setup` but --help; that one is the CLI's.)
+/// it: `--` once more is nothing, and options of ours come before the command. (The CLI has none that is
+/// called like one of `run` or `setup` but --help; that one is the CLI's.)
 void take_typed_options(const CLI::App& app, std::vector<std::string>& own,
                         std::vector<std::string>& command) {
   const auto drop_dashes = [&] {
@@ -259,10 +188,10 @@ std::variant<CommandLine, Reply> parse_as(
   CommandLine line;
   line.logging.level = rules.log_level;
   Options parsed;
-  CLI::App app(rules.summary, std::string("claude-init ") + rules.name);
-  app.formatter(std::make_shared<HelpFormatter>(rules.command));
-  define(app, parsed);
-  define(app, line.logging);
+  const Page& page = *page_of(rules.name);
+  Definitions ours;
+  CLI::App& app = ours.app;
+  define_all(ours, parsed, line.advice, line.logging);
 
   const std::size_t start = command_start(app, words);
   std::vector<std::string> own(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(start));
@@ -271,21 +200,23 @@ std::variant<CommandLine, Reply> parse_as(
     command.erase(command.begin());
     if (rules.is_entrypoint) take_typed_options(app, own, command);
   }
-  if (rules.command.empty() && !command.empty()) {
+  if (page.command.empty() && !command.empty()) {
     // What is behind a mistyped option may be its value.
     const std::string unknown = first_unknown(app, own);
-    if (!unknown.empty()) return refusal(rules.name, unknown_option(app, unknown, false));
+    if (!unknown.empty()) return refusal(rules.name, unknown_option(ours, unknown, false));
     return refusal(rules.name, fmt::format("takes no command, but got '{}'", command.front()));
   }
   try {
     std::vector<std::string> reversed(own.rbegin(), own.rend());  // the form in which CLI11 takes a vector
     app.parse(reversed);
   } catch (const CLI::CallForHelp&) {
-    return Reply{app.help(), kExitOk};
+    return Reply{help_on(page, ours.options, Extent::early), kExitOk};
+  } catch (const CLI::CallForAllHelp&) {
+    return Reply{help_on(page, ours.options, Extent::all), kExitOk};
   } catch (const CLI::ExtrasError&) {
     for (const std::string& word : app.remaining()) {
       if (option_of(app, word) == nullptr) {
-        return refusal(rules.name, unknown_option(app, word, !rules.command.empty()));
+        return refusal(rules.name, unknown_option(ours, word, !page.command.empty()));
       }
     }
     return refusal(rules.name, "cannot understand these options");
@@ -294,13 +225,17 @@ std::variant<CommandLine, Reply> parse_as(
   } catch (const CLI::ParseError& e) {
     return refusal(rules.name, name_variable(app, own, e.what()));
   }
+  if constexpr (requires { parsed.output; }) {
+    if (parsed.output.json && parsed.output.chosen() != Format::json)
+      return refusal(rules.name, "--json says one format and --format another; take away one of them");
+  }
   if (set_command) {
     if (const std::string problem = set_command(parsed, std::move(command)); !problem.empty()) {
       return refusal(rules.name, problem);
     }
   }
   line.subcommand = std::move(parsed);
-  line.warnings = mistyped_variables(app, given.environment);
+  line.warnings = mistyped_variables(ours.options, given.environment);
   return line;
 }
 
@@ -319,8 +254,21 @@ std::string contradiction_in(const Run& run) {
   return "";
 }
 
-constexpr std::array<std::string_view, 9> kSubcommands{
-    "init", "setup", "run", "keep", "renew", "health", "capture", "restore", "history"};
+/// What people type first for one of ours.
+std::string_view meant_by(std::string_view word) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kOthers{{
+      {"login", "setup"},   {"log-in", "setup"}, {"auth", "setup"},    {"start", "setup"},
+      {"status", "health"}, {"check", "health"}, {"state", "health"},  {"healthcheck", "health"},
+      {"whoami", "health"}, {"serve", "keep"},   {"server", "keep"},   {"keeper", "keep"},
+      {"daemon", "keep"},   {"watch", "keep"},   {"refresh", "renew"}, {"exec", "run"},
+      {"claude", "run"},    {"shell", "run"},    {"save", "capture"},  {"backup", "capture"},
+      {"load", "restore"},  {"list", "history"}, {"log", "history"},   {"supervise", "init"},
+  }};
+  for (const auto& [other, ours] : kOthers) {
+    if (word == other) return ours;
+  }
+  return "";
+}
 
 bool is_program(std::string_view name, const Environment& environment) {
   std::string_view path = environment.get("PATH");
@@ -340,8 +288,7 @@ std::optional<std::vector<std::string>> typed_subcommand(const std::string& name
   if ((name != "run" && name != "setup") || words.empty() || words.front() != "--") return std::nullopt;
   const auto first = std::find_if(words.begin(), words.end(), [](const auto& word) { return word != "--"; });
   if (first == words.end()) return std::nullopt;
-  const bool is_ours = std::find(kSubcommands.begin(), kSubcommands.end(), *first) != kSubcommands.end();
-  if (!is_ours || is_program(*first, environment)) return std::nullopt;
+  if (page_of(*first) == nullptr || is_program(*first, environment)) return std::nullopt;
   return std::vector<std::string>(first, words.end());
 }
 
@@ -349,14 +296,16 @@ std::optional<std::vector<std::string>> typed_subcommand(const std::string& name
 
 std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments,
                                        const Environment& environment) {
-  if (arguments.empty()) return Reply{std::string(kUsage), kExitUsage};
+  if (arguments.empty()) return Reply{usage(), kExitUsage};
   const std::string& name = arguments.front();
   const std::vector<std::string> words(arguments.begin() + 1, arguments.end());
   const Given given{words, environment};
   if (const auto typed = typed_subcommand(name, words, environment)) return parse(*typed, environment);
 
-  if (name == "--help" || name == "-h" || name == "help") return Reply{std::string(kUsage), kExitOk};
-  if (name == "--version" || name == "-V") return Reply{std::string(kVersion), kExitOk};
+  if (name == "help" && !words.empty() && !words.front().starts_with('-'))
+    return parse({words.front(), "--help"}, environment);
+  if (name == "--help" || name == "-h" || name == "help") return Reply{usage(), kExitOk};
+  if (name == "--version" || name == "-V") return Reply{version_text(), kExitOk};
   if (name == "init") {
     const auto set_command = [](Init& init, std::vector<std::string> command) -> std::string {
       init.command = complete_command(std::move(command), {});
@@ -372,93 +321,69 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
         return line;
       }
     }
-    return parse_as<Init>(
-        {"init", "Supervises COMMAND as PID 1 (or as a subreaper), and nothing else.", "COMMAND..."}, given,
-        set_command);
+    return parse_as<Init>({"init"}, given, set_command);
   }
   if (name == "setup") {
-    return parse_as<Setup>(
-        {"setup",
-         "Restores the store's state, runs COMMAND (default: an interactive shell) on the terminal, and "
-         "captures the login and everything else at the end.",
-         kMayCommand, log::Level::warn, true},
-        given, [](Setup& setup, std::vector<std::string> command) -> std::string {
-          setup.command = complete_command(std::move(command), {});
-          return "";
-        });
+    return parse_as<Setup>({"setup", log::Level::warn, true}, given,
+                           [](Setup& setup, std::vector<std::string> command) -> std::string {
+                             setup.command = complete_command(std::move(command), {});
+                             return "";
+                           });
   }
   if (name == "run") {
-    return parse_as<Run>(
-        {"run",
-         "Runs COMMAND (default: claude) on a private working copy of the store's state, with privileges "
-         "dropped, and wipes the copy at the end.",
-         kMayCommand, log::Level::warn, true},
-        given, [](Run& run, std::vector<std::string> command) -> std::string {
-          run.command = complete_command(std::move(command), {"claude"});
-          return contradiction_in(run);
-        });
+    return parse_as<Run>({"run", log::Level::warn, true}, given,
+                         [](Run& run, std::vector<std::string> command) -> std::string {
+                           run.command = complete_command(std::move(command), {"claude"});
+                           return contradiction_in(run);
+                         });
   }
   if (name == "keep") {
-    return parse_as<Keep>(
-        {"keep",
-         "Keeps the logins of stores alive, for as long as it runs: renews each ahead of its expiry, "
-         "publishes it, and says what changes.",
-         "", log::Level::info},
-        given, [](Keep& keep, std::vector<std::string>) -> std::string {
-          auto stores = kept_stores(keep.store_words, keep.publish_words);
-          if (!stores) return stores.error().message() + "; " + stores.error().remedy;
-          keep.stores = std::move(*stores);
-          keep.supervision.stop_signals = {SIGTERM, SIGINT};
-          return "";
-        });
+    return parse_as<Keep>({"keep", log::Level::info}, given,
+                          [](Keep& keep, std::vector<std::string>) -> std::string {
+                            auto stores = kept_stores(keep.store_words, keep.publish_words);
+                            if (!stores) return stores.error().message() + "; " + stores.error().remedy;
+                            keep.stores = std::move(*stores);
+                            keep.supervision.stop_signals = {SIGTERM, SIGINT};
+                            return "";
+                          });
   }
   if (name == "renew") {
-    return parse_as<Renew>({"renew",
-                            "Renews a store's login once, if it is due or with --force. Exits with 0 if it "
-                            "is renewed or not due, 20 if "
-                            "the server was not asked, 21 without a usable answer, 22 if the server rejected "
-                            "the login, 23 if a renewal "
-                            "spent it and saved nothing, 24 if it is not to be renewed from here.",
-                            ""},
-                           given, {});
+    return parse_as<Renew>({"renew"}, given, {});
   }
   if (name == "health") {
-    return parse_as<Health>(
-        {"health", "Says whether the login can be used, until when, and what to do if not.", ""}, given,
-        [&](Health& health, std::vector<std::string>) -> std::string {
-          if (health.json && health.output() != Health::Format::json)
-            return "--json says one format and --format another; take away one of them";
-          // A variable is for all health commands of a container, those without --live too.
-          if (is_given(words, "--max-age") && !health.live)
-            return "--max-age is the age of a result of --live; add that";
-          return "";
-        });
+    return parse_as<Health>({"health"}, given, [&](Health& health, std::vector<std::string>) -> std::string {
+      // A variable is for all health commands of a container, those without --live too.
+      if (is_given(words, "--max-age") && !health.live)
+        return "--max-age is the age of a result of --live; add that";
+      return "";
+    });
   }
   if (name == "capture") {
-    return parse_as<Capture>(
-        {"capture", "Saves the state in a configuration directory in a store. Loses nothing that is better.",
-         ""},
-        given, [](Capture& capture, std::vector<std::string>) -> std::string {
-          return capture.from.empty() ? "what is to be captured? write --from DIR" : "";
-        });
+    return parse_as<Capture>({"capture"}, given,
+                             [](Capture& capture, std::vector<std::string>) -> std::string {
+                               return capture.from.empty() ? "what is to be captured? write --from DIR" : "";
+                             });
   }
   if (name == "restore") {
-    return parse_as<Restore>(
-        {"restore", "Puts the state of a store, or an earlier login, into a configuration directory.", ""},
-        given, [](Restore& restore, std::vector<std::string>) -> std::string {
-          return restore.to.empty() ? "where to? write --to DIR" : "";
-        });
+    return parse_as<Restore>({"restore"}, given,
+                             [](Restore& restore, std::vector<std::string>) -> std::string {
+                               return restore.to.empty() ? "where to? write --to DIR" : "";
+                             });
   }
   if (name == "history") {
-    return parse_as<History>(
-        {"history", "Lists the logins that a store has had, with their deadlines. Shows no secret.", ""},
-        given, {});
+    return parse_as<History>({"history"}, given, {});
   }
-  const std::string guess = closest(name, std::vector<std::string>(kSubcommands.begin(), kSubcommands.end()));
-  return refusal(
-      "", fmt::format("there is no subcommand '{}'", name) +
-              (guess.empty() ? "; write init, setup, run, keep, renew, health, capture, restore or history"
-                             : fmt::format("; did you mean '{}'?", guess)));
+  std::vector<std::string> names;
+  std::string list;
+  std::string guess(meant_by(name));
+  for (const Page& page : pages()) {
+    names.emplace_back(page.name);
+    if (name.size() >= 3 && page.name.starts_with(name)) guess = page.name;
+    list += (&page == &pages().front() ? "" : &page == &pages().back() ? " or " : ", ") + names.back();
+  }
+  if (guess.empty()) guess = closest(name, names);
+  return refusal("", fmt::format("there is no subcommand '{}'; ", name) +
+                         (guess.empty() ? "write " + list : fmt::format("did you mean '{}'?", guess)));
 }
 
 }  // namespace claude_init::options

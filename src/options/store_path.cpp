@@ -72,7 +72,7 @@ std::string with_name(std::string text, std::string_view name) {
 
 std::string setup_command_line(const std::string& store, bool in_container,
                                const options::Environment& environment, const fs::Mounts* mounts) {
-  const std::string_view told = environment.get("CLAUDE_INIT_LOG_IN");
+  const std::string_view told = environment.get(kLoginCommand);
   if (!told.empty()) {
     const auto name = options::name_of_directory(store);
     return name ? with_name(std::string(told), *name) : std::string(told);

@@ -26,7 +26,7 @@ inline constexpr std::string_view kDefaultStore = "/claude-auth";
 /// `text` with `name` for each "{name}" in it.
 [[nodiscard]] std::string with_name(std::string text, std::string_view name);
 
-/// What a person types to log in into `store`: $CLAUDE_INIT_LOG_IN if that is set, since only whoever
+/// What a person types to log in into `store`: $CLAUDE_INIT_LOGIN_COMMAND if that is set, since only whoever
 /// composes the containers knows how another one of them is started. "{name}" in it becomes what `keep` calls
 /// the store that is given no name.
 [[nodiscard]] std::string setup_command_line(const std::string& store, bool in_container,

@@ -40,7 +40,8 @@ void print_deadlines(const ui::Console& console, const login::Login& login) {
 }
 
 void print_next(const ui::Console& console, const FoundStore& store) {
-  if (store.deployed && !store.in_container) return;  // CLAUDE_INIT_LOG_IN's author says how to go on, too
+  if (store.deployed && !store.in_container)
+    return;  // CLAUDE_INIT_LOGIN_COMMAND's author says how to go on, too
   console.blank();
   if (store.deployed) {
     console.text("What uses this store goes on with it by itself: nothing has to be restarted.");

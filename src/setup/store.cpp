@@ -132,7 +132,7 @@ Result<FoundStore> open_setup_store(const options::Setup& options, const options
                    .in_container = in_container,
                    .host_side = options::host_side_of(path, environment),
                    .at_home = path == account.home + "/.claude",
-                   .deployed = !environment.get("CLAUDE_INIT_LOG_IN").empty(),
+                   .deployed = !environment.get(options::kLoginCommand).empty(),
                    .read_only = false};
   if (auto fit = sync::prepare(found.store, kNeededBytes); !fit) {
     // The documented way to try a login out: `-v DIR:/home/node/.claude:ro`. Nobody expects a capture there.

@@ -17,10 +17,10 @@ namespace claude_init::setup {
 struct FoundStore {
   store::Store store;
   bool in_container = false;
-  std::string host_side;   // what stands left of the colon in -v, as far as it is known here
-  bool at_home = false;    // it is mounted at ~/.claude itself: the session then works on a copy
-  bool deployed = false;   // by Compose, in a cluster or by a script (CLAUDE_INIT_LOG_IN): nobody types
-                           // docker run
+  std::string host_side;  // what stands left of the colon in -v, as far as it is known here
+  bool at_home = false;   // it is mounted at ~/.claude itself: the session then works on a copy
+  bool deployed = false;  // by Compose, in a cluster or by a script (CLAUDE_INIT_LOGIN_COMMAND): nobody types
+                          // docker run
   bool read_only = false;  // only where it is at ~/.claude: the session runs, and nothing is captured
 };
 

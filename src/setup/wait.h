@@ -15,7 +15,7 @@
 
 namespace claude_init::setup {
 
-/// `setup --wait-login`: ends the session when the store has a login that can be used, or when the time for
+/// `setup --until-login`: ends the session when the store has a login that can be used, or when the time for
 /// that is over. A CLI that has just logged in gets a few seconds to write the rest of its state.
 class LoginWait {
  public:

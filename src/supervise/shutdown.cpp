@@ -31,7 +31,7 @@ constexpr Table make_table() {
       {stopping,   stop_again,        killing,    kKill},
       {stopping,   hangup,            stopping,   kTellChild},
       {stopping,   shell_due,         stopping,   kTellShells},
-      {stopping,   child_ended,       draining,   kTellLeftovers},
+      {stopping,   child_ended,       draining,   kTellLeftovers | kStartGrace},
       {stopping,   all_ended,         collecting, kNothing},
       {stopping,   grace_over,        killing,    kKill},
       {stopping,   time_nearly_over,  killing,    kKill},

@@ -10,7 +10,7 @@ namespace claude_init::supervise {
 
 enum class State {
   running,     // the main child runs, and no stop was asked for
-  stopping,    // we were asked to stop; the main child has its grace
+  stopping,    // we were asked to stop; the main child has its grace, or all the time that it needs
   draining,    // the main child has gone; what it left behind has its grace, or what is left of it
   killing,     // SIGKILL was sent to everything
   collecting,  // nothing is left to supervise, or nothing more can be done about it: what is to be saved is
@@ -39,7 +39,7 @@ enum Action : unsigned {
   kTellChild = 1,      // the signal to the main child and to the terminal's foreground group
   kTellShells = 2,     // HUP and CONT to interactive shells: they ignore TERM
   kTellLeftovers = 4,  // TERM and CONT to all descendants
-  kStartGrace = 8,     // unless it runs already; a stop signal can shorten it
+  kStartGrace = 8,     // unless it runs already, or the main child has none; a stop signal can shorten it
   kKill = 16,          // KILL to all descendants, repeated until kill_over
   kTellHelpers = 32,   // TERM to what we started ourselves beside the command, once
   kStartTimeout = 64,  // the stop timeout counts from now

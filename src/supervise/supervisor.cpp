@@ -382,9 +382,13 @@ void Supervisor::signal_unseen() {
   ::kill(-1, SIGCONT);
 }
 
+/// The command may have none; what it leaves behind has one, and so has everything whose end we do not learn.
 void Supervisor::start_grace() {
-  const Milliseconds grace =
-      stop_requested_ ? grace_within(options_.grace, options_.stop_timeout) : options_.grace;
+  constexpr Milliseconds kNone = Milliseconds::max();
+  const bool waits = state_ == State::stopping && !failure_;
+  Milliseconds grace = options_.grace.value_or(waits ? kNone : kGrace);
+  if (stop_requested_ && options_.stop_timeout) grace = grace_within(grace, *options_.stop_timeout);
+  if (grace == kNone) return;
   const SteadyTime end = steady_clock::now() + grace;
   if (end >= grace_end_) return;
   grace_end_ = end;
@@ -392,7 +396,8 @@ void Supervisor::start_grace() {
 }
 
 void Supervisor::start_timeout() {
-  nearly_over_ = steady_clock::now() + nearly_over(options_.stop_timeout);
+  if (!options_.stop_timeout) return;
+  nearly_over_ = steady_clock::now() + nearly_over(*options_.stop_timeout);
   time_timer_.set(nearly_over_, [this] { apply(Event::time_nearly_over); });
 }
 

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,16 +19,31 @@ class io_context;
 
 namespace claude_init::supervise {
 
+/// What the command leaves behind always has it; the command itself where nothing else is said.
+inline constexpr Milliseconds kGrace{5000};
+
 struct Options {
-  Milliseconds grace{5000};  // between TERM and KILL (the CLI needs 3 s to save a token it is fetching)
-  Milliseconds stop_timeout{10'000};  // what the engine gives us between its TERM and its KILL
-  bool group = false;                 // forward to the child's process group
-  std::map<int, int> rewrite;         // signal → signal sent instead; 0 drops it
-  std::map<int, int> remap_exit;      // exit status → exit status
-  int pdeathsig = 0;                  // sent to us when our parent dies
+  // Between TERM and KILL (the CLI needs 3 s to save a token it is fetching). None: the command is not killed
+  // by us, however long it takes; what it leaves behind has kGrace.
+  std::optional<Milliseconds> grace{kGrace};
+  // What the engine gives us between its TERM and its KILL, into which everything has to fit. None: not
+  // known, and nothing is cut to it.
+  std::optional<Milliseconds> stop_timeout{10'000};
+  bool group = false;                      // forward to the child's process group
+  std::map<int, int> rewrite;              // signal → signal sent instead; 0 drops it
+  std::map<int, int> remap_exit;           // exit status → exit status
+  int pdeathsig = 0;                       // sent to us when our parent dies
   std::vector<int> stop_signals{SIGTERM};  // those that end everything; all others are only forwarded. A
                                            // hangup of the terminal always does.
 };
+
+/// As with any other PID 1, a command that is still at work after TERM is left to the engine's KILL.
+[[nodiscard]] inline Options left_to_the_engine() {
+  Options options;
+  options.grace.reset();
+  options.stop_timeout.reset();
+  return options;
+}
 
 struct Outcome {
   int exit_status = 0;            // as a shell shows it: status, 128+n, 126, 127; remapped

@@ -33,7 +33,7 @@ enum ExitStatus : int {
 /// The status for a login that cannot be used; kExitOk for usable and renewable.
 [[nodiscard]] int exit_status_of(login::State state);
 
-/// The status of `health --exit-code=state`: each state has one of its own, and so has a usable login with
+/// The status of `health --detailed-exit-code`: each state has one of its own, and so has a usable login with
 /// which the CLI got no answer (kExitNoAnswer).
 [[nodiscard]] int exit_code_of(login::State state);
 inline constexpr int kExitNoAnswer = 18;

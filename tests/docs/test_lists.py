@@ -15,10 +15,10 @@ def headings(page):
 
 @pytest.fixture(scope="session", name="states")
 def fixture_states():
-    """Name and status of each, as health's --exit-code has them."""
-    text = subprocess.run([os.environ["CLAUDE_INIT_BINARY"], "health", "--help"], env={"PATH": "/usr/bin:/bin"},
+    """Name and status of each, as health's --detailed-exit-code has them."""
+    text = subprocess.run([os.environ["CLAUDE_INIT_BINARY"], "health", "--help-all"], env={"PATH": "/usr/bin:/bin"},
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True).stdout
-    listed = re.search(r"--exit-code .*state: (.*?) \(default", " ".join(text.split()))[1]
+    listed = re.search(r"--detailed-exit-code .*?state: (.*?) \(default", " ".join(text.split()))[1]
     states = {int(status): name for status, name in re.findall(r"(\d+) ([a-z][a-z -]*?)(?:,|$)", listed)}
     assert len(states) >= 10, text
     return states

@@ -1,51 +1,49 @@
-"""docs/reference/options.md has the options of `--help`, of each subcommand, and no other."""
+"""The help that a person asks for, and the variables that the pages name."""
 
 import os
 import re
 import subprocess
 
 import pytest
-from pages import TOP, rows
+from pages import TOP
 
-REFERENCE = TOP / "docs/reference/options.md"
+WIDTH = 100
+
+
+def ask(*words):
+    return subprocess.run([os.environ["CLAUDE_INIT_BINARY"], *words], env={"PATH": "/usr/bin:/bin"}, text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True).stdout
+
+
+SUBCOMMANDS = re.findall(r"^  ([a-z]+)  +\S", ask("--help"), re.MULTILINE)
+
+
+def options_in(text):
+    return set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", text, re.MULTILINE))
 
 
 @pytest.fixture(scope="session", name="helped")
 def fixture_helped():
-    """The options of each subcommand, as --help names them."""
-    def ask(*words):
-        result = subprocess.run([os.environ["CLAUDE_INIT_BINARY"], *words, "--help"], env={"PATH": "/usr/bin:/bin"},
-                                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True)
-        return result.stdout
-
-    subcommands = re.findall(r"^  ([a-z]+)  +\S", ask(), re.MULTILINE)
-    assert len(subcommands) >= 9, subcommands
-    return {name: set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", ask(name), re.MULTILINE)) for name in subcommands}
+    """The options of each subcommand, as --help-all names them."""
+    assert len(SUBCOMMANDS) >= 9, SUBCOMMANDS
+    return {name: options_in(ask(name, "--help-all")) for name in SUBCOMMANDS}
 
 
-def listed(subcommands):
-    """The same from the tables, whose second column says for which subcommands an option is."""
-    found = {name: set() for name in subcommands}
-    for number, cells in rows(REFERENCE):
-        options = re.findall(r"`(--[a-z-]+)", cells[0])
-        if not options:
-            continue
-        whom, _, but = cells[1].partition(" but ")
-        names = set(subcommands) if whom == "all" else set(whom.split(", "))
-        names -= set(but.split(", ")) if but else set()
-        assert names and names <= set(subcommands), f"options.md:{number}: {cells[1]}"
-        for name in names:
-            found[name] |= set(options)
-    return found
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_help_is_what_one_needs_in_the_first_hour(name, helped):
+    early = ask(name, "--help")
+    assert early == ask("help", name)
+    assert options_in(early) < helped[name] and len(early.splitlines()) <= 50
+    assert f"'claude-init {name} --help-all' lists {len(helped[name] - options_in(early))} more." in early
 
 
-def test_the_reference_has_each_option_and_no_other(helped):
-    tables = listed(helped)
-    assert all(len(options) > 3 for options in helped.values()), helped
-    missing = {name: options - tables[name] for name, options in helped.items() if options - tables[name]}
-    invented = {name: tables[name] - options for name, options in helped.items() if tables[name] - options}
-    assert not missing, "in --help, not in docs/reference/options.md"
-    assert not invented, "in docs/reference/options.md, not in --help"
+@pytest.mark.parametrize("words", [["--help"], *([name, option] for name in SUBCOMMANDS
+                                                 for option in ("--help", "--help-all"))], ids=" ".join)
+def test_help_fits_and_names_the_legal_values(words):
+    text = ask(*words)
+    assert [line for line in text.splitlines() if len(line) > WIDTH] == []
+    assert not re.search(r"\bWORD\b", text)
+    assert words == ["--help"] or re.search(r"^Examples:\n  claude-init ", text, re.MULTILINE)
 
 
 def test_pages_name_options_that_there_are(helped):
@@ -54,7 +52,7 @@ def test_pages_name_options_that_there_are(helped):
     # Of the keeper's hooks, of the scripts and of the tests, which are no options; and a typing mistake on purpose.
     known |= {f"CLAUDE_INIT_{name}" for name in (
         "WEBHOOK_URL", "WEBHOOK_URL_FILE", "SECRET", "CHANGE", "STORE_NAME", "STATE", "TEXT", "REMEDY", "PUBLISHED",
-        "ENGINE", "ENGINE_ARGS", "CLI_ENV", "FUZZ_SECONDS", "TEST_NO_SKIP", "TEST_LANE", "LOG_IN", "STROE", "SOME_NAME",
+        "ENGINE", "ENGINE_ARGS", "CLI_ENV", "FUZZ_SECONDS", "TEST_NO_SKIP", "TEST_LANE", "STROE", "SOME_NAME",
         "BINARY", "")}
     unknown = []
     for path in [TOP / "README.md", TOP / "compose.yaml", *sorted((TOP / "docs").rglob("*.md"))]:

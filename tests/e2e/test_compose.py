@@ -104,14 +104,14 @@ def test_each_environment_has_a_store_and_a_project_of_its_own(docker, name):
     assert keeper["command"] == [f"--store={name}=/claude-auth", "--publish=/claude-published/login"]
     assert not {"CLAUDE_INIT_STORE", "CLAUDE_INIT_PUBLISH"} & set(keeper["environment"]), "they are keep's words only"
     log_in = f"docker compose --env-file .env --env-file deploy/env/{name}.env run --rm setup"
-    assert keeper["environment"]["CLAUDE_INIT_LOG_IN"] == worker["environment"]["CLAUDE_INIT_LOG_IN"] == log_in
+    assert keeper["environment"]["CLAUDE_INIT_LOGIN_COMMAND"] == worker["environment"]["CLAUDE_INIT_LOGIN_COMMAND"] == log_in
 
 
 ALL, PRODUCTION = {"setup", "keeper", "claude", "worker"}, {"claude", "worker"}
 
 
 @pytest.mark.parametrize("variable, having", [
-    ("CLAUDE_INIT_LOG_IN", ALL), ("CLAUDE_INIT_LOG_LEVEL", ALL), ("CLAUDE_INIT_LOG_FORMAT", ALL),
+    ("CLAUDE_INIT_LOGIN_COMMAND", ALL), ("CLAUDE_INIT_LOG_LEVEL", ALL), ("CLAUDE_INIT_LOG_FORMAT", ALL),
     ("CLAUDE_INIT_RENEW_BEFORE", {"setup", "keeper"}), ("CLAUDE_INIT_WEBHOOK_URL", {"keeper"}),
     ("CLAUDE_INIT_WAIT_LOGIN", PRODUCTION), ("CLAUDE_INIT_COPY", PRODUCTION),
     # What is wrong for one service, or has to go with a setting of the engine's.

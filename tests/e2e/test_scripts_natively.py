@@ -268,7 +268,7 @@ def test_what_to_type_to_log_in_is_this_script_for_the_same_store(small):
         told = small("bash", "-c", re.search(f"{before}(.+)", refused.stderr)[1] + " -- true")
         assert told.returncode == 67, told.stderr
         assert str(store.path) in told.stderr
-    assert "→ log in: ask Bob" in small(TRY, CLAUDE_HUB_DIR=str(store.path), CLAUDE_INIT_LOG_IN="ask Bob").stderr
+    assert "→ log in: ask Bob" in small(TRY, CLAUDE_HUB_DIR=str(store.path), CLAUDE_INIT_LOGIN_COMMAND="ask Bob").stderr
 
 
 def test_what_to_type_says_what_was_needed(small):
@@ -304,7 +304,7 @@ def test_nobody_is_sent_to_log_in_to_a_published_store(small):
     refused = small(TRY)
     assert refused.returncode == 1
     assert "not here" in refused.stderr and SETUP.name not in refused.stderr
-    assert "ask Bob" in small(TRY, CLAUDE_INIT_LOG_IN="ask Bob").stderr
+    assert "ask Bob" in small(TRY, CLAUDE_INIT_LOGIN_COMMAND="ask Bob").stderr
     login["claudeAiOauth"]["expiresAt"] = int((time.time() + 28800) * 1000)
     small.store.write(".credentials.json", json.dumps(login))
     small.provide(small.data / "cli/bin/claude", "exit 3")
@@ -450,7 +450,7 @@ def test_a_container_is_told_what_to_type_here_and_what_is_typed_has_its_image(s
                          f'run) env > "{small.home}/environment" ;; esac')
     told = small(SETUP, "--", "true")
     assert told.returncode == 0, told.stderr
-    assert f"CLAUDE_INIT_LOG_IN=CLAUDE_INIT_ENGINE=podman {SETUP}\n" in (small.home / "environment").read_text()
+    assert f"CLAUDE_INIT_LOGIN_COMMAND=CLAUDE_INIT_ENGINE=podman {SETUP}\n" in (small.home / "environment").read_text()
     assert told.stderr.index("try it: ") < told.stderr.index("use it: podman run --rm --volume ")
     assert "docker" not in told.stderr
     assert small("bash", "-c", re.search("try it: (.+)", told.stderr)[1]).returncode == 1  # it has built, and this engine is silent

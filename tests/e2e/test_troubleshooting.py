@@ -125,7 +125,7 @@ class TestHealth:
                    "claude-runtime:latest", "sleep", "infinity")
 
         def live(*options):
-            result = docker("exec", container, "claude-init", "health", "--live", "--exit-code=state", *options,
+            result = docker("exec", container, "claude-init", "health", "--live", "--detailed-exit-code", *options,
                             check=False)
             assert "FAKE" not in result.stdout + result.stderr
             return result.returncode, result.stdout
@@ -160,7 +160,7 @@ class TestWaiting:
     def test_setup_in_a_script_waits_for_a_login_from_elsewhere(self, docker, endpoint, store, container):
         login = endpoint.login()
         setup = docker.start("run", "--rm", "--name", container, *network(endpoint), "-v", f"{store.path}:/claude-auth",
-                             "-e", "CLAUDE_INIT_WAIT_LOGIN=5m", "claude-setup:latest")
+                             "-e", "CLAUDE_INIT_UNTIL_LOGIN=5m", "claude-setup:latest")
         said = ""
         while "docker exec -it --user node" not in said:
             line = setup.stderr.readline()

@@ -65,7 +65,7 @@ def place():
         yield Path(path)
 
 
-@pytest.mark.parametrize("words", [["run"], ["run", "--exec"], ["run", "--new-privileges"], ["setup"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["run"], ["run", "--exec"], ["run", "--allow-new-privileges"], ["setup"]], ids=" ".join)
 def test_a_job_of_another_user_cannot_type_into_the_shell_that_started_it(place, words):
     if os.geteuid() != 0:
         pytest.skip("becomes another user")

@@ -63,6 +63,25 @@ def test_a_state_goes_into_a_store_and_back(place):
     assert (place.path / "new/.claude.json").exists()
 
 
+def test_with_json_a_capture_and_a_restore_tell_a_program_what_became_of_the_login_and_the_files(place):
+    place.fill()
+    status, out, err = place.capture("--json")
+    told = json.loads(out)
+    assert status == 0 and "Saved the login" in err
+    assert (told["store"], told["from"]) == (str(place.store), str(place.config))
+    assert told["login"] == {"outcome": "saved", "state": "usable"} and told["skipped"] == []
+    assert told["files"]["added"] == 3 and told["files"]["bytes"] > 0
+    assert json.loads(place.capture("--format=json")[1])["login"]["outcome"] == "unchanged"
+    status, out, err = place.run("restore", "--store", place.store, "--to", place.path / "new", "--json")
+    told = json.loads(out)
+    assert status == 0 and "Restored 3 files" in err
+    assert told["login"] == {"restored": True, "state": "usable"} and told["files"]["restored"] == 3
+    assert place.capture()[1] == "", "without it standard output stays empty"
+    (place.config / ".credentials.json").unlink()
+    status, out, _ = place.run("capture", "--from", place.config, "--store", place.path / "other", "--json")
+    assert (status, json.loads(out)["login"]) == (67, {"outcome": "none", "state": "missing"})
+
+
 def test_the_refresh_token_is_handed_on_only_where_that_is_asked_for(place):
     place.fill()
     assert place.capture()[0] == 0
@@ -236,7 +255,7 @@ def test_a_store_that_is_not_there_is_said_with_what_to_do(place):
 
 
 def test_what_can_be_typed_names_the_store(place):
-    log_in = {"CLAUDE_INIT_LOG_IN": "type setup {name}"}
+    log_in = {"CLAUDE_INIT_LOGIN_COMMAND": "type setup {name}"}
     assert "type setup none" in place.run("history", "--store", place.path / "none", **log_in)[2]
     assert "type setup none" in place.run("health", "--store", place.path / "none", **log_in)[1]
 
@@ -269,7 +288,8 @@ def test_the_help_names_every_way_to_it(place):
     text = place.run("--help")[1]
     assert "--version" in text and "-h" in text
     text = place.run("run", "--help")[1]
-    assert "-h, --help" in text and "$CLAUDE_HUB_DIR" in text and "--remap-exit N:M" in text, text
+    assert "-h, --help" in text and "$CLAUDE_HUB_DIR" in text and "run --help-all" in text, text
+    assert "--remap-exit N:M" not in text and "--remap-exit N:M" in place.run("run", "--help-all")[1]
 
 
 def test_limits_end_in_a_message_and_an_untouched_store(place):
@@ -294,7 +314,7 @@ def test_history_lists_logins_with_their_deadlines_and_without_secrets(place):
     status, text, err = place.run("history", "--store", place.store, "--json")
     assert status == 0, err
     generations = json.loads(text)["generations"]
-    assert len(generations) >= 2 and generations[-1]["state"] == "usable" and generations[-1]["accessExpiresAt"]
+    assert len(generations) >= 2 and generations[-1]["state"] == "usable" and generations[-1]["access_expires_at"]
     assert "FAKE" not in out + text
     first = generations[-2]["generation"]
     status, _, err = place.run("restore", "--store", place.store, "--to", place.path / "old", "--generation", first)
@@ -405,14 +425,14 @@ def test_an_output_that_somebody_made_non_blocking_is_waited_for(place):
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     filled = os.write(writer, b"x" * (1 << 20))
-    with subprocess.Popen([BINARY, "run", "--help"], env=place.environment, stdout=writer, stderr=subprocess.PIPE) as help_:
+    with subprocess.Popen([BINARY, "run", "--help-all"], env=place.environment, stdout=writer, stderr=subprocess.PIPE) as help_:
         os.close(writer)
         with pytest.raises(subprocess.TimeoutExpired):
             help_.wait(0.3)
         with open(reader, "rb") as pipe:
             said = pipe.read()[filled:]
         assert help_.wait(PATIENCE) == 0 and help_.stderr.read() == b""
-    assert said.startswith(b"Usage: ") and said.endswith(b"\n") and b"--log-format" in said
+    assert said.startswith(b"claude-init run - ") and said.endswith(b"\n") and b"--log-format" in said
 
 
 def test_health_notes_that_a_store_is_a_copy(place):
@@ -430,7 +450,7 @@ def test_health_notes_that_a_store_is_a_copy(place):
 def test_who_says_how_to_log_in_says_how_to_go_on(place):
     place.fill()
     command = ["setup", "--store", place.store, "--", "sh", "-c", f'cp {place.config}/.credentials.json "$CLAUDE_CONFIG_DIR"']
-    for variables, said in (({}, True), ({"CLAUDE_INIT_LOG_IN": "./login"}, False)):
+    for variables, said in (({}, True), ({"CLAUDE_INIT_LOGIN_COMMAND": "./login"}, False)):
         status, _, err = place.run(*command, **variables)
         assert status == 0 and ("Use it:" in err) is said and "goes on with it" not in err, err
 

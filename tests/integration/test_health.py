@@ -95,18 +95,19 @@ def test_the_first_word_is_the_state_and_the_status_is_for_probes_or_the_states_
     status, text = health()
     assert text.split(":")[0] == state
     assert status == (0 if state == "usable" else 1)
-    assert health("--exit-code=state") == (code, text)
-    status, text = health("--exit-code=state", "--format=json")
+    assert health("--detailed-exit-code") == (code, text)
+    status, text = health("--detailed-exit-code", "--format=json")
     assert (status, json.loads(text)["state"]) == (code, state)
     status, text = health("--format=prometheus")
     assert f'claude_init_login_state="{state}"}} 1\n' in text
     # What cannot be used is not tried.
-    assert health("--live", "--exit-code=state")[0] == code
+    assert health("--live", "--detailed-exit-code")[0] == code
     assert health.runs() == (1 if state == "usable" else 0)
 
 
 def test_the_table_of_statuses_is_in_the_help():
-    text = subprocess.run([BINARY, "health", "--help"], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run([BINARY, "health", "--help-all"], capture_output=True, text=True, check=True).stdout
+    text = " ".join(text.split())
     for state, code, _ in STATES:
         assert f"{code} {state}" in text
 
@@ -190,7 +191,7 @@ def test_a_login_that_looks_well_and_does_not_work_is_told_with_the_clis_own_wor
     health.answer(answer)
     status, text = health("--live")
     assert status == 1 and words in text, text
-    assert health("--live", "--exit-code=state")[0] == code
+    assert health("--live", "--detailed-exit-code")[0] == code
     assert health.runs() == 1
     live = json.loads(health("--live", "--json")[1])
     assert live["live"]["works"] is False and live["healthy"] is False and live["remedies"]
@@ -351,7 +352,7 @@ class Somebody:
         (self.path / "from").mkdir(exist_ok=True)
         os.chown(self.path / "from", SOMEBODY, SOMEBODY)
         store = ["--store", self.store]
-        return {"health": self("health", "--exit-code=state", *store), "history": self("history", *store),
+        return {"health": self("health", "--detailed-exit-code", *store), "history": self("history", *store),
                 "setup": self("setup", *store, "--", "true"), "capture": self("capture", "--from", self.path / "from", *store)}
 
 
@@ -382,7 +383,7 @@ def test_modes_that_bar_the_stores_owner(somebody, files, directories):
 
 def test_a_login_file_whose_mode_bars_its_owner(somebody):
     (somebody.store / ".credentials.json").chmod(0)
-    status, text = somebody("health", "--exit-code=state", "--store", somebody.store)
+    status, text = somebody("health", "--detailed-exit-code", "--store", somebody.store)
     assert status == 16 and "with mode 0000" in text
     assert f"→ chmod -R u+rwX {somebody.store}\n" in text and "SELinux" not in text
 
@@ -474,7 +475,7 @@ def test_a_published_store_is_not_the_place_to_log_in(health):
     health.host.store = published
     for said in (health()[1], health.host.session("run", "true")[2]):
         assert "log in there (claude-init setup), not here" in said and f"setup --store {published}" not in said
-    assert "docker compose run" in health(CLAUDE_INIT_LOG_IN="docker compose run --rm setup")[1]
+    assert "docker compose run" in health(CLAUDE_INIT_LOGIN_COMMAND="docker compose run --rm setup")[1]
 
 
 @pytest.mark.parametrize("store, named", [("/claude-auth", False), ("/auth-output", False), ("/data/x y", True)])

@@ -144,7 +144,7 @@ def test_supplementary_groups_and_home_are_those_of_the_account(place):
 
 
 def test_new_privileges_where_they_are_allowed(place):
-    code, out, err = place.owned_by(0).run([], "--user", "4321:4321", "--new-privileges")
+    code, out, err = place.owned_by(0).run([], "--user", "4321:4321", "--allow-new-privileges")
     assert (code, unexpected(err)) == (0, "")
     assert "NoNewPrivs=0" in out
     assert f"CapBnd={NONE}" not in out

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -34,7 +35,7 @@ def test_a_login_is_renewed_again_and_again_and_published_each_time(keeping, pid
 def test_a_dead_login_is_told_at_once_and_once_with_what_to_type_and_a_new_one_is_taken_up(keeping):
     keeping.mode("blanked")
     keeping.store("dev", login("a", left=4))
-    keeping.start("--publish", keeping.path / "published", "--log-in", LOG_IN + " {name}")
+    keeping.start("--publish", keeping.path / "published", "--login-command", LOG_IN + " {name}")
     keeping.says("the login is dead")
     assert "expired" not in keeping.said()  # at once: not when its access token ends
     assert 'error: the login is dead: the server rejected it' in keeping.said()
@@ -359,3 +360,23 @@ def test_on_a_terminal_it_ends_with_its_window_unless_it_was_told_to_outlive_it(
     keeper.expect(pexpect.EOF)
     keeper.close()
     assert keeper.exitstatus == 0
+
+
+@pytest.mark.parametrize("abstract", [False, True], ids=["path", "abstract"])
+def test_a_service_manager_learns_of_the_start_and_of_the_end(keeping, abstract):
+    name = f"{keeping.path}/notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(PATIENCE)
+        manager.bind("\0" + name if abstract else name)
+        keeping.environment["NOTIFY_SOCKET"] = "@" + name if abstract else name
+        keeping.start(pid1=False)
+        assert manager.recv(100) == b"READY=1"
+        assert keeping.stop()[0] == 0
+        assert manager.recv(100) == b"STOPPING=1"
+
+
+def test_a_service_manager_that_is_not_there_is_no_reason_to_end(keeping):
+    keeping.environment["NOTIFY_SOCKET"] = f"{keeping.path}/nobody"
+    keeping.start(pid1=False)
+    keeping.says("tell the service manager")
+    keeping.stop()

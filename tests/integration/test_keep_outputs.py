@@ -27,7 +27,7 @@ def free_port():
 class Served:
     def __init__(self, keeping, *options, **more):
         self.keeping, self.port = keeping, free_port()
-        keeping.start("--listen", f"127.0.0.1:{self.port}", "--log-in", LOG_IN, *options, **more)
+        keeping.start("--listen", f"127.0.0.1:{self.port}", "--login-command", LOG_IN, *options, **more)
         keeping.says("listening")
 
     def ask(self, target, method="GET"):
@@ -247,7 +247,7 @@ def test_the_hook_is_called_once_for_each_change_with_what_happened_and_never_a_
     keeping.mode("renewed")
     keeping.store("dev", with_end(login("a", left=4), 2.5))
     keeping.environment["CLAUDE_INIT_STORE"] = f"dev={keeping.path / 'dev'}"
-    keeping.start("--on-change", hook.path, "--log-in", LOG_IN, "--publish", keeping.path / "published", stores=())
+    keeping.start("--on-change", hook.path, "--login-command", LOG_IN, "--publish", keeping.path / "published", stores=())
     hook.gets("usable", "expiring", "renewed")
     keeping.put(login("other", account="2"))
     hook.gets("usable", "expiring", "renewed", "account-changed")
@@ -315,7 +315,7 @@ def test_the_ready_made_webhook_posts_the_change_and_keeps_its_url_to_itself(kee
         (keeping.path / "url").write_text(f"http://127.0.0.1:{server.getsockname()[1]}/FAKEsecret\n")
         keeping.environment["CLAUDE_INIT_WEBHOOK_URL_FILE"] = str(keeping.path / "url")
         keeping.store("dev")
-        keeping.start("--on-change", script, "--log-in", LOG_IN)
+        keeping.start("--on-change", script, "--login-command", LOG_IN)
         client, _ = server.accept()
         with client:
             data = b""

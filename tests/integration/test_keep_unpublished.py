@@ -40,7 +40,7 @@ def correct(keeping):
     store = keeping.store("dev", login("a"))
     for path in (store, store / ".credentials.json", keeping.log.parent, keeping.home, keeping.command):
         os.chown(path, 4322, 4322)
-    keeping.environment["CLAUDE_INIT_LOG_IN"] = COMPOSE
+    keeping.environment["CLAUDE_INIT_LOGIN_COMMAND"] = COMPOSE
     return keeping
 
 

@@ -1,5 +1,6 @@
 """`claude-init renew`: one renewal, now, with a status for what came of it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -45,6 +46,21 @@ def test_what_is_not_due_is_left_alone_unless_it_is_forced(renew):
     assert renew.calls() == []
     assert renew("--force")[0] == RENEWED
     assert renew.host.token() == "a+"
+
+
+def test_with_json_each_outcome_is_one_object(renew):
+    def asked(*options):
+        status, out, _ = renew("--json", *options)
+        told = json.loads(out)
+        assert out.count("\n") == 1 and told["store"] == str(renew.host.store)
+        return status, told["outcome"], told["state"], "reason" in told, "access_expires_at" in told
+
+    assert asked() == (67, "not_renewable", "missing", False, False)
+    renew.host.put(login("a", left=7200))
+    assert asked() == (0, "not_due", "usable", False, True)
+    assert asked("--force") == (0, "renewed", "usable", False, True)
+    renew.mode("unchanged")
+    assert asked("--force") == (NO_NEW_TOKEN, "failed", "usable", True, True)
 
 
 @pytest.mark.parametrize("mode, expected, said", [("unasked", NOT_ASKED, "did not ask the server"),

@@ -65,13 +65,13 @@ def test_a_refusal_of_what_was_used_instead_kills_no_login(health):  # noqa: F81
     assert health("--live")[1].startswith("dead: ")
     settings = health.host.store / "settings.json"
     settings.write_text(HELPER)
-    code, text = health("--live", "--exit-code=state", "--max-age=0")
+    code, text = health("--live", "--detailed-exit-code", "--max-age=0")
     assert code == 18, text
     assert text.startswith("usable: ") and f"it used apiKeyHelper in {settings}, and not the login" in text
     settings.unlink()
     # A source that we do not know of, but the CLI.
     health.answer("echo 'claude.ai connectors are disabled because ANTHROPIC_API_KEY or another auth source is set and "
                   "takes precedence over your claude.ai login'; " + refused)
-    code, text = health("--live", "--exit-code=state", "--max-age=0")
+    code, text = health("--live", "--detailed-exit-code", "--max-age=0")
     assert code == 18, text
     assert "it used another credential, and not the login" in text

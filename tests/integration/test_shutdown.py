@@ -32,6 +32,48 @@ def test_a_command_that_ignores_term_is_killed_after_the_grace(start):
     assert init.wait() == 128 + signal.SIGKILL
 
 
+SLOW = ["sh", "-c", "trap 'echo saving; read go; echo saved; exit 3' TERM; echo ready; while :; do sleep 0.05; done"]
+
+
+def test_a_command_that_takes_its_time_after_term_is_left_to_the_engine_as_by_any_other_pid_1():
+    init = Init(SLOW, stdin=subprocess.PIPE)
+    try:
+        init.expect("ready")
+        init.kill(signal.SIGTERM)
+        init.expect("saving")
+        init.no_line(for_seconds=7)    # longer than 5 s, and than the 6 s that fit into an engine's 10
+        init.process.stdin.write(b"go\n")
+        init.process.stdin.close()
+        init.expect("saved")
+        assert init.wait() == 3
+    finally:
+        init.destroy()
+
+
+def test_what_a_command_without_a_grace_leaves_behind_has_one():
+    leave = " ".join(helper("survivor.py"))
+    init = Init(["sh", "-c", f"{leave} & trap 'exit 3' TERM; while :; do sleep 0.05; done"])
+    try:
+        descendant_ready(init)
+        init.kill(signal.SIGTERM)
+        assert 4.5 < took(lambda: init.wait())
+        assert init.wait() == 3
+    finally:
+        init.destroy()
+
+
+def test_a_stop_timeout_alone_gives_the_command_what_fits_into_it(start):
+    def stopped():
+        init = start(helper("survivor.py"), "--stop-timeout", "2s")
+        descendant_ready(init)
+        init.kill(signal.SIGTERM)
+        time_of_it = took(lambda: init.wait())
+        assert init.wait() == 128 + signal.SIGKILL and 0.9 < time_of_it
+        return time_of_it
+
+    quickly(2, stopped)
+
+
 def test_a_second_stop_signal_kills_straight_away(start):
     init = start(helper("survivor.py"), *PATIENT)
     descendant_ready(init)

@@ -144,7 +144,7 @@ def test_the_variable_says_the_same(host):
 
 
 def test_what_to_type_can_be_given_by_who_composes_the_containers(host):
-    host.environment["CLAUDE_INIT_LOG_IN"] = "docker compose run --rm setup"
+    host.environment["CLAUDE_INIT_LOGIN_COMMAND"] = "docker compose run --rm setup"
     waiting = Waiting(host)
     assert "→ log in: docker compose run --rm setup\n" in waiting.said
 
@@ -293,7 +293,7 @@ class Setup:
 
 
 def test_setup_ends_by_itself_when_its_session_has_logged_in(host):
-    status, out, err = host.session("setup", 'put a; echo "$CLAUDE_CONFIG_DIR"; sleep 1000', "--wait-login", "10m")
+    status, out, err = host.session("setup", 'put a; echo "$CLAUDE_CONFIG_DIR"; sleep 1000', "--until-login", "10m")
     assert status == 0, err
     assert host.token() == "a" and "Saved the login" in err
     assert not os.path.exists(out.strip()), "the session's copy is wiped as ever"
@@ -301,13 +301,13 @@ def test_setup_ends_by_itself_when_its_session_has_logged_in(host):
 
 def test_setup_lets_what_comes_with_a_login_be_written_before_it_ends(host):
     status, _, err = host.session("setup", 'put a; sleep 1; echo "{\\"after\\":1}" > "$CLAUDE_CONFIG_DIR/.claude.json"; '
-                                  'sleep 1000', "--wait-login", "10m")
+                                  'sleep 1000', "--until-login", "10m")
     assert status == 0, err
     assert json.loads((host.store / ".claude.json").read_text()) == {"after": 1}
 
 
 def test_setup_without_a_terminal_waits_for_somebody_elsewhere(host):
-    setup = Setup(host, "--wait-login", "10m")
+    setup = Setup(host, "--until-login", "10m")
     assert "Waiting for somebody to log in within 10 min." in setup.waits()
     assert setup.process.poll() is None
     assert host.session("setup", "put b")[0] == 0
@@ -326,7 +326,7 @@ def test_in_a_container_setup_names_it_by_an_id_of_the_engines_and_no_host_name(
     wrapper = ["unshare", "--mount", "--uts", "sh", "-ec", script, "sh"]
     for known in (True, False):
         host.environment["B"] = str(binds / "hostname") if known else ""
-        setup = Setup(host, "--wait-login", "10m", "--allow-ephemeral", wrapper=wrapper)
+        setup = Setup(host, "--until-login", "10m", "--allow-ephemeral", wrapper=wrapper)
         said = setup.waits("    docker ")
         assert ("docker exec -it cccccccccccc claude\n" in said) == known, said
         assert (" claude-setup\n" in said and "docker run -it --rm -v" in said) == (not known), said
@@ -339,7 +339,7 @@ def test_in_a_container_setup_names_it_by_an_id_of_the_engines_and_no_host_name(
 def test_setup_ends_when_the_time_is_over_with_the_status_of_what_it_lacks(host, before, expected):
     if before:
         host.put(before)
-    status, err = Setup(host, "--wait-login", "1s").end()
+    status, err = Setup(host, "--until-login", "1s").end()
     assert status == expected and "nobody has logged in in time" in err, err
 
 
@@ -348,24 +348,24 @@ def test_setup_needs_no_wait_where_there_is_a_login(host, tmp_path):
     (tmp_path / "mode").write_text("renewed")
     for before, after in ((login("a"), "a"), (login("old", left=-60), "old+")):
         host.put(before)
-        status, out, err = host.session("setup", "echo started", "--wait-login", "10m", command)
+        status, out, err = host.session("setup", "echo started", "--until-login", "10m", command)
         assert (status, out) == (0, ""), err
         assert host.token() == after
 
 
 def test_setup_that_waits_ends_with_a_signal_and_its_command_as_ever(host):
-    setup = Setup(host, "--wait-login", "10m")
+    setup = Setup(host, "--until-login", "10m")
     setup.waits()
     setup.process.send_signal(signal.SIGTERM)
     assert setup.end()[0] == 143
-    assert host.session("setup", "exit 5", "--wait-login", "10m")[0] == 5
-    assert host.session("setup", "true", "--wait-login", "10m")[0] == 67
+    assert host.session("setup", "exit 5", "--until-login", "10m")[0] == 5
+    assert host.session("setup", "true", "--until-login", "10m")[0] == 67
 
 
 def test_setup_ends_a_shell_on_a_terminal_when_somebody_has_logged_in_there(host):
     pid, terminal = pty.fork()
     if pid == 0:
-        line = [BINARY, "setup", "--user", str(os.geteuid()), "--store", str(host.store), "--wait-login", "10m"]
+        line = [BINARY, "setup", "--user", str(os.geteuid()), "--store", str(host.store), "--until-login", "10m"]
         os.execve(BINARY, line, {**host.environment, "TERM": "dumb", "login_a": login("a")})
     shown = b""
     typed = False

@@ -111,10 +111,10 @@ def test_what_people_are_told_to_type_goes_to_the_namespace_that_it_is_told_in(m
     for where, one in manifests:
         for container in (pod_spec(one) or {"containers": []})["containers"]:
             names = [variable["name"] for variable in container.get("env", [])]
-            if "CLAUDE_INIT_LOG_IN" not in names:
+            if "CLAUDE_INIT_LOGIN_COMMAND" not in names:
                 continue
             told.append(where)
-            at = names.index("CLAUDE_INIT_LOG_IN")
+            at = names.index("CLAUDE_INIT_LOGIN_COMMAND")
             # A variable stands for its value only in those that come after it.
             assert {"fieldPath": "metadata.namespace"}.items() <= container["env"][names.index("NAMESPACE", 0, at)][
                 "valueFrom"]["fieldRef"].items(), where

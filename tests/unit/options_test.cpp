@@ -1,8 +1,10 @@
 #include "options/options.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
 
+#include "options/option.h"
 #include "options/suggest.h"
 #include "ui/exit_status.h"
 
@@ -44,6 +46,112 @@ TEST_CASE("the command begins at the first word that is not an option, or behind
   CHECK(parsed_as<Init>({"init", "-"}).command == Words{"claude", "-"});
 }
 
+TEST_CASE("--login-command is for every subcommand that knows of a login, and for no other") {
+  for (Words words : {Words{"setup"}, Words{"run"}, Words{"keep"}, Words{"renew"}, Words{"health"},
+                      Words{"capture", "--from=x"}, Words{"restore", "--to=x"}, Words{"history"}}) {
+    INFO(words.front());
+    words.emplace_back("--login-command=log in to {name}");
+    const auto parsed = parse_words(words);
+    REQUIRE(std::holds_alternative<CommandLine>(parsed));
+    CHECK(std::get<CommandLine>(parsed).advice.login_command == "log in to {name}");
+    words.back() = "--login-command=do {nmae}";
+    CHECK_THAT(refused(words), Contains("{nmae}") && Contains("write {name}"));
+  }
+  CHECK_THAT(refused({"init", "--login-command=x", "true"}), Contains("no option '--login-command"));
+}
+
+TEST_CASE(
+    "what other programs call a subcommand of ours gets its name, and a typing mistake the nearest one") {
+  CHECK_THAT(refused({"login"}), Contains("there is no subcommand 'login'; did you mean 'setup'?"));
+  CHECK_THAT(refused({"status"}), Contains("did you mean 'health'?"));
+  CHECK_THAT(refused({"serve", "--listen=:80"}), Contains("did you mean 'keep'?"));
+  CHECK_THAT(refused({"rnu"}), Contains("did you mean 'run'?"));
+  CHECK_THAT(refused({"hist"}), Contains("did you mean 'history'?"));
+  CHECK_THAT(refused({"histroy"}), Contains("did you mean 'history'?"));
+  CHECK_THAT(refused({"frobnicate"}),
+             Contains("write setup, run, keep, health, renew, capture, restore, history or init"));
+}
+
+TEST_CASE("help NAME is the help of that subcommand") {
+  const auto text = [](const Words& words) {
+    const auto reply = std::get<Reply>(parse_words(words));
+    CHECK(reply.exit_status == 0);
+    return reply.text;
+  };
+  CHECK(text({"help", "run"}) == text({"run", "--help"}));
+  CHECK(text({"help"}) == text({"--help"}));
+  CHECK_THAT(refused({"help", "rnu"}), Contains("did you mean 'run'?"));
+}
+
+TEST_CASE("each subcommand has a page, whose examples are command lines of it") {
+  REQUIRE(pages().size() == std::variant_size_v<Subcommand>);
+  for (const Page& page : pages()) {
+    REQUIRE(page_of(page.name) == &page);
+    REQUIRE_FALSE(page.examples.empty());
+    for (const Example& example : page.examples) {
+      INFO(example.line);
+      Words words;
+      for (std::string_view rest = example.line; !rest.empty();) {
+        const std::size_t end = std::min(rest.find(' '), rest.size());
+        words.emplace_back(rest.substr(0, end));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+      }
+      REQUIRE(words.front() == "claude-init");
+      REQUIRE(words.at(1) == page.name);
+      words.erase(words.begin());
+      CHECK(std::holds_alternative<CommandLine>(parse_words(words)));
+    }
+  }
+  CHECK(page_of("login") == nullptr);
+  CHECK(options_of("login").empty());
+}
+
+TEST_CASE("each option has a topic, words, and an example where the value does not speak for itself") {
+  for (const Page& page : pages()) {
+    const auto all = options_of(page.name);
+    CHECK(all.size() >= 8);
+    CHECK(std::any_of(all.begin(), all.end(), [](const Option& option) { return option.early; }));
+    for (const Option& option : all) {
+      INFO(page.name << ' ' << option.name);
+      CHECK(option.name.starts_with("--"));
+      CHECK_FALSE(option.topic.empty());
+      const std::string_view help = option.text.help;
+      CHECK((help.size() > 10 && !help.ends_with('.')));
+      const bool speaks = option.value.empty() || !option.words.empty();
+      CHECK(speaks == (option.text.example[0] == '\0'));
+      if (speaks) continue;
+      // The example is a value that is taken.
+      std::string value = option.text.example;
+      std::erase(value, '\'');
+      Words words{std::string(page.name), option.name + '=' + value};
+      if (page.name == "capture") words.emplace_back("--from=x");
+      if (page.name == "restore") words.emplace_back("--to=x");
+      if (option.name == "--publish") words.emplace_back("--store=work=/s");
+      if (option.name.starts_with("--max-age")) words.emplace_back("--live");
+      if (option.name == "--from" || option.name == "--to") words.pop_back();
+      if (!page.command.empty()) words.emplace_back("true");
+      CHECK(std::holds_alternative<CommandLine>(parse_words(words)));
+    }
+  }
+}
+
+TEST_CASE("what a value completes to is what is taken") {
+  for (const Page& page : pages()) {
+    for (const Option& option : options_of(page.name)) {
+      for (const std::string& word : option.words) {
+        Words words{std::string(page.name), option.name + '=' + word};
+        if (page.name == "capture") words.emplace_back("--from=x");
+        if (page.name == "restore") words.emplace_back("--to=x");
+        if (!page.command.empty()) words.emplace_back("true");
+        INFO(page.name << ' ' << words[1]);
+        CHECK(std::holds_alternative<CommandLine>(parse_words(words)));
+        words[1] += 'x';
+        CHECK_THAT(refused(words), Contains(option.name));
+      }
+    }
+  }
+}
+
 TEST_CASE("run: the time of --wait-login may be left out, and is no command") {
   const auto run = [](std::vector<std::string> words) {
     words.insert(words.begin(), "run");
@@ -63,13 +171,27 @@ TEST_CASE("run: the time of --wait-login may be left out, and is no command") {
   CHECK_THAT(refused({"run", "--wait-login=soon", "cmd"}), Contains("write a number with a unit"));
 }
 
-TEST_CASE("health: --json is short for one format, and another one beside it is refused") {
-  using Format = Health::Format;
-  CHECK(parsed_as<Health>({"health"}).output() == Format::text);
-  CHECK(parsed_as<Health>({"health", "--json"}).output() == Format::json);
-  CHECK(parsed_as<Health>({"health", "--format", "prometheus"}).output() == Format::prometheus);
-  CHECK(parsed_as<Health>({"health", "--json", "--format=json"}).output() == Format::json);
-  CHECK_THAT(refused({"health", "--json", "--format=text"}), Contains("take away one of them"));
+TEST_CASE(
+    "--json is short for one format, and another one beside it is refused, of each subcommand that prints") {
+  const auto chosen = [](const std::vector<std::string>& words) {
+    return parsed_as<Health>(words).output.chosen();
+  };
+  CHECK(chosen({"health"}) == Format::text);
+  CHECK(chosen({"health", "--json"}) == Format::json);
+  CHECK(chosen({"health", "--format", "prometheus"}) == Format::prometheus);
+  CHECK(chosen({"health", "--json", "--format=json"}) == Format::json);
+  for (Words words : {Words{"health"}, Words{"renew"}, Words{"capture", "--from=x"},
+                      Words{"restore", "--to=x"}, Words{"history"}}) {
+    words.insert(words.end(), {"--json", "--format=text"});
+    CHECK_THAT(refused(words), Contains("take away one of them"));
+    words.pop_back();
+    CHECK(std::holds_alternative<CommandLine>(parse_words(words)));
+  }
+  CHECK(parsed_as<History>({"history", "--json"}).output.chosen() == Format::json);
+  CHECK_THAT(refused({"history", "--format=prometheus"}), Contains("write text or json"));
+}
+
+TEST_CASE("health: what belongs to --live") {
   CHECK_THAT(refused({"health", "--max-age=5m"}), Contains("of --live; add that"));
   CHECK_THAT(refused({"health", "--live", "--live-command= "}), Contains("no command"));
   CHECK(parsed_as<Health>({"health", "--live", "--max-age=0"}).max_age == Milliseconds(0));
@@ -141,7 +263,8 @@ TEST_CASE("a variable that is nearly one of an option is said, whatever subcomma
         Words{"nothing reads CLAUDE_INIT_STROE; did you mean CLAUDE_INIT_STORE?"});
   CHECK(warnings("CLAUDE_INIT_LOGLEVEL=debug").front().ends_with("CLAUDE_INIT_LOG_LEVEL?"));
   for (const char* other :
-       {"CLAUDE_INIT_STORE=x", "CLAUDE_INIT_LOG_IN=x", "CLAUDE_INIT_REMAP_EXIT=1:2", "CLAUDE_INIT_FROM=x",
+       {"CLAUDE_INIT_STORE=x", "CLAUDE_INIT_LOGIN_COMMAND=x", "CLAUDE_INIT_REMAP_EXIT=1:2",
+        "CLAUDE_INIT_FROM=x",
         // What others than we read.
         "CLAUDE_INIT_CHANGE=x", "CLAUDE_INIT_STORE_NAME=x", "CLAUDE_INIT_STATE=x", "CLAUDE_INIT_TEXT=x",
         "CLAUDE_INIT_REMEDY=x", "CLAUDE_INIT_PUBLISHED=x", "CLAUDE_INIT_WEBHOOK_URL=x",
@@ -167,9 +290,6 @@ TEST_CASE("health: an age in a variable is for those with --live, and stops no o
 TEST_CASE("a wrong command line is refused with what to write instead") {
   CHECK_THAT(refused({"run", "--stroe", "/s", "cmd"}), Contains("did you mean '--store'?"));
   CHECK_THAT(refused({"run", "--print", "hi"}), Contains("no option '--print'") && Contains("behind '--'"));
-  CHECK_THAT(refused({"rnu"}), Contains("did you mean 'run'?"));
-  CHECK_THAT(refused({"frobnicate"}),
-             Contains("write init, setup, run, keep, renew, health, capture, restore or history"));
   CHECK_THAT(refused({"init"}), Contains("which command?"));
   CHECK_THAT(refused({"health", "now"}), Contains("takes no command"));
   CHECK_THAT(refused({"health", "--stor", "u"}), Contains("no option '--stor'; did you mean '--store'?"));
@@ -184,7 +304,6 @@ TEST_CASE("a wrong command line is refused with what to write instead") {
   CHECK_THAT(refused({"run", "--store", "/a", "--store", "/b", "true"}),
              Contains("--store: it is given more than once; write it once"));
   CHECK_THAT(refused({"run", "--store=", "true"}), Contains("--store: it has no value; write --store DIR"));
-  CHECK_THAT(refused({"keep", "--log-in", "do {nmae}"}), Contains("{nmae}") && Contains("write {name}"));
   CHECK_THAT(refused({"run", "--remap-exit", "256:0", "cmd"}), Contains("0 to 255"));
   CHECK_THAT(refused({"run", "--remap-exit", "7", "cmd"}), Contains("write N:M"));
   CHECK_THAT(refused({"run", "--rewrite", "NONSENSE:TERM", "cmd"}), Contains("NONSENSE"));

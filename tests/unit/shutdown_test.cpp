@@ -34,7 +34,7 @@ TEST_CASE("every event in every state does what the table in the documentation s
       {{State::stopping, Event::stop_again}, {State::killing, kKill}},
       {{State::stopping, Event::hangup}, {State::stopping, kTellChild}},
       {{State::stopping, Event::shell_due}, {State::stopping, kTellShells}},
-      {{State::stopping, Event::child_ended}, {State::draining, kTellLeftovers}},
+      {{State::stopping, Event::child_ended}, {State::draining, kTellLeftovers | kStartGrace}},
       {{State::stopping, Event::all_ended}, {State::collecting, kNothing}},
       {{State::stopping, Event::grace_over}, {State::killing, kKill}},
       {{State::stopping, Event::time_nearly_over}, {State::killing, kKill}},
