@@ -67,6 +67,11 @@ void fill_standard_streams() {
   }
 }
 
+int status_at_end(int status) {
+  interrupt::stop_listening();
+  return interrupt::number() != 0 ? 128 + interrupt::number() : status;
+}
+
 int main_status(int argc, char** argv, char** envp) {
   fill_standard_streams();
   // From here on no signal is lost.
@@ -77,9 +82,10 @@ int main_status(int argc, char** argv, char** envp) {
   options::Environment environment(envp);
   const auto parsed = options::parse(std::vector<std::string>(argv + 1, argv + argc), environment);
   if (const auto* reply = std::get_if<options::Reply>(&parsed)) {
-    if (reply->exit_status == kExitOk) return ui::print(reply->text);
+    interrupt::listen();  // who is to read it may take any time
+    if (reply->exit_status == kExitOk) return status_at_end(ui::print(reply->text));
     static_cast<void>(write_all(STDERR_FILENO, reply->text));
-    return reply->exit_status;
+    return status_at_end(reply->exit_status);
   }
   const auto& line = std::get<options::CommandLine>(parsed);
   log::configure(line.logging.level, line.logging.format);
@@ -91,9 +97,7 @@ int main_status(int argc, char** argv, char** envp) {
     return dispatch(line.subcommand, environment, inherited);
   // Until supervision begins: what is copied and waited for on the way there ends with a signal.
   interrupt::listen();
-  const int status = dispatch(line.subcommand, environment, inherited);
-  interrupt::stop_listening();
-  return interrupt::number() != 0 ? 128 + interrupt::number() : status;
+  return status_at_end(dispatch(line.subcommand, environment, inherited));
 }
 
 }  // namespace

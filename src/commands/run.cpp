@@ -295,7 +295,7 @@ follow::Coherence::Options coherent_session(const options::Run& options, run::Lo
 }
 
 /// What the run has made, as far as it is wanted, goes where it belongs. 0, or a status of ours: then the
-/// copy has to stay.
+/// copy has to stay, without its login if that is saved.
 int save_results(const workcopy::WorkingCopy& copy, const user::Account& account,
                  follow::Coherence& coherence, const std::optional<run::KeptSessions>& sessions,
                  const Deadline& deadline) {
@@ -303,6 +303,8 @@ int save_results(const workcopy::WorkingCopy& copy, const user::Account& account
   int status = kExitOk;
   if (const auto saved = coherence.finish(access::kCaptureWait, deadline); !saved) {
     status = ui::refuse(saved.error_with("the login stays in " + copy.root()));
+  } else {
+    copy.wipe_login();  // what follows may take long, and be cut off
   }
   const auto saved = sessions ? sessions->save(copy, account, deadline) : Result<void>();
   if (!saved) {

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::int64_t kBuffer = 128 << 10;
 constexpr std::int64_t kStep = 4 << 20;  // between two looks at the deadline
+constexpr std::int64_t kWrittenOutAtOnce = 32 << 20;
 
 Copied ended(Copied::End end, std::uint64_t bytes, int read_error = 0) {
   return Copied{end, read_error, bytes};
@@ -37,6 +38,7 @@ int write_at(int fd, const char* data, std::int64_t size, std::int64_t offset) {
 
 Result<Copied> Copier::copy(int from, int to, const struct stat& st, const Deadline& deadline) {
   if (st.st_size == 0) return Copied{};
+  written_out_ = 0;
   if (clone(from, to, st)) return ended(Copied::End::complete, static_cast<std::uint64_t>(st.st_size));
   const bool sparse = st.st_blocks * 512 < st.st_size;
   return sparse ? copy_holes(from, to, st, deadline) : copy_range(from, to, 0, st.st_size, deadline);
@@ -53,6 +55,13 @@ bool Copier::clone(int from, int to, const struct stat& st) {
   return false;
 }
 
+Result<void> Copier::write_out(int to, std::int64_t at) {
+  if (writes_ == Writes::later || at - written_out_ < kWrittenOutAtOnce) return Done{};
+  written_out_ = at;
+  if (::fdatasync(to) != 0 && errno != EINTR && errno != EINVAL) return system_error(errno, "write");
+  return Done{};
+}
+
 Result<Copied> Copier::copy_range(int from, int to, std::int64_t begin, std::int64_t end,
                                   const Deadline& deadline) {
   std::int64_t at = begin;
@@ -65,12 +74,16 @@ Result<Copied> Copier::copy_range(int from, int to, std::int64_t begin, std::int
     loff_t out = at;
     const ssize_t n =
         ::copy_file_range(from, &in, to, &out, static_cast<std::size_t>(std::min(end - at, kStep)), 0);
-    if (n > 0) at += n;
+    if (n > 0) {
+      at += n;
+      if (auto written = write_out(to, at); !written) return written.error();
+      continue;
+    }
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno != EIO && errno != ENOSPC && errno != EDQUOT) can_copy_range_ = false;
     // 0 is the end of the file, or a file system that only claims to know the call; an error does not tell
     // which side failed. Reading and writing tells.
-    if (n <= 0) break;
+    break;
   }
   if (buffer_.empty()) buffer_.resize(kBuffer);
   while (at < end) {
@@ -84,6 +97,7 @@ Result<Copied> Copier::copy_range(int from, int to, std::int64_t begin, std::int
     if (const int error = write_at(to, buffer_.data(), n, at); error != 0)
       return system_error(error, "write");
     at += n;
+    if (auto written = write_out(to, at); !written) return written.error();
   }
   return ended(Copied::End::complete, bytes());
 }

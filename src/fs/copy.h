@@ -26,6 +26,11 @@ struct Copied {
 /// Copier for one pair of them. Holes stay holes.
 class Copier {
  public:
+  /// How the data gets to the disk: when the system writes it, or, of a large file, as it is copied, so that
+  /// no later sync has much to wait for.
+  enum class Writes { later, as_it_goes };
+  explicit Copier(Writes writes = Writes::later) : writes_(writes) {}
+
   /// `to` is empty and open for writing. No more than `st.st_size` bytes are copied, so a file that grows
   /// while it is copied ends. The deadline is asked every few MiB. An Error is one of writing,
   /// or interrupted.
@@ -37,6 +42,10 @@ class Copier {
                                           const Deadline& deadline);
   [[nodiscard]] Result<Copied> copy_holes(int from, int to, const struct stat& st, const Deadline& deadline);
 
+  [[nodiscard]] Result<void> write_out(int to, std::int64_t at);
+
+  Writes writes_;
+  std::int64_t written_out_ = 0;  // of the present file
   bool can_clone_ = true;
   bool can_copy_range_ = true;
   std::vector<char> buffer_;

@@ -112,13 +112,15 @@ class Remover {
 
 }  // namespace
 
-Result<std::vector<Entry>> list_directory(int directory, std::size_t limit) {
+Result<std::vector<Entry>> list_directory(int directory, std::size_t limit, const Deadline& deadline) {
   constexpr std::size_t kUsual = 32;  // an entry is large: moving them to a larger place would cost as much
   std::vector<Entry> entries;
   entries.reserve(kUsual);
   auto read = each_name(directory, [&](const char* name) -> Result<void> {
     if (interrupt::number() != 0) return interrupt::check();
     if (entries.size() >= limit) return make_error(ErrorKind::limit, "too many files");
+    if (entries.size() % kNamesAtOnce == kNamesAtOnce - 1 && deadline.has_come())
+      return make_error(ErrorKind::limit, "there was no time to read the directory");
     Entry& entry = entries.emplace_back();
     entry.name = name;
     if (::fstatat(directory, name, &entry.st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0) {

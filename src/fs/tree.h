@@ -18,8 +18,9 @@ struct Entry {
 };
 
 /// The entries of an open directory without "." and "..", in no order. What disappears meanwhile is not among
-/// them. Error limit: there are more than `limit`.
-[[nodiscard]] Result<std::vector<Entry>> list_directory(int directory, std::size_t limit);
+/// them. The deadline is asked every few thousand. Error limit: there are more than `limit`, or it has come.
+[[nodiscard]] Result<std::vector<Entry>> list_directory(int directory, std::size_t limit,
+                                                        const Deadline& deadline = {});
 
 /// Their names only, in no order: nothing is looked at.
 [[nodiscard]] Result<std::vector<std::string>> list_names(int directory);

@@ -314,7 +314,7 @@ void Keeper::published(const Result<sync::CaptureReport>& outcome) {
   if (outcome) {
     if (!failed_before && told_jobs_) return;
     told_jobs_ = true;
-    store::leave_word(options_.publish, "");
+    store::leave_word(options_.publish, "", store::owner_of(options_.store));
     return notify(monitor_.published({}, unix_now()));
   }
   publish_again_.poke();
@@ -322,7 +322,8 @@ void Keeper::published(const Result<sync::CaptureReport>& outcome) {
   if (failed_before || error.kind == ErrorKind::busy) return;
   if (error.kind == ErrorKind::permission && !options_.take_over_published.empty())
     error.remedy = options_.take_over_published;
-  store::leave_word(options_.publish, error.message() + '\n' + error.remedy + '\n');
+  store::leave_word(options_.publish, error.message() + '\n' + error.remedy + '\n',
+                    store::owner_of(options_.store));
   notify(monitor_.published({error.message(), error.remedy}, unix_now()));
 }
 

@@ -17,6 +17,7 @@
 
 #include "access/health_context.h"
 #include "access/shadows.h"
+#include "base/interrupt.h"
 #include "base/unique_fd.h"
 #include "live/cache.h"
 #include "log/last_words.h"
@@ -32,6 +33,8 @@ namespace claude_init::live {
 namespace {
 
 constexpr std::uint64_t kNeededBytes = std::uint64_t{1} << 20;
+// What it runs has nothing to lose, and whoever ends us does not wait.
+constexpr Milliseconds kGrace{50};
 
 /// What the command writes, without a pipe that somebody would have to empty meanwhile.
 struct Streams {
@@ -135,6 +138,7 @@ std::variant<health::Live, int> run_in(workcopy::WorkingCopy& copy, const option
   loop::Reaper reaper;
   supervise::Options supervision;
   supervision.stop_signals = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+  supervision.grace = kGrace;
   const auto timed_out = std::make_shared<bool>(false);  // outlives this for a handler that is due already
   boost::asio::steady_timer limit(io, options.live_timeout);
   limit.async_wait([timed_out](const boost::system::error_code& failure) {
@@ -144,6 +148,7 @@ std::variant<health::Live, int> run_in(workcopy::WorkingCopy& copy, const option
   });
   const auto outcome = supervise::supervise({io, reaper, inherited}, supervision,
                                             live_command(options, environment, account, copy, *streams));
+  interrupt::listen();
   if (!outcome) return failed(outcome.error().message());
   if (outcome->stop_signal != 0 && !*timed_out) return outcome->stop_signal;
   // 2.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <vector>
 
 #include "login/login.h"
 #include "login/rewrite.h"
@@ -41,18 +42,8 @@ std::size_t find_mark(const char* text, std::size_t from, std::size_t size, std:
   return found == nullptr ? size : static_cast<std::size_t>(static_cast<const char*>(found) - text);
 }
 
-/// A stretch of the text to be overwritten; `end` is where it stops for now.
-struct Stretch {
-  std::size_t begin = 0;
-  std::size_t end = 0;
-  bool complete = true;  // false: it may go on, or not be one, after the end of the text
-};
-
-/// The CLI's own token that begins at `at`.
-Stretch own_token(std::string_view text, std::size_t at) {
-  std::size_t end = at + kOwnRefreshToken.size();
-  while (end < text.size() && (is_letter_or_digit(text[end]) || text[end] == '-' || text[end] == '_')) ++end;
-  return {at, end, end < text.size()};
+bool is_of_token(char c) {
+  return is_letter_or_digit(c) || c == '-' || c == '_';
 }
 
 /// Where a name that ends in `tail` ("oken", "ecret", at `at`) begins, if it is one of those that are looked
@@ -77,68 +68,23 @@ std::optional<std::size_t> begin_of_name(std::string_view text, std::size_t at) 
   return std::nullopt;
 }
 
-/// The value of a member whose name ends at `at`: `"`, `:`, `"`, value, `"`, each quote perhaps behind
-/// backslashes. Nothing where that is not what follows.
-std::optional<Stretch> value_after(std::string_view text, std::size_t at) {
-  const auto skip = [&](auto wanted) {
-    while (at < text.size() && wanted(text[at])) ++at;
-    return at < text.size();
-  };
-  const auto is_backslash = [](char c) { return c == '\\'; };
-  const Stretch unknown{text.size(), text.size(), false};
-  const std::size_t before = at;
-  if (!skip(is_backslash)) return unknown;
-  const bool escaped = at > before;
-  if (text[at++] != '"') return std::nullopt;
-  if (!skip(is_space)) return unknown;
-  if (text[at++] != ':') return std::nullopt;
-  if (!skip(is_space) || !skip(is_backslash)) return unknown;
-  if (text[at++] != '"') return std::nullopt;
-  const std::size_t begin = at;
-  for (; at < text.size(); ++at) {
-    if (text[at] == '\\' && !escaped)
-      ++at;
-    else if (text[at] == '"')
-      break;
+/// Whether a quote behind so many backslashes ends a string whose own quotes stand behind `quoted` of them:
+/// each level of quoting doubles them and adds one. Where it ends a string around that one, this one has no
+/// end.
+bool ends_string(std::size_t backslashes, std::size_t quoted) {
+  for (; quoted > 0; quoted /= 2) {
+    if (backslashes % 2 == 0) return true;
+    backslashes /= 2;
   }
-  if (at >= text.size()) return Stretch{begin, text.size(), false};
-  while (escaped && at > begin && text[at - 1] == '\\') --at;
-  return Stretch{begin, at, true};
+  return backslashes % 2 == 0;
 }
 
-class Blanker {
- public:
-  Blanker(char* text, std::size_t size, bool more) : text_(text), size_(size), more_(more), done_(size) {}
-
-  /// Each place in which `mark` stands, by what `stretch_at` says of it.
-  template <class StretchAt>
-  void each(std::string_view mark, StretchAt stretch_at) {
-    for (std::size_t at = find_mark(text_, 0, size_, mark); at < size_;) {
-      const std::optional<Stretch> stretch = stretch_at(std::string_view(text_, size_), at);
-      const bool waits = stretch && !stretch->complete && more_ && size_ - at + kBefore < kLongestSecret;
-      if (waits) {
-        done_ = std::min(done_, at > kBefore ? at - kBefore : 0);
-      } else if (stretch) {
-        std::fill(text_ + stretch->begin, text_ + stretch->end, kBlank);
-      }
-      at = find_mark(text_, std::max(at + mark.size(), stretch ? stretch->end : 0), size_, mark);
-    }
-  }
-
-  /// What may be the beginning of something is kept, and never more than is allowed.
-  [[nodiscard]] std::size_t done() const {
-    if (!more_) return size_;
-    const std::size_t most = size_ > kLongestSecret ? size_ - kLongestSecret : 0;
-    return std::max(std::min(done_, size_ > kBefore ? size_ - kBefore : 0), most);
-  }
-
- private:
-  static constexpr std::size_t kBefore = 32;  // longer than a mark with all that belongs in front of it
-  char* const text_;
-  const std::size_t size_;
-  const bool more_;
-  std::size_t done_;
-};
+/// What is said of a value and is none: in the schema of a configuration.
+bool is_description(std::string_view key) {
+  static constexpr std::array<std::string_view, 6> kWords{"type",   "description", "title",
+                                                          "format", "$ref",        "$comment"};
+  return std::find(kWords.begin(), kWords.end(), key) != kWords.end();
+}
 
 }  // namespace
 
@@ -172,22 +118,179 @@ bool begins_as_json(std::string_view text) {
   return start != std::string_view::npos && (text[start] == '{' || text[start] == '[');
 }
 
-std::size_t blank_secrets(char* text, std::size_t size, bool is_json, bool more) {
-  Blanker blanker(text, size, more);
-  blanker.each(kOwnRefreshToken,
-               [](std::string_view whole, std::size_t at) { return std::optional(own_token(whole, at)); });
-  if (!is_json) return blanker.done();
-  for (const std::string_view tail : {std::string_view("oken"), std::string_view("ecret")}) {
-    blanker.each(tail, [&](std::string_view whole, std::size_t at) {
-      return begin_of_name(whole, at) ? value_after(whole, at + tail.size()) : std::nullopt;
-    });
+/// What follows the name of a secret.
+struct SecretBlanker::Found {
+  enum class What { nothing, value, unknown } what = What::nothing;  // unknown: the text ends before it
+  std::size_t begin = 0;                                             // of what is in it
+  Value value{};
+};
+
+/// The value of a member whose name ends at `at`: `"`, `:`, and `"`, `{` or `[`, each quote perhaps behind
+/// backslashes.
+SecretBlanker::Found SecretBlanker::find_value(std::string_view text, std::size_t at) {
+  const auto skip = [&](auto wanted) {
+    const std::size_t from = at;
+    while (at < text.size() && wanted(text[at])) ++at;
+    return at - from;
+  };
+  const auto is_backslash = [](char c) { return c == '\\'; };
+  const auto next = [&] { return at < text.size() ? text[at++] : '\0'; };
+  const Found unknown{Found::What::unknown};
+  skip([&, plural = at](char c) { return c == 's' && at == plural; });
+  const std::size_t quoted = skip(is_backslash);
+  if (at == text.size()) return unknown;
+  if (next() != '"') return {};
+  skip(is_space);
+  if (at == text.size()) return unknown;
+  if (next() != ':') return {};
+  skip(is_space);
+  const std::size_t inside = skip(is_backslash);
+  if (at == text.size()) return unknown;
+  const char first = next();
+  Found found{Found::What::value, at};
+  if (first == '"') {
+    found.value.kind = Value::Kind::string;
+    found.value.quoted = inside;
+    found.value.in_string = true;
+  } else if ((first == '{' || first == '[') && inside == 0) {
+    found.value.kind = Value::Kind::container;
+    found.value.quoted = quoted;
+    found.value.open = found.value.before = first;
+  } else {
+    return {};
   }
-  return blanker.done();
+  return found;
+}
+
+// 1. What has begun in the piece before.
+// 2. The next mark of something, whichever comes first.
+// 3. A value that begins there is overwritten, up to its end or that of the piece. What may be the name of
+// one
+//    is given again, with what follows it.
+std::size_t SecretBlanker::blank(char* text, std::size_t size, bool more) {
+  constexpr std::size_t kBefore = 32;  // longer than a mark with all that belongs in front of it
+  const std::string_view whole(text, size);
+  const std::size_t least = size > kMostLeft ? size - kMostLeft : 0;
+  // 1.
+  std::size_t at = value_ ? pass(text, size, 0, more) : 0;
+  // 2.
+  struct Mark {
+    std::string_view text;
+    std::size_t at;
+  };
+  std::vector<Mark> marks{{kOwnRefreshToken, 0}};
+  if (is_json_) marks.insert(marks.end(), {{"oken", 0}, {"ecret", 0}});
+  for (Mark& mark : marks) mark.at = find_mark(text, at, size, mark.text);
+  while (!value_) {
+    for (Mark& mark : marks) {
+      if (mark.at < at) mark.at = find_mark(text, at, size, mark.text);
+    }
+    const Mark& mark = *std::min_element(marks.begin(), marks.end(),
+                                         [](const Mark& a, const Mark& b) { return a.at < b.at; });
+    if (mark.at == size) break;
+    // 3.
+    Found found;
+    if (mark.text == kOwnRefreshToken) {
+      found = {Found::What::value, mark.at, {}};
+    } else if (begin_of_name(whole, mark.at)) {
+      found = find_value(whole, mark.at + mark.text.size());
+    }
+    const std::size_t again = mark.at > kBefore ? mark.at - kBefore : 0;
+    if (found.what == Found::What::unknown && more && again >= least) return again;
+    at = mark.at + mark.text.size();
+    if (found.what != Found::What::value) continue;
+    value_ = std::move(found.value);
+    at = pass(text, size, found.begin, more);
+  }
+  if (value_) return at;
+  return more ? std::max(at, size > kBefore ? size - kBefore : 0) : size;
+}
+
+/// From `at` on, inside the value. Returns how far that is done: to its end, with which value_ goes, or to
+/// that of the piece, but for what is to be given again.
+std::size_t SecretBlanker::pass(char* text, std::size_t size, std::size_t at, bool more) {
+  while (value_) {
+    const bool was_token = value_->kind == Value::Kind::token;
+    const bool was_in_string = value_->in_string;
+    at = was_token       ? pass_token(text, size, at)
+         : was_in_string ? pass_string(text, size, at, more)
+                         : pass_between({text, size}, at, more);
+    if (value_ && (was_token || value_->in_string == was_in_string)) break;  // no end of it in this piece
+  }
+  return at;
+}
+
+std::size_t SecretBlanker::pass_token(char* text, std::size_t size, std::size_t at) {
+  while (at < size && is_of_token(text[at])) text[at++] = kBlank;
+  if (at < size) value_.reset();
+  return at;
+}
+
+// Backslashes at the end of a piece belong to what follows them. The end of a line, or of a string around
+// this one, is the end of everything: it was cut off.
+std::size_t SecretBlanker::pass_string(char* text, std::size_t size, std::size_t at, bool more) {
+  constexpr std::size_t kLongestKey = 32;
+  Value& value = *value_;
+  const std::size_t begin = at;
+  std::size_t backslashes = 0;
+  const auto ends = [&](char c) { return c == '\n' || (c == '"' && ends_string(backslashes, value.quoted)); };
+  for (; at < size && !ends(text[at]); ++at) backslashes = text[at] == '\\' ? backslashes + 1 : 0;
+  const std::size_t waiting = more && backslashes < kMostLeft ? backslashes : 0;
+  const std::size_t end = at == size ? size - waiting : at - std::min(backslashes, value.quoted);
+  const std::string_view content(text + begin, end - begin);
+  if (value.is_key) value.key += content.substr(0, kLongestKey - std::min(kLongestKey, value.key.size()));
+  if (!value.kept || holds_refresh_token(content)) std::fill(text + begin, text + end, kBlank);
+  if (at == size) return end;
+  if (text[at] == '\n' || backslashes < value.quoted) {
+    value_.reset();
+    return at;
+  }
+  value.in_string = false;
+  if (value.open.empty()) value_.reset();
+  return at + 1;
+}
+
+// The brackets, and the beginning of the next string: whether it is a name, and what it is a name of.
+std::size_t SecretBlanker::pass_between(std::string_view text, std::size_t at, bool more) {
+  constexpr std::size_t kDeepest = 500;  // from here on they are not counted: all that follows is a secret
+  Value& value = *value_;
+  std::size_t backslashes = 0;
+  for (; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '\\') {
+      ++backslashes;
+      continue;
+    }
+    const bool too_deep = value.open.size() == kDeepest;
+    if (c == '"' && backslashes < value.quoted) {  // of the string around it, which was cut off
+      value_.reset();
+      return at;
+    }
+    if (c == '"') {
+      value.is_key = !too_deep && value.open.back() == '{' && value.before != ':';
+      value.kept = value.is_key || (!too_deep && value.before == ':' && is_description(value.key));
+      if (value.is_key) value.key.clear();
+      value.in_string = true;
+      return at + 1;
+    }
+    backslashes = 0;
+    if (c == ',' || c == ':') value.before = c;
+    if ((c == '{' || c == '[') && !too_deep) value.open += value.before = c;
+    if ((c == '}' || c == ']') && !too_deep) {
+      value.open.pop_back();
+      value.before = c;
+    }
+    if (value.open.empty()) {
+      value_.reset();
+      return at + 1;
+    }
+  }
+  return text.size() - (more && backslashes < kMostLeft ? backslashes : 0);
 }
 
 std::string with_secrets_blanked(std::string_view text) {
   std::string blanked(text);
-  static_cast<void>(blank_secrets(blanked.data(), blanked.size(), begins_as_json(text), false));
+  static_cast<void>(SecretBlanker(begins_as_json(text)).blank(blanked.data(), blanked.size(), false));
   return blanked;
 }
 

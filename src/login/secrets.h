@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,13 +22,42 @@ namespace claude_init::login {
 [[nodiscard]] bool is_credentials_name(std::string_view name);
 
 /// Overwrites secrets in a text with as many `x`, so that it keeps its size and, if it is JSON, its
-/// structure: the CLI's refresh tokens anywhere, and, where `is_json` says that it is JSON or lines of it,
-/// the values of `"refreshToken"`, `"client_secret"` and their like, also quoted once more. Not those that are written in
-/// capitals only, which are a person's variables. `text` may be a piece of a longer one, after which `more`
-/// comes: returns how much of its beginning is done; the rest is to be given again, in front of what comes.
-/// Never less than size() - kLongestSecret.
-[[nodiscard]] std::size_t blank_secrets(char* text, std::size_t size, bool is_json, bool more);
-inline constexpr std::size_t kLongestSecret = std::size_t{64} << 10;
+/// structure: the CLI's refresh tokens anywhere, and, where it is JSON or lines of it, the values of
+/// `"refreshToken"`, `"client_secret"` and their like, also quoted once more. Of a value that is an object or
+/// an array every string in it, but for what describes the value (`"type"`, `"description"`, …). Not those
+/// that are written in capitals only, which are a person's variables. The text is given piece by piece, of
+/// any length together.
+class SecretBlanker {
+ public:
+  explicit SecretBlanker(bool is_json) : is_json_(is_json) {}
+
+  /// The next piece, after which `more` comes. Returns how much of its beginning is done; the rest is to be
+  /// given again, in front of what comes. Never less than size() - kMostLeft.
+  [[nodiscard]] std::size_t blank(char* text, std::size_t size, bool more);
+  static constexpr std::size_t kMostLeft = std::size_t{64} << 10;
+
+ private:
+  /// What is being overwritten, where the pieces so far have not had its end.
+  struct Value {
+    enum class Kind { token, string, container } kind = Kind::token;
+    std::size_t quoted = 0;  // backslashes in front of each of its quotes
+    bool in_string = false;
+    bool kept = false;      // that string
+    bool is_key = false;    // likewise
+    std::string key = {};   // the last one, as far as it counts
+    char before = '\0';     // the last sign between strings
+    std::string open = {};  // brackets
+  };
+  struct Found;
+  [[nodiscard]] static Found find_value(std::string_view text, std::size_t at);
+  std::size_t pass(char* text, std::size_t size, std::size_t at, bool more);
+  std::size_t pass_token(char* text, std::size_t size, std::size_t at);
+  std::size_t pass_string(char* text, std::size_t size, std::size_t at, bool more);
+  std::size_t pass_between(std::string_view text, std::size_t at, bool more);
+
+  bool is_json_;
+  std::optional<Value> value_;
+};
 
 /// The same of a whole text.
 [[nodiscard]] std::string with_secrets_blanked(std::string_view text);

@@ -102,6 +102,7 @@ void KeptSessions::save_leftovers(const user::Account& account, const workcopy::
                 {{"path", dead.root()}, {"remedy", "remove it"}});
       continue;
     }
+    dead.wipe_login();  // what follows may take long
     const auto saved = merge(dead, account, sync::SessionBaseline::parse(*note), {});
     if (!saved) {
       log::failure(log::Level::warn,

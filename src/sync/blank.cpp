@@ -8,7 +8,9 @@
 #include <array>
 #include <cerrno>
 #include <limits>
+#include <optional>
 
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "fs/open.h"
 #include "fs/tree.h"
@@ -19,7 +21,6 @@ namespace claude_init::sync {
 namespace {
 
 constexpr off_t kPieceBytes = off_t{1} << 20;
-constexpr off_t kMostLookedThrough = off_t{64} << 20;
 
 /// Until `size` bytes are there or the file ends; how many.
 Result<std::size_t> read_at(int file, char* into, std::size_t size, off_t offset, const std::string& path) {
@@ -43,6 +44,12 @@ Result<void> write_at(int file, std::string_view text, off_t offset, const std::
     offset += n;
   }
   return Done{};
+}
+
+/// Where there is something from `from` on; `size` where there is nothing more.
+off_t next_data(int file, off_t from, off_t size) {
+  const off_t data = ::lseek(file, from, SEEK_DATA);
+  return data >= 0 ? data : errno == ENXIO ? size : from;
 }
 
 class Sweep {
@@ -85,25 +92,37 @@ class Sweep {
 }  // namespace
 
 // What is left of one piece, because a secret may go on in the next one, is looked at again in front of that.
+// In a large hole there is nothing.
 Result<void> blank_secrets(int file, const std::string& path) {
   struct stat st {};
   if (::fstat(file, &st) != 0) return system_error(errno, "look at " + printable(path));
-  if (st.st_size > kMostLookedThrough) return Done{};
   std::string piece;
+  std::optional<login::SecretBlanker> blanker;
   bool is_json = false;
   for (off_t begin = 0; begin < st.st_size;) {
+    if (auto go_on = interrupt::check(); !go_on) return go_on;
     const std::size_t kept = piece.size();
     const off_t from = begin + static_cast<off_t>(kept);
-    piece.resize(kept + static_cast<std::size_t>(std::min<off_t>(kPieceBytes, st.st_size - from)));
+    const off_t data = next_data(file, from, st.st_size);
+    const bool hole = data - from > kPieceBytes;
+    const off_t wanted = hole ? 0 : std::min<off_t>(kPieceBytes, st.st_size - from);
+    piece.resize(kept + static_cast<std::size_t>(wanted));
     const auto got = read_at(file, piece.data() + kept, piece.size() - kept, from, path);
     if (!got) return got.error();
     piece.resize(kept + *got);
     if (begin == 0) is_json = login::begins_as_json(piece);
+    if (!blanker) blanker.emplace(is_json);
     const bool more = *got > 0 && begin + static_cast<off_t>(piece.size()) < st.st_size;
     const std::string before = piece;
-    const std::size_t done = login::blank_secrets(piece.data(), piece.size(), is_json, more);
+    const std::size_t done = blanker->blank(piece.data(), piece.size(), more);
     if (piece != before) {
       if (auto written = write_at(file, piece, begin, path); !written) return written;
+    }
+    if (hole) {
+      begin = data;
+      piece.clear();
+      blanker.reset();
+      continue;
     }
     if (!more) break;
     begin += static_cast<off_t>(done);

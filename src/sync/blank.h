@@ -10,7 +10,7 @@
 namespace claude_init::sync {
 
 /// Overwrites what looks like a secret in a file of ours that is open for reading and writing; its size
-/// stays. One of more than 64 MiB is not looked through. Errors: io.
+/// stays. However large it is, in little memory. Errors: io, interrupted.
 [[nodiscard]] Result<void> blank_secrets(int file, const std::string& path);
 
 /// The same for everything in a store that was filled before secrets were looked for everywhere; copies of

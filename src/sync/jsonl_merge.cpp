@@ -33,6 +33,10 @@ std::string_view take_line(std::string_view& text) {
   return line;
 }
 
+bool has_too_many_lines(std::string_view text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) > kMostLines;
+}
+
 }  // namespace
 
 Result<Comparison> compare_contents(int first, int second, const Deadline& deadline) {
@@ -61,7 +65,8 @@ Result<Comparison> compare_contents(int first, int second, const Deadline& deadl
   }
 }
 
-std::string missing_lines(std::string_view ours, std::string_view theirs) {
+std::optional<std::string> missing_lines(std::string_view ours, std::string_view theirs) {
+  if (has_too_many_lines(ours) || has_too_many_lines(theirs)) return std::nullopt;
   // Sorted, not hashed: who writes the lines could choose ones that collide.
   std::vector<std::string_view> known;
   while (!ours.empty()) known.push_back(take_line(ours));

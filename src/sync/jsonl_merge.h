@@ -2,6 +2,8 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,7 +30,9 @@ struct Comparison {
 [[nodiscard]] Result<Comparison> compare_contents(int first, int second, const Deadline& deadline = {});
 
 /// The lines of `theirs` that `ours` does not have, in their order, each with its newline. Both are what
-/// comes behind the common part; a line that both have written is one and the same.
-[[nodiscard]] std::string missing_lines(std::string_view ours, std::string_view theirs);
+/// comes behind the common part; a line that both have written is one and the same. Nothing where one of them
+/// has more than kMostLines: to compare these would take its time, which a job could make anything.
+inline constexpr std::size_t kMostLines = 250'000;
+[[nodiscard]] std::optional<std::string> missing_lines(std::string_view ours, std::string_view theirs);
 
 }  // namespace claude_init::sync

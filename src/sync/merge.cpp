@@ -3,12 +3,13 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <optional>
+#include <utility>
 
 #include "base/hash.h"
 #include "base/interrupt.h"
@@ -19,6 +20,7 @@
 #include "log/log.h"
 #include "store/state_file.h"
 #include "sync/jsonl_merge.h"
+#include "sync/session_room.h"
 #include "sync/source.h"
 #include "sync/stage.h"
 #include "sync/transaction.h"
@@ -29,8 +31,9 @@ namespace {
 // Of lines that only one side has: they are compared in memory.
 constexpr std::size_t kMaxTail = std::size_t{64} << 20;
 
-constexpr std::uint64_t kOverhead = 4096;  // of a file
-constexpr std::uint64_t kReserve = std::uint64_t{16} << 20;
+// What is committed at once: a moment's work, so that a deadline is kept whatever there is to be saved.
+constexpr std::uint64_t kFilesAtOnce = 1000;
+constexpr std::uint64_t kBytesAtOnce = std::uint64_t{64} << 20;
 
 /// Everything behind `offset`.
 Result<std::string> read_from(int fd, off_t offset, const std::string& path) {
@@ -68,32 +71,113 @@ class Merger {
          const MergeOptions& options)
       : from_(from), given_(given), to_(to.tree()), modes_(to.modes()), options_(options) {}
 
-  // 1. Plan: what the copy has.
-  // 2. Judge what of it is the run's: what is to be copied as it is stays in the plan, what is a part of both
-  //    is staged.
-  // 3. Stage the rest, and commit everything at once.
+  // 1. Plan: what the copy has. There has to be room for it.
+  // 2. A part of it, as long as there is time: judge what of it is the run's. What is to be copied as it is
+  //    stays in the plan, what is a part of both is staged.
+  // 3. Stage the rest, and commit the part.
   Result<MergeReport> run() {
     // 1.
     ScanOptions scan{options_.filter, store::Extent::sessions, options_.limits};
     scan.distrust_times = true;
     scan.deadline = options_.deadline;
+    // More there cannot be room for: nothing is done for them.
+    const std::uint64_t most = options_.max_bytes / SessionRoom::kOverhead + kFilesAtOnce;
+    scan.limits.max_files = std::min(scan.limits.max_files, most);
     scan.filter.include.clear();  // by it links that lead outside would be followed, and a job made these
     auto plan = make_plan(from_, &to_, scan);
-    if (!plan) return plan.error();
+    if (!plan) {
+      Error error = plan.error();
+      const bool too_many = error.remedy.find("--max-files") != std::string::npos;
+      if (too_many && scan.limits.max_files == most) error.remedy = SessionRoom::remedy();
+      return error;
+    }
     report_.skipped = std::move(plan->skipped);
     drop_untouched(*plan);
     drop_unwanted(*plan);
     if (plan->files == 0) return std::move(report_);
     if (auto room = check_room(*plan); !room) return room.error();
+    Parts parts(std::move(plan->directories));
+    while (parts.has_more()) {
+      if (auto go_on = interrupt::check(); !go_on) return go_on.error();
+      Plan part = parts.take([this](const std::string& path) { return is_there(path); });
+      if (part.files == 0) continue;
+      if (options_.deadline.has_come()) {
+        leave_out(part);
+      } else if (auto saved = save(part); !saved) {
+        return saved.error();
+      }
+    }
+    return std::move(report_);
+  }
+
+ private:
+  enum class Verdict { copy, done };  // copy: as it is
+
+  /// The directories of a plan, and some of their entries at a time.
+  class Parts {
+   public:
+    explicit Parts(std::vector<PlannedDirectory> directories) : directories_(std::move(directories)) {
+      enter();
+    }
+
+    [[nodiscard]] bool has_more() const { return directory_ < directories_.size(); }
+
+    /// A plan of its own: with the directories that lead to what it has, which may be there by now.
+    template <class IsThere>
+    Plan take(IsThere is_there) {
+      Plan part;
+      const auto add = [&](const PlannedDirectory& directory) {
+        const bool is_new = directory.is_new && !is_there(directory.path);
+        part.directories.push_back({directory.path, directory.staged, directory.outside, is_new, {}});
+      };
+      for (const std::size_t above : way_) add(directories_[above]);
+      while (true) {
+        for (auto& entries = directories_[directory_].entries; entry_ < entries.size(); ++entry_) {
+          if (part.files >= kFilesAtOnce || part.bytes >= kBytesAtOnce) return part;
+          part.files += 1;
+          part.bytes += entries[entry_].bytes;
+          part.directories.back().entries.push_back(std::move(entries[entry_]));
+        }
+        ++directory_;
+        entry_ = 0;
+        if (!has_more()) return part;
+        enter();
+        add(directories_[directory_]);
+      }
+    }
+
+   private:
+    void enter() {
+      const auto leads = [&](std::size_t above) {
+        return directories_[directory_].path.starts_with(directories_[above].path + '/');
+      };
+      while (!way_.empty() && !leads(way_.back())) way_.pop_back();
+      if (has_more()) way_.push_back(directory_);
+    }
+
+    std::vector<PlannedDirectory> directories_;
+    std::size_t directory_ = 0;     // the next entry's…
+    std::size_t entry_ = 0;         // …and its number
+    std::vector<std::size_t> way_;  // the directories that lead to it, its own too
+  };
+
+  [[nodiscard]] bool is_there(const std::string& path) const {
+    const fs::ActAs as(to_.who);
+    return fs::open_beneath(to_.root, path, O_PATH | O_DIRECTORY, fs::Links::refuse).ok();
+  }
+
+  Result<void> save(Plan& part) {
     // 2.
-    auto transaction = Transaction::begin(to_, modes_, durability_for(plan->files));
+    auto transaction = Transaction::begin(to_, modes_, durability_for(part.files));
     if (!transaction) return transaction.error();
-    for (PlannedDirectory& directory : plan->directories) {
+    for (PlannedDirectory& directory : part.directories) {
       if (auto judged = judge(directory, *transaction); !judged) return judged.error();
     }
-    drop_empty_directories(*plan);
+    drop_empty_directories(part);
     // 3.
-    auto staged = stage(*plan, from_, *transaction, {options_.deadline, options_.limits.max_bytes});
+    StageOptions how{options_.deadline, options_.limits.max_bytes};
+    how.writes = fs::Copier::Writes::as_it_goes;
+    auto staged = stage(part, from_, *transaction, how);
     if (!staged) return staged.error();
     if (auto committed = transaction->commit(); !committed) return committed.error();
     report_.added += staged->added;
@@ -101,11 +185,15 @@ class Merger {
     report_.bytes += staged->bytes;
     for (Skipped& skipped : staged->skipped) report_.skipped.push_back(std::move(skipped));
     for (std::string& path : staged->left_out) report_.left_out.push_back(std::move(path));
-    return std::move(report_);
+    return Done{};
   }
 
- private:
-  enum class Verdict { copy, done };  // copy: as it is
+  void leave_out(const Plan& part) {
+    for (const PlannedDirectory& directory : part.directories) {
+      for (const PlannedEntry& entry : directory.entries)
+        report_.left_out.push_back(fs::join(directory.path, entry.name));
+    }
+  }
 
   /// What is as it was given is not the run's: the store may have moved on.
   void drop_untouched(Plan& plan) const {
@@ -140,40 +228,11 @@ class Merger {
   }
 
   /// What a job writes must not take what a renewal of the login needs.
-  [[nodiscard]] Result<void> check_room(const Plan& plan) const {
-    const fs::ActAs as(to_.who);
-    std::uint64_t bytes = 0;
-    std::uint64_t replaced = 0;  // gone when the new ones are in place
-    for (const PlannedDirectory& directory : plan.directories) {
-      for (const PlannedEntry& entry : directory.entries) {
-        bytes += entry.bytes + kOverhead;
-        const auto there = entry.replaces ? open(to_, fs::join(directory.path, entry.name))
-                                          : Result<fs::RegularFile>(fs::RegularFile{});
-        if (there) replaced += static_cast<std::uint64_t>(there->st.st_size);
-      }
-    }
-    struct statvfs st {};
-    if (::fstatvfs(to_.root, &st) == 0 && st.f_blocks > 0) {
-      const std::uint64_t reserve = std::min<std::uint64_t>(kReserve, st.f_blocks * st.f_frsize / 8);
-      const std::uint64_t free = st.f_bavail * st.f_frsize;
-      if (free < bytes + reserve) {
-        return make_error(
-            ErrorKind::no_space,
-            fmt::format("{} has {} free, the sessions take {}, and {} stay free for the login",
-                        printable(to_.path), format_bytes(free), format_bytes(bytes), format_bytes(reserve)),
-            "make room there");
-      }
-    }
-    if (options_.max_bytes == MergeOptions{}.max_bytes) return Done{};
-    const auto there = make_plan(to_, nullptr, {options_.filter, store::Extent::sessions});
-    if (!there) return there.error();
-    if (there->bytes + bytes <= options_.max_bytes + replaced) return Done{};
-    return make_error(
-        ErrorKind::limit,
-        fmt::format("the sessions in {} take {}, and with {} more they would take more than {}",
-                    printable(to_.path), format_bytes(there->bytes), format_bytes(bytes),
-                    format_bytes(options_.max_bytes)),
-        "delete old ones (projects/), or allow more: --max-sessions SIZE (CLAUDE_INIT_MAX_SESSIONS=SIZE)");
+  Result<void> check_room(const Plan& plan) {
+    auto found = SessionRoom::find(to_, options_.filter, options_.max_bytes, options_.deadline);
+    if (!found) return found.error();
+    room_ = std::move(*found);
+    return room_->take(plan);
   }
 
   Result<void> judge(PlannedDirectory& directory, Transaction& into) {
@@ -216,13 +275,18 @@ class Merger {
     const auto our_tail = read_from(ours.fd.get(), compared.common, path);
     const auto their_tail = read_from(theirs.fd.get(), compared.common, path);
     if (!our_tail || !their_tail) return keep_both(path, ours, theirs, into);
-    std::string lines = missing_lines(*our_tail, *their_tail);
-    if (lines.empty()) return Verdict::done;
+    std::optional<std::string> lines = missing_lines(*our_tail, *their_tail);
+    if (!lines) return keep_both(path, ours, theirs, into);
+    if (lines->empty()) return Verdict::done;
     // A line that was cut off when its writer died must not run into the next one.
-    if (!ends_a_line(ours.fd.get(), ours.st.st_size)) lines.insert(0, 1, '\n');
+    if (!ends_a_line(ours.fd.get(), ours.st.st_size)) lines->insert(0, 1, '\n');
+    // As much as theirs has was asked for.
+    const auto size = static_cast<std::uint64_t>(ours.st.st_size) + lines->size();
+    const auto planned = static_cast<std::uint64_t>(theirs.st.st_size);
+    if (auto room = room_->grow(size > planned ? size - planned : 0); !room) return room.error();
     struct stat st = ours.st;
     if (store::is_newer(theirs.st, ours.st)) st.st_mtim = theirs.st.st_mtim;
-    if (auto staged = stage_version(path, ours.fd.get(), st, lines, into); !staged) return staged.error();
+    if (auto staged = stage_version(path, ours.fd.get(), st, *lines, into); !staged) return staged.error();
     report_.changed += 1;
     return Verdict::done;
   }
@@ -235,6 +299,8 @@ class Merger {
     const auto name = conflict_name(other.fd.get(), path, options_.deadline);
     if (!name) return skip(path, name.error());
     if (!open(to_, *name)) {
+      // What both have replaces nothing.
+      if (auto room = room_->take(static_cast<std::uint64_t>(ours.st.st_size)); !room) return room.error();
       if (auto staged = stage_version(*name, other.fd.get(), other.st, "", into); !staged) {
         return staged.error();
       }
@@ -318,7 +384,8 @@ class Merger {
   store::Tree to_;
   store::Modes modes_;
   const MergeOptions& options_;
-  fs::Copier copier_;
+  fs::Copier copier_{fs::Copier::Writes::as_it_goes};
+  std::optional<SessionRoom> room_;
   MergeReport report_;
 };
 

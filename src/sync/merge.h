@@ -21,7 +21,7 @@ struct MergeOptions {
   Deadline deadline{};  // what is not staged then is left out and named
   std::vector<std::string>
       only{};  // patterns of what may be merged, unless filter.include names it; empty: all
-  std::uint64_t max_bytes = std::numeric_limits<std::uint64_t>::max();  // that sessions may take in `to`
+  std::uint64_t max_bytes = std::numeric_limits<std::uint64_t>::max();  // for sessions in `to` (SessionRoom)
 };
 
 struct MergeReport {
@@ -36,11 +36,13 @@ struct MergeReport {
 
 /// Brings what a run has added to the sessions in its copy (names of the role `session`) into `to`. Nothing
 /// is deleted and nothing is lost, however many runs do this with copies of the same sessions: the lines of a
-/// session (.jsonl) are brought together, each once; of another file that both sides have changed the older version
-/// is kept beside the later one as NAME.conflict-XXXXXXXXXXXXXXXX (of its content). Doing it again changes
-/// nothing. `from` may be hostile: read with the rights of `from.who`, no link is followed or kept. One
-/// durable transaction; needs the "store" lock. An eighth of the file system, 16 MiB at most, stays free for
-/// the login. Errors: no_space, read_only, permission, io, limit (`max_bytes`).
+/// session (.jsonl) are brought together, each once; of another file that both sides have changed the older
+/// version is kept beside the later one as NAME.conflict-XXXXXXXXXXXXXXXX (of its content), and of one with
+/// more lines than are compared (jsonl_merge.h). Doing it again changes nothing. `from` may be hostile: read
+/// with the rights of `from.who`, no link is followed or kept. Durable transactions, one for each thousand
+/// files, so that none takes long once the deadline has come; needs the "store" lock. An eighth of the file
+/// system, 16 MiB at most, stays free for the login. Errors: no_space, read_only, permission, io, limit
+/// (`max_bytes`).
 [[nodiscard]] Result<MergeReport> merge_sessions(const store::Tree& from, const SessionBaseline& given,
                                                  const store::Store& to, const lock::Lock& lock,
                                                  const MergeOptions& options);

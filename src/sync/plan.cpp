@@ -119,7 +119,7 @@ class Scanner {
       return too_much(from_, "deeper than", options_.limits.max_depth, "directories", "--max-depth");
     // 1.
     store::Pending::Moves staged;
-    auto entries = source_.list(here, staged);
+    auto entries = source_.list(here, staged, late_deadline_);
     if (!entries && !here.path.empty() && entries.error().number != 0) {
       part.plan.skipped.push_back(unreadable(here.path, entries.error()));
       return Done{};
@@ -167,7 +167,7 @@ class Scanner {
       return Done{};
     }
     several_ = true;  // by this thread, before there is another one
-    OrderedWork work(OrderedWork::usual_threads(), [this] { static_cast<void>(is_late()); });
+    OrderedWork work(OrderedWork::usual_threads(), [this] { static_cast<void>(has_deadline_come()); });
     for (const Candidate& sub : subdirectories) {
       auto found = std::make_shared<std::pair<Part, Result<void>>>(empty_part(), Done{});
       auto given = work.give([&, found](unsigned) { found->second = descend(here, to, sub, found->first); },
@@ -293,10 +293,14 @@ class Scanner {
            options_.baseline->is_same_content(full, candidate.st);
   }
 
-  /// A deadline is asked by the calling thread only.
   bool is_late() {
     constexpr std::size_t kMany = 5000;
-    if (seen_ > kMany && std::this_thread::get_id() == ours_ && options_.deadline.has_come()) late_ = true;
+    return seen_ > kMany && has_deadline_come();
+  }
+
+  /// It is asked by the calling thread only.
+  bool has_deadline_come() {
+    if (std::this_thread::get_id() == ours_ && options_.deadline.has_come()) late_ = true;
     return late_;
   }
 
@@ -307,6 +311,7 @@ class Scanner {
   const std::thread::id ours_ = std::this_thread::get_id();
   std::atomic<std::size_t> seen_ = 0;
   std::atomic<bool> late_ = false;
+  const Deadline late_deadline_{[this] { return has_deadline_come(); }};
   bool several_ = false;  // threads are at work
 };
 

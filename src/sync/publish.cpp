@@ -25,7 +25,8 @@ namespace claude_init::sync {
 namespace {
 
 // With which everything in it has been looked through; those of earlier versions were not.
-constexpr std::string_view kMarkText = "This store has no refresh tokens and no client secrets.\n";
+constexpr std::string_view kMarkText =
+    "This store has no refresh tokens and no client secrets, in whatever form.\n";
 
 /// Made for the store's owner.
 Result<void> make_directory_like(const std::string& path, const store::Store& store) {

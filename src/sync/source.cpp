@@ -50,14 +50,15 @@ Source::Source(const store::Tree& from, const ScanOptions& options, const struct
   }
 }
 
-Result<std::vector<fs::Entry>> Source::list(const Place& here, store::Pending::Moves& staged) {
+Result<std::vector<fs::Entry>> Source::list(const Place& here, store::Pending::Moves& staged,
+                                            const Deadline& deadline) {
   if (stage_problem_) return *stage_problem_;
   const std::uint64_t limit = options_.limits.max_files;
   const fs::ActAs as(from_.who);
-  auto entries = fs::list_directory(here.fd, limit - std::min(limit, seen_.load()));
+  auto entries = fs::list_directory(here.fd, limit - std::min(limit, seen_.load()), deadline);
   if (!entries) {
     if (entries.error().number != 0) return entries.error_with(printable(fs::join(from_.path, here.path)));
-    return too_much(from_, "more than", limit, "files", "--max-files");
+    return deadline.has_come() ? entries : too_much(from_, "more than", limit, "files", "--max-files");
   }
   if (from_.pending != nullptr && here.staged.empty()) staged = apply_pending(here, *entries);
   if ((seen_ += entries->size()) > limit) return too_much(from_, "more than", limit, "files", "--max-files");

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/deadline.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "fs/tree.h"
@@ -43,8 +44,10 @@ class Source {
   Source(const store::Tree& from, const ScanOptions& options, const struct stat* not_entered);
 
   /// What a directory holds, unsorted; of a store with a journal that has not been applied what it will hold,
-  /// and in `staged` what of that is still in the stage. Error limit: the tree has more than is allowed.
-  [[nodiscard]] Result<std::vector<fs::Entry>> list(const Place& here, store::Pending::Moves& staged);
+  /// and in `staged` what of that is still in the stage. Error limit: the tree has more than is allowed, or
+  /// the deadline has come.
+  [[nodiscard]] Result<std::vector<fs::Entry>> list(const Place& here, store::Pending::Moves& staged,
+                                                    const Deadline& deadline);
   /// Whether it is a file that is copied as it is, with nothing more to be found out.
   [[nodiscard]] bool is_plain_file(const Place& here, const store::DirectoryFilter& filter,
                                    const fs::Entry& entry) const;

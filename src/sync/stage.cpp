@@ -43,7 +43,7 @@ class Stager {
       : from_(from),
         into_(into),
         options_(options),
-        copiers_(OrderedWork::kMostThreads + 1),
+        copiers_(OrderedWork::kMostThreads + 1, fs::Copier(options.writes)),
         work_(threads_for(plan), [this] { late_ = out_of_time(); }) {
     progress_.files_planned = plan.files;
     progress_.bytes_planned = plan.bytes;

@@ -68,7 +68,7 @@ void Console::command(std::string_view line) const {
 
 int print(std::string_view text) {
   const int failed = write_all(STDOUT_FILENO, text);
-  if (failed == 0 || failed == EPIPE || failed == EBADF) return kExitOk;
+  if (failed == 0 || failed == EPIPE || failed == EBADF || failed == EINTR) return kExitOk;
   const Error error = system_error(failed, "write the output");
   log::failure(log::Level::error, error);
   return exit_status_of(error);

@@ -30,7 +30,8 @@ class Console {
 };
 
 /// Prints a command's output. Returns the exit status: kExitOk, also where the reader has gone (a pager that
-/// was left, a closed descriptor), else that of why it could not be written, which is said.
+/// was left, a closed descriptor) or we are told to end, else that of why it could not be written, which is
+/// said.
 [[nodiscard]] int print(std::string_view text);
 
 }  // namespace claude_init::ui

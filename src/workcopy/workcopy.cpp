@@ -66,8 +66,7 @@ bool is_still_named(int place, const std::string& name, int fd) {
          fs::is_same_file(by_name, by_fd);
 }
 
-/// Removes a locked copy, its login first.
-Result<void> remove_copy(int place, const std::string& name, int copy, const Deadline& deadline) {
+void remove_login(int copy) {
   struct stat st {};
   if (::fstatat(copy, kInner, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
       (st.st_mode & 0700) != 0700) {
@@ -78,7 +77,6 @@ Result<void> remove_copy(int place, const std::string& name, int copy, const Dea
     fs::overwrite_file(inner->get(), login);
     (void)::unlinkat(inner->get(), login.c_str(), 0);
   }
-  return fs::remove_tree(place, name, deadline);
 }
 
 /// Whether PATH can be a link to a copy: nothing is there, or a link to a copy that has gone, or a directory
@@ -227,13 +225,20 @@ void WorkingCopy::keep_lock_over_exec() {
   (void)::fcntl(lock_.get(), F_SETFD, 0);
 }
 
+void WorkingCopy::wipe_login() const {
+  const fs::ActAs as_target(target_.identity());
+  remove_login(lock_.get());
+}
+
 Result<void> WorkingCopy::wipe(const Deadline& deadline) {
   const fs::ActAs as_target(target_.identity());
   if (!linked_home_.empty()) {
     const store::StatePaths there = store::state_in_home(linked_home_);
     const store::StatePaths here = state();
-    if (fs::read_link(AT_FDCWD, there.config_dir) == here.config_dir) (void)::unlink(there.config_dir.c_str());
-    if (fs::read_link(AT_FDCWD, there.claude_json) == here.claude_json) (void)::unlink(there.claude_json.c_str());
+    if (fs::read_link(AT_FDCWD, there.config_dir) == here.config_dir)
+      (void)::unlink(there.config_dir.c_str());
+    if (fs::read_link(AT_FDCWD, there.claude_json) == here.claude_json)
+      (void)::unlink(there.claude_json.c_str());
   }
   const auto [place, name] = split(root_);
   const UniqueFd dir(::open(place.empty() ? "/" : place.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -241,7 +246,8 @@ Result<void> WorkingCopy::wipe(const Deadline& deadline) {
   // What there is no time for has been saved from: from here on it is like any run's.
   const std::string as_a_runs = is_copy_name(name, kRun) ? name : random_name(kRun);
   const bool renamed = ::renameat(dir.get(), name.c_str(), dir.get(), as_a_runs.c_str()) == 0;
-  const auto removed = remove_copy(dir.get(), renamed ? as_a_runs : name, lock_.get(), deadline);
+  remove_login(lock_.get());
+  const auto removed = fs::remove_tree(dir.get(), renamed ? as_a_runs : name, deadline);
   if (!removed) return removed.error_with("wipe " + printable(root_));
   return {};
 }

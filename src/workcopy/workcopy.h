@@ -55,6 +55,10 @@ class WorkingCopy {
   /// Lets the lock live on in the program that replaces us (`--exec`): it goes with that one's process.
   void keep_lock_over_exec();
 
+  /// Removes its login file, which is overwritten first: for what is left of the copy to stay. Never an
+  /// error.
+  void wipe_login() const;
+
   /// Removes the links that still point here and the whole copy: the login file, which is overwritten, first
   /// and whatever the deadline. Errors are worth a warning only; limit: the deadline has come, and the rest
   /// stays until a later run removes dead copies. Also the way to end it early; the destructor removes

@@ -1,5 +1,6 @@
 """A job that makes work for us: from TERM to the end within --stop-timeout, whatever it has left behind."""
 
+import fcntl
 import os
 import resource
 import signal
@@ -9,8 +10,8 @@ import textwrap
 import time
 
 import pytest
-from harness import BINARY, NAMESPACE, SANITIZED, eventually, init_of
-from sessions import login
+from harness import BINARY, NAMESPACE, SANITIZED, PATIENCE, eventually, family, init_of
+from sessions import login, project
 
 STOP_TIMEOUT = 10
 # What a machine that is busy with other tests adds, and one that is busy with a flood.
@@ -35,17 +36,26 @@ def program(text):
     return [sys.executable, "-S", "-c", textwrap.dedent(text)]
 
 
-def run(host, text, *options):
+def run(host, text, *options, stop_timeout=STOP_TIMEOUT):
     """A run whose command is a program in Python, once that says that it is ready."""
     host.put(login("a"))
     process = subprocess.Popen(
-        [BINARY, "run", "--user", str(os.geteuid()), "--store", host.store, f"--stop-timeout={STOP_TIMEOUT}s", *options,
+        [BINARY, "run", "--user", str(os.geteuid()), "--store", host.store, f"--stop-timeout={stop_timeout}s", *options,
          "--", *program(text)],
         env=host.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(host.path / "log").open("w"),
         text=True, preexec_fn=with_few_pending_signals)
     host.started.append(process)
     assert process.stdout.readline() == "ready\n"
     return process
+
+
+def slow_down(host, process, call, microseconds, when=""):
+    """Each of its calls takes its time from here on, as on a disk that is slow."""
+    tracer = subprocess.Popen(
+        ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:delay_enter={microseconds}{when}",
+         "-p", str(process.pid)], stdin=subprocess.DEVNULL)
+    host.started.append(tracer)
+    eventually(lambda: f"TracerPid:\t{tracer.pid}\n" in open(f"/proc/{process.pid}/status").read(), "strace", 60)
 
 
 NESTED = {
@@ -171,11 +181,7 @@ def run_with_many_files(host, last, *options):
         print("ready", flush=True)
         {last}
         """, *options)
-    tracer = subprocess.Popen(
-        ["strace", "-qq", "-o", "/dev/null", "-e", "trace=unlinkat", "-e", "inject=unlinkat:delay_enter=5000:when=10+",
-         "-p", str(process.pid)], stdin=subprocess.DEVNULL)
-    host.started.append(tracer)
-    eventually(lambda: f"TracerPid:\t{tracer.pid}\n" in open(f"/proc/{process.pid}/status").read(), "strace", 60)
+    slow_down(host, process, "unlinkat", 5000, ":when=10+")
     return process
 
 
@@ -254,3 +260,72 @@ def test_pid_1_hears_term_in_a_stream_of_orphans(host):
     host.started.append(process)
     assert process.stdout.readline() == "ready\n"
     assert end(process, init_of(process.pid)) < STOP_TIMEOUT + NOISE
+
+
+KEEP = ("--persist=sessions",)
+SESSIONS = f"projects/{project()}"
+SESSION_FILES = 8_000
+
+
+def test_more_sessions_than_can_be_saved_in_time_are_the_next_runs(host):
+    (host.store / SESSIONS).mkdir(parents=True)
+    process = run(host, f"""
+        import os, time
+        os.makedirs(os.environ["CLAUDE_CONFIG_DIR"] + "/{SESSIONS}", exist_ok=True)
+        os.chdir(os.environ["CLAUDE_CONFIG_DIR"] + "/{SESSIONS}")
+        for i in range({SESSION_FILES}):
+            os.close(os.open(f"{{i}}.jsonl", os.O_CREAT | os.O_WRONLY))
+        print("ready", flush=True)
+        time.sleep(600)
+        """, *KEEP, stop_timeout=4)
+    slow_down(host, process, "renameat", 3000)
+    assert end(process) < 4 + NOISE
+    (copy,) = host.copies()
+    assert not list((host.place / copy).rglob(".credentials.json"))
+    assert "could not be saved in time" in (host.path / "log").read_text()
+    assert host.session("run", "true", *KEEP)[0] == 0
+    assert host.copies() == []
+    assert len(list((host.store / SESSIONS).iterdir())) == SESSION_FILES
+
+
+def test_two_versions_of_a_session_without_anything_in_common_hold_nothing_up(host):
+    session = host.store / SESSIONS / "1.jsonl"
+    session.parent.mkdir(parents=True)
+    session.write_text("given\n")
+    process = run(host, f"""
+        import os, time
+        with open(os.environ["CLAUDE_CONFIG_DIR"] + "/{SESSIONS}/1.jsonl", "a") as session:
+            session.write("theirs" + "".join(f"{{i}}\\n" for i in range(7_000_000)))
+        print("ready", flush=True)
+        time.sleep(600)
+        """, *KEEP)
+    with session.open("a") as other:
+        other.write("".join(f"{i}\n" for i in range(7_000_000, 0, -1)))
+    assert end(process) < STOP_TIMEOUT + NOISE
+    assert {kept.open().readlines(16)[1] for kept in session.parent.iterdir()} == {"theirs0\n", "7000000\n"}
+    assert host.copies() == []
+
+
+def test_a_run_that_is_killed_while_it_saves_has_no_login_any_more(host):
+    host.put(login("a"))
+    assert host.session("run", "true", *KEEP)[0] == 0  # there is a lock from here on
+    process = run(host, f"""
+        import os
+        os.makedirs(os.environ["CLAUDE_CONFIG_DIR"] + "/{SESSIONS}", exist_ok=True)
+        open(os.environ["CLAUDE_CONFIG_DIR"] + "/{SESSIONS}/1.jsonl", "w").close()
+        print("ready", flush=True)
+        input()
+        """, *KEEP)
+    copy = host.place / host.copies()[0]
+    assert list(copy.rglob(".credentials.json"))
+    with open(host.store / ".claude-init/locks/store", "rb+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        eventually(lambda: "waiting" in (host.path / "log").read_text(), "it waits for the lock")
+        for pid in family(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.wait(PATIENCE)
+    assert not list(copy.rglob(".credentials.json"))
+    assert host.session("run", "true", *KEEP)[0] == 0
+    assert (host.store / SESSIONS / "1.jsonl").exists() and host.copies() == []

@@ -205,6 +205,40 @@ def test_nor_does_it_publish_into_what_ones_link_leads_to(place, keeping):
     assert holds(victim, "FAKEbob") and not holds(victim, "FAKEalice")
 
 
+def says_why_not(keeping, store, published):
+    """A keeper whose publishing fails, up to its end."""
+    keeping.process = subprocess.Popen([BINARY, "keep", f"--store=a={store}", f"--publish=a={published}", "--renew=never"],
+                                       env=keeping.environment, stdin=subprocess.DEVNULL, stderr=keeping.log.open("a"))
+    keeping.pid = keeping.process.pid
+    keeping.says("the login cannot be published")
+    assert keeping.stop()[0] == 0
+
+
+@pytest.mark.parametrize("above, owner", [(0, 0), (ALICE, ALICE), (BOB, BOB)])
+def test_why_nothing_is_published_is_told_with_the_owners_rights(place, keeping, above, owner):
+    store = store_of(ALICE, place / "alices", "alice")
+    home = directory_of(above, place / "home", 0o755)
+    store_of(ALICE, home / "pub", "of its own", account="2", left=7200)
+    says_why_not(keeping, store, home / "pub")
+    word = home / "pub.unpublished"
+    assert "login of its own" in word.read_text() and word.stat().st_uid == owner
+
+
+def test_that_is_not_told_where_somebodys_link_leads_and_removes_nothing_there(place, keeping):
+    store = store_of(ALICE, place / "alices", "alice")
+    home = directory_of(BOB, place / "bobs", 0o755)
+    roots = place / "roots"
+    roots.mkdir()
+    link_of(BOB, home / "link", roots)
+    says_why_not(keeping, store, home / "link/pub")
+    assert not list(roots.iterdir())
+    # Nor is anything but a word taken away.
+    planted = home / "pub.unpublished"
+    (planted / "below").mkdir(parents=True)
+    assert publish(store, home / "pub", {"PATH": "/usr/sbin:/usr/bin:/bin", "HOME": str(place)}, place / "log") == 0
+    assert holds(home / "pub", "FAKEalice") and (planted / "below").exists()
+
+
 @pytest.mark.parametrize("command", ["run", "capture from", "health"])
 def test_no_other_command_of_roots_follows_it_either(place, command):
     store_of(ALICE, place / "alices", "alice")

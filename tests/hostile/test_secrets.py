@@ -39,8 +39,8 @@ class Secrets:
         return found
 
 
-def credentials(name, secrets, left=3600, objects=True):
-    """A file of logins with secrets at every depth, also in objects: those are looked for where logins belong."""
+def credentials(name, secrets, left=3600):
+    """A file of logins with secrets at every depth, also in objects."""
     document = json.loads(login(name, left=left))
     document["claudeAiOauth"]["refreshToken"] = secrets(f"{name}: Claude's", own=True)
     document["mcpOAuth"] = {"server|1a2b": {
@@ -48,7 +48,7 @@ def credentials(name, secrets, left=3600, objects=True):
         "refreshToken": secrets(f"{name}: a server's"), "clientId": "id", "clientSecret": secrets(f"{name}: a client's"),
         "expiresAt": int((time.time() + left) * 1000)}}
     document["mcpOAuthClientConfig"] = {"server|1a2b": {"clientSecret": secrets(f"{name}: a configured client's")}}
-    document["unknown"] = [{"deep": [{"refresh_token": secrets(f"{name}: deep"), "Client-Secret": {"value": secrets(f"{name}: object") if objects else ""}}]},
+    document["unknown"] = [{"deep": [{"refresh_token": secrets(f"{name}: deep"), "Client-Secret": {"value": secrets(f"{name}: object"), "others": [secrets(f"{name}: array")]}}]},
                            json.dumps({"refreshToken": secrets(f"{name}: in a string")}), secrets(f"{name}: by shape", own=True)]
     return json.dumps(document)
 
@@ -69,13 +69,14 @@ def fill(store, secrets):
     with open(store / ".credentials.json.large", "wb") as f:
         f.write(secrets("large").encode())
         f.truncate(100 * MEBI)
-    put("backup.json", json.dumps(json.loads(credentials("backup", secrets, objects=False)), indent=2))
-    put(".claude.json", json.dumps({"hasCompletedOnboarding": True, "mcp": json.loads(credentials("settings", secrets, objects=False))}))
-    put("settings.json", json.dumps({"model": "haiku", "kept": json.loads(credentials("more settings", secrets, objects=False))}))
-    line = json.dumps({"type": "user", "content": "cat .credentials.json: " + credentials("transcript", secrets, objects=False)})
+    put("backup.json", json.dumps(json.loads(credentials("backup", secrets)), indent=2))
+    put(".claude.json", json.dumps({"hasCompletedOnboarding": True, "mcp": json.loads(credentials("settings", secrets))}))
+    put("settings.json", json.dumps({"model": "haiku", "kept": json.loads(credentials("more settings", secrets))}))
+    line = json.dumps({"type": "user", "content": "cat .credentials.json: " + credentials("transcript", secrets)})
     # Also where a file is cut into pieces when it is looked through.
     filling = json.dumps({"filling": "x" * (MEBI - len(line) - 200)})
-    put("projects/x/1.jsonl", f'{line}\n{filling}\n{json.dumps({"content": credentials("boundary", secrets, objects=False)})}\n')
+    put("projects/x/1.jsonl", f'{line}\n{filling}\n{json.dumps({"content": credentials("boundary", secrets)})}\n')
+    put("projects/x/large.jsonl", f'{filling}\n' * 66 + f"{line}\n")
     put("CLAUDE.md", f"The token is {secrets('prose', own=True)}.\n")
     (store / "link").symlink_to(".credentials.json.bak")
     os.link(store / "backup.json", store / "hard-link")

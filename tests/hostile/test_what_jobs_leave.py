@@ -125,6 +125,43 @@ def test_sessions_take_no_more_than_their_quota(host):
     assert kept(host) == [f"projects/{PROJECT}/1.jsonl"]
 
 
+def test_files_without_content_take_room_too(host):
+    status, _, err = host.session("run", HERE + "for i in $(seq 300); do : > $i.jsonl; done", *PERSIST, "--max-sessions", "1M")
+    assert status != 0 and "--max-sessions" in err
+    assert kept(host) == []
+    for first, last, expected in ((1, 200, True), (201, 400, False)):
+        script = f"for i in $(seq {first} {last}); do : > $i.jsonl; done"
+        status, _, err = host.session("run", HERE + script, *PERSIST, "--max-sessions", "1M")
+        assert (status == 0) == expected, err
+    assert len(kept(host)) == 200
+
+
+def test_versions_that_are_kept_take_room_too(host):
+    plan = host.store / "plans/p.md"
+    plan.parent.mkdir()
+    for version, expected in ((1, True), (2, False)):
+        plan.write_text(f"{version}" * 400_000)
+        run = host.start("run", f'cd "$CLAUDE_CONFIG_DIR/plans"; head -c 400000 /dev/urandom > p.md; echo ready; read go',
+                         "--persist", "all", "--max-sessions", "1M")
+        assert run.stdout.readline() == "ready\n"
+        plan.write_text(f"{version}" * 400_001)
+        _, err = run.communicate("go\n")
+        assert (run.returncode == 0) == expected, err
+    assert "--max-sessions" in err
+    assert len(kept(host)) == 2
+
+
+def test_inodes_that_the_login_needs_are_not_given_to_sessions(host):
+    if os.geteuid() != 0:
+        pytest.skip("mounts a file system")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,nr_inodes=1000,mode=700", "tmpfs", host.store], check=True)
+    host.mounted.append(host.store)
+    host.put(login("stored"))
+    status, _, err = host.session("run", HERE + "for i in $(seq 940); do : > $i.jsonl; done", *PERSIST)
+    assert status != 0 and "free for the login" in err
+    assert kept(host) == []
+
+
 def test_room_that_the_login_needs_is_not_given_to_sessions(host):
     if os.geteuid() != 0:
         pytest.skip("mounts a file system")

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import BINARY, NAMESPACE, SANITIZED, STRACE, eventually, init_of
+from harness import BINARY, NAMESPACE, SANITIZED, STRACE, eventually, init_of, is_binary, quickly, state
 from sessions import login
 
 FILES = 400
@@ -157,3 +157,82 @@ def test_a_signal_that_is_ignored_does_not_end_it(host, begin, tmp_path):
         eventually(lambda: "waiting" in capture.process.stderr.readline(), "it waits")
         os.kill(capture.pid, signal.SIGHUP)
         capture.ends_with(signal.SIGTERM)
+
+
+AT_ONCE = 0.2  # seconds
+
+
+@pytest.fixture
+def full_pipe():
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    yield writer
+    os.close(reader)
+    os.close(writer)
+
+
+@stops
+@pytest.mark.parametrize("words", [["--help"], ["help"], ["--version"], ["run", "--help"], ["help", "run"], ["init", "--help"], ["nonsense"], ["run"],
+                                   ["health"], ["history"], ["capture", "--help"], ["keep", "--listen=nowhere"]], ids=" ".join)
+def test_whose_reader_does_not_read_hears_it(host, full_pipe, words, number):
+    if words[0] in ("health", "history"):
+        words = [*words, f"--store={host.store}"]
+
+    def attempt():
+        process = subprocess.Popen([BINARY, *words], env=host.environment, stdin=subprocess.DEVNULL, stdout=full_pipe, stderr=full_pipe)
+        host.started.append(process)
+        eventually(lambda: process.poll() is not None or (is_binary(process.pid) and state(process.pid) == "S"), "it waits for its reader")
+        if process.poll() is not None:  # a line of the log waits for nobody
+            return 0
+        before = time.monotonic()
+        os.kill(process.pid, number)
+        assert process.wait(PATIENCE) in (128 + number, -number)
+        return time.monotonic() - before
+
+    quickly(AT_ONCE, attempt)
+
+
+@stops
+@pytest.mark.parametrize("wrapper", [[], NAMESPACE], ids=["child", "pid1"])
+def test_health_that_waits_for_the_cli_hears_it(host, begin, tmp_path, wrapper, number):
+    host.put(login("a"))
+    deaf = tmp_path / "deaf"
+    deaf.write_text(f"#!/bin/sh\ntrap '' TERM INT\n: > {tmp_path}/ready\nsleep 600\n")
+    deaf.chmod(0o755)
+    tmp_path.chmod(0o755)
+
+    def attempt():
+        (tmp_path / "ready").unlink(missing_ok=True)
+        health = begin("health", "--live", "--max-age=0", f"--store={host.store}", "--live-command", str(deaf), wrapper=wrapper)
+        eventually((tmp_path / "ready").exists, "the CLI runs")
+        took, _ = health.ends_with(number)
+        assert [name for name in host.copies() if not name.startswith("claude-health")] == []
+        return took
+
+    quickly(AT_ONCE, attempt)
+
+
+def test_health_that_has_heard_the_cli_and_is_not_read_hears_it(host, full_pipe, tmp_path):
+    host.put(login("a"))
+    cli = tmp_path / "cli"
+    cli.write_text("#!/bin/sh\necho ok\n")
+    cli.chmod(0o755)
+
+    def attempt():
+        process = subprocess.Popen([BINARY, "health", "--live", "--max-age=1h", f"--store={host.store}", "--live-command", str(cli)],
+                                   env=host.environment, stdin=subprocess.DEVNULL, stdout=full_pipe, stderr=subprocess.DEVNULL)
+        host.started.append(process)
+        eventually(lambda: list(host.place.glob("claude-health-*/*")) and state(process.pid) == "S", "it has asked, and waits for its reader")
+        before = time.monotonic()
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(PATIENCE) in (128 + signal.SIGTERM, -signal.SIGTERM)
+        took = time.monotonic() - before
+        for kept in host.place.glob("claude-health-*/*"):
+            kept.unlink()
+        return took
+
+    quickly(AT_ONCE, attempt)

@@ -49,6 +49,17 @@ TEST_CASE("files of every size are copied byte for byte") {
   }
 }
 
+TEST_CASE("a large file that is written out as it is copied is the same") {
+  const TempDir dir;
+  dir.file("from", pattern((70 << 20) + 3));
+  const Ends ends = open_ends(dir);
+  const auto copied = fs::Copier(fs::Copier::Writes::as_it_goes)
+                          .copy(ends.from.get(), ends.to.get(), ends.st, SteadyTime::max());
+  REQUIRE(copied.ok());
+  CHECK(copied->end == End::complete);
+  CHECK((dir.read("to") == dir.read("from")));
+}
+
 TEST_CASE("a file that grows while it is copied ends where it ended when it was opened") {
   const TempDir dir;
   const std::size_t size = GENERATE(1000, 1 << 20);

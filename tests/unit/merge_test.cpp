@@ -248,3 +248,63 @@ TEST_CASE("more files than are synced one by one arrive too") {
   CHECK(run.merge().added == 100);
   CHECK(store.read("todos/n99") == "99");
 }
+
+TEST_CASE("what is committed in several parts arrives whole, in directories at any depth") {
+  const TempDir store;
+  fill(store);
+  const Run run(store);
+  run.copy.dir("projects/-new");
+  run.copy.dir("projects/-new/a");
+  run.copy.dir("projects/-new/a/b");
+  run.copy.dir("projects/-new/empty");
+  for (int i = 0; i < 1500; ++i) {
+    run.copy.file("projects/-new/a/b/" + std::to_string(i) + ".jsonl", std::to_string(i));
+    run.copy.file("projects/-w/n" + std::to_string(i) + ".jsonl", std::to_string(i));
+  }
+  run.copy.file("projects/-new/a/last.jsonl", "last");
+  CHECK(run.merge().added == 3001);
+  CHECK(store.read("projects/-new/a/b/1499.jsonl") == "1499");
+  CHECK(store.read("projects/-w/n1499.jsonl") == "1499");
+  CHECK(store.read("projects/-new/a/last.jsonl") == "last");
+  CHECK_FALSE(store.exists("projects/-new/empty"));
+}
+
+TEST_CASE("what was committed when the deadline comes stays, and the rest is saved the next time") {
+  const TempDir store;
+  fill(store);
+  const Run run(store);
+  for (int i = 0; i < 2500; ++i) run.copy.file("todos/n" + std::to_string(i), std::to_string(i));
+  MergeOptions options;
+  options.deadline = Deadline([&] { return store.exists("todos/n1"); });
+  const MergeReport report = run.merge(options);
+  CHECK(report.added > 0);
+  CHECK(report.added < 2500);
+  CHECK(report.added + report.left_out.size() == 2500);
+  CHECK(run.merge().added == 2500 - report.added);
+}
+
+TEST_CASE("sessions have a quota, for files without content and for versions that are kept too") {
+  const TempDir store;
+  fill(store);
+  const Run run(store);
+  const Store opened = test::open_store(store.path());
+  const Lock lock = test::lock_store(opened);
+  MergeOptions options;
+  const auto merged = [&](std::uint64_t quota) {
+    options.max_bytes = quota;
+    return merge_sessions(tree_of(run.copy), run.given, opened, lock, options);
+  };
+  // Two files and three directories are there: 20 KiB and some bytes.
+  run.copy.file("todos/empty", "");
+  const auto refused = merged(24'000);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().kind == ErrorKind::limit);
+  CHECK(refused.error().remedy.find("--max-sessions") != std::string::npos);
+  CHECK_FALSE(store.exists("todos/empty"));
+  CHECK(merged(25'000)->added == 1);
+  store.file(kTodo, "of another run");
+  run.copy.file(kTodo, "of this one");
+  CHECK_FALSE(merged(27'000).ok());
+  CHECK(conflicts(store).empty());
+  CHECK(merged(30'000)->kept_both == 1);
+}

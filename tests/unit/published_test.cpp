@@ -102,10 +102,10 @@ TEST_CASE("who waits at a published store finds why nothing comes, and that is t
   const std::string directory = stores.dir.path("published");
   CHECK(store::word_left(directory).empty());
   CHECK(store::inspect(directory, 0).unpublished.empty());
-  store::leave_word(directory, "it is another user's\nchown it\n");
+  store::leave_word(directory, "it is another user's\nchown it\n", fs::current_identity());
   CHECK(store::inspect(directory, 0).unpublished == "it is another user's\nchown it\n");
   CHECK(stores.dir.mode("published.unpublished") == 0644);
-  store::leave_word(directory, "");
+  store::leave_word(directory, "", fs::current_identity());
   CHECK(store::word_left(directory).empty());
 }
 

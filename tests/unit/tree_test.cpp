@@ -114,3 +114,12 @@ TEST_CASE("directories that their owner may not write are removed all the same")
   CHECK(fs::remove_tree(dir.fd(), "t").ok());
   CHECK_FALSE(dir.exists("t"));
 }
+
+TEST_CASE("a deadline ends the reading of a large directory") {
+  const TempDir dir;
+  for (int i = 0; i < 5000; ++i) dir.file(std::to_string(i), "");
+  CHECK(fs::list_directory(dir.fd(), 10'000)->size() == 5000);
+  const auto late = fs::list_directory(dir.fd(), 10'000, Deadline([] { return true; }));
+  REQUIRE_FALSE(late.ok());
+  CHECK(late.error().kind == ErrorKind::limit);
+}
