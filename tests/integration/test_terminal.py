@@ -133,6 +133,7 @@ def test_an_interactive_bash_has_job_control(pid1):
     init.tty.send("\x1a")
     init.expect("Stopped", "PROMPT> ")
     init.tty.sendline("fg")
+    init.expect("cat\r\n")
     init.tty.sendline("two")
     init.expect("two\r\ntwo")
     init.tty.send("\x1a")
