@@ -173,6 +173,7 @@ std::size_t SecretBlanker::blank(char* text, std::size_t size, bool more) {
   const std::size_t least = size > kMostLeft ? size - kMostLeft : 0;
   // 1.
   std::size_t at = value_ ? pass(text, size, 0, more) : 0;
+  std::size_t ended = at;
   // 2.
   struct Mark {
     std::string_view text;
@@ -195,12 +196,12 @@ std::size_t SecretBlanker::blank(char* text, std::size_t size, bool more) {
     } else if (begin_of_name(whole, mark.at)) {
       found = find_value(whole, mark.at + mark.text.size());
     }
-    const std::size_t again = mark.at > kBefore ? mark.at - kBefore : 0;
+    const std::size_t again = std::max(ended, mark.at > kBefore ? mark.at - kBefore : 0);
     if (found.what == Found::What::unknown && more && again >= least) return again;
     at = mark.at + mark.text.size();
     if (found.what != Found::What::value) continue;
     value_ = std::move(found.value);
-    at = pass(text, size, found.begin, more);
+    at = ended = pass(text, size, found.begin, more);
   }
   if (value_) return at;
   return more ? std::max(at, size > kBefore ? size - kBefore : 0) : size;
@@ -235,9 +236,12 @@ std::size_t SecretBlanker::pass_string(char* text, std::size_t size, std::size_t
   std::size_t backslashes = 0;
   const auto ends = [&](char c) { return c == '\n' || (c == '"' && ends_string(backslashes, value.quoted)); };
   for (; at < size && !ends(text[at]); ++at) backslashes = text[at] == '\\' ? backslashes + 1 : 0;
-  const std::size_t waiting = more && backslashes < kMostLeft ? backslashes : 0;
+  const std::size_t waiting = more && backslashes < kMostLeft / 2 ? backslashes : 0;
   const std::size_t end = at == size ? size - waiting : at - std::min(backslashes, value.quoted);
   const std::string_view content(text + begin, end - begin);
+  // What is kept is looked at as a whole, for a token in it.
+  if (at == size && more && value.kept && content.size() < kMostLeft / 2) return begin;
+  if (at == size && more) value.kept = false;
   if (value.is_key) value.key += content.substr(0, kLongestKey - std::min(kLongestKey, value.key.size()));
   if (!value.kept || holds_refresh_token(content)) std::fill(text + begin, text + end, kBlank);
   if (at == size) return end;

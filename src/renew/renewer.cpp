@@ -54,9 +54,10 @@ void Renewer::check_now() {
     const UnixMs now = unix_now();
     deadlines_ = {login->expires_at, file.st ? std::min(unix_ms(file.st->st_mtim), now) : now};
     // A deadline that is not credible is put to the test: the renewal proves the login, or ends it.
-    if (!login::is_credible(deadlines_.expires_at, deadlines_.issued_at) &&
-        !store::is_proven(*store, file.text->reveal()))
-      deadlines_.expires_at = deadlines_.issued_at + login::kLongestAccessToken;
+    if (!login::is_credible(deadlines_.expires_at, deadlines_.issued_at)) {
+      const auto proven = store::is_proven(*store, file.text->reveal());
+      if (!proven || !*proven) deadlines_.expires_at = deadlines_.issued_at + login::kLongestAccessToken;
+    }
     jitter_ = random_part();
     const store::Rejection why = store::rejection_of(store->tree(), *login);
     if (why != store::Rejection::none) {

@@ -98,12 +98,17 @@ void KeptSessions::save_leftovers(const user::Account& account, const workcopy::
   for (workcopy::WorkingCopy& dead : workcopy::take_dead_copies(account, places, kind())) {
     const auto note = store::noted_copy(place_, dead.name(), dead.directory());
     if (!note) {
+      log::failure(log::Level::warn,
+                   note.error_with("what may be the copy of a run that died stays: " + dead.root()));
+      continue;
+    }
+    if (!*note) {
       log::warn("left alone: it looks like the copy of a run that died, and no run has noted it",
                 {{"path", dead.root()}, {"remedy", "remove it"}});
       continue;
     }
     dead.wipe_login();  // what follows may take long
-    const auto saved = merge(dead, account, sync::SessionBaseline::parse(*note), {});
+    const auto saved = merge(dead, account, sync::SessionBaseline::parse(**note), {});
     if (!saved) {
       log::failure(log::Level::warn,
                    saved.error_with("the sessions of a run that died stay in " + dead.root()));

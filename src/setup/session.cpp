@@ -49,8 +49,9 @@ std::string kind_of_copy(const FoundStore& found) {
 
 /// What a killed session left in `state` is saved, before the store's older state is put there. What the
 /// store got from elsewhere meanwhile is newer and stays; also another account's login, unless it is older.
-/// Its login only from where nobody else than the store's owner, or this container, can have put it.
-Result<void> save_leftover(const options::Setup& options, const FoundStore& found,
+/// Its login only from where nobody else than the store's owner, or this container, can have put it. False:
+/// not all of it could be saved now.
+Result<bool> save_leftover(const options::Setup& options, const FoundStore& found,
                            const user::Account& account, const store::StatePaths& state, bool in_copy,
                            const ui::Console& console) {
   const store::StateFile left = read_login(state, account.identity());
@@ -75,7 +76,14 @@ Result<void> save_leftover(const options::Setup& options, const FoundStore& foun
     console.warning(
         fmt::format("A login that an earlier session left here was not saved: {}.", verdict.reason));
   }
-  return Done{};
+  const auto failed = sync::failed_for_now(report->skipped);
+  const bool kept_out = verdict.choice == login::Choice::keep_store &&
+                        verdict.store_state == login::State::unreadable &&
+                        verdict.source_state != login::State::missing;
+  if (!failed && !kept_out && report->left_out.empty()) return true;
+  console.warning(fmt::format("Not all that an earlier session left in {} could be saved{}: it stays there.",
+                              printable(state.config_dir), failed ? " (" + failed->message() + ")" : ""));
+  return false;
 }
 
 /// Whether a session in the directory would be one in the store itself: then it works on a copy, as for
@@ -132,16 +140,22 @@ Result<void> choose_place(const options::Setup& options, const options::Environm
 Result<void> save_leftovers(const options::Setup& options, const options::Environment& environment,
                             const FoundStore& found, const user::Account& account,
                             const LoginSession& session, const ui::Console& console) {
-  if (!session.copy) return save_leftover(options, found, account, session.state, false, console);
+  if (!session.copy) {
+    const auto saved = save_leftover(options, found, account, session.state, false, console);
+    return saved ? Result<void>(Done{}) : saved.error();
+  }
   const workcopy::Places places{"", std::string(environment.get("XDG_RUNTIME_DIR"))};
   for (auto& dead : workcopy::take_dead_copies(account, places, kind_of_copy(found))) {
-    if (!store::noted_copy(found.store, dead.name(), dead.directory())) {
+    const auto note = store::noted_copy(found.store, dead.name(), dead.directory());
+    if (!note) return note.error();
+    if (!*note) {
       log::warn("left alone: it looks like the copy of a session that died, and no session has noted it",
                 {{"path", dead.root()}, {"remedy", "remove it"}});
       continue;
     }
-    if (auto saved = save_leftover(options, found, account, dead.state(), true, console); !saved)
-      return saved;
+    const auto saved = save_leftover(options, found, account, dead.state(), true, console);
+    if (!saved) return saved.error();
+    if (!*saved) continue;
     if (const auto wiped = dead.wipe(); !wiped) log::failure(log::Level::warn, wiped.error());
     store::forget_copy(found.store, dead.name());
   }

@@ -61,14 +61,15 @@ Result<void> note_copy(const Store& store, const std::string& name, int copy, st
   return noted;
 }
 
-std::optional<std::string> noted_copy(const Store& store, const std::string& name, int copy) {
+Result<std::optional<std::string>> noted_copy(const Store& store, const std::string& name, int copy) {
   const auto mark = mark_of_copy(copy);
-  if (!mark) return std::nullopt;
+  if (!mark) return mark.error();
   const fs::ActAs as(store.owner());
   const auto file = fs::open_regular(store.fd(), path_of(name), fs::Links::refuse);
   const auto text = file ? fs::read_all(*file, kMaxCopyNote, kCopies) : Result<std::string>(file.error());
-  if (!text || !text->starts_with(*mark)) return std::nullopt;
-  return text->substr(mark->size());
+  if (!text && is_for_now(text.error())) return text.error_with("know a working copy again");
+  if (!text || !text->starts_with(*mark)) return std::optional<std::string>();
+  return std::optional(text->substr(mark->size()));
 }
 
 void forget_copy(const Store& store, const std::string& name) {

@@ -17,8 +17,10 @@ namespace claude_init::store {
 [[nodiscard]] Result<void> note_copy(const Store& store, const std::string& name, int copy,
                                      std::string_view text);
 
-/// The text, where `copy` is the directory that was noted by this name; nothing where it is not.
-[[nodiscard]] std::optional<std::string> noted_copy(const Store& store, const std::string& name, int copy);
+/// The text, where `copy` is the directory that was noted by this name; nothing where it is not. Error: that
+/// cannot be known now.
+[[nodiscard]] Result<std::optional<std::string>> noted_copy(const Store& store, const std::string& name,
+                                                            int copy);
 
 void forget_copy(const Store& store, const std::string& name);
 

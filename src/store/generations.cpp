@@ -98,16 +98,17 @@ Result<std::vector<std::uint64_t>> numbers(const Store& store, std::uint64_t* ab
 }
 
 /// Reason and time, two lines, and a third one where the login is proven. One that cannot be read says
-/// nothing.
-void read_about(const Store& generation, Generation& about) {
+/// nothing. Error: it cannot be read now.
+Result<void> read_about(const Store& generation, Generation& about) {
   const fs::ActAs as(generation.owner());
   const auto file = fs::open_regular(generation.fd(), fs::join(kPrivateDir, kAbout), fs::Links::refuse);
   const auto text = file ? fs::read_all(*file, kMaxAbout, kAbout) : Result<std::string>(file.error());
-  if (!text) return;
+  if (!text) return is_for_now(text.error()) ? Result<void>(text.error()) : Done{};
   std::string_view rest = *text;
   about.reason = take_until(rest, '\n');
   about.proven = about.reason == kRenewal || text->ends_with(kProven);
   static_cast<void>(read_number(take_until(rest, '\n'), about.at));
+  return Done{};
 }
 
 Generation describe(const Store& store, std::uint64_t number, UnixMs now) {
@@ -118,7 +119,7 @@ Generation describe(const Store& store, std::uint64_t number, UnixMs now) {
     generation.state = state_of_problem(opened.error());
     return generation;
   }
-  read_about(*opened, generation);
+  static_cast<void>(read_about(*opened, generation));  // to be shown: then it is not
   const StateFile credentials = read_state_file(opened->tree(), kCredentials);
   if (credentials.problem) generation.state = state_of_problem(*credentials.problem);
   if (credentials.text) {
@@ -176,12 +177,6 @@ Result<void> write_generation(const Store& store, std::uint64_t number, const Co
   return number == 1 ? fs::sync_to_disk(store.fd(), store.path()) : Result<void>(Done{});
 }
 
-bool is_proven_generation(const Store& generation) {
-  Generation about;
-  read_about(generation, about);
-  return about.proven;
-}
-
 /// Makes sure that the newest generation is what the store has now.
 Result<void> keep_current(const Store& store, std::string_view reason, bool proves) {
   const auto current = read_contents(store.tree());
@@ -197,7 +192,9 @@ Result<void> keep_current(const Store& store, std::string_view reason, bool prov
   const std::uint64_t next = existing->empty() ? 1 : existing->back() + 1;
   const UnixMs at = reason == kFound ? written_at(*current) : unix_now();
   const StateFile& login = current->front();
-  const bool proven = proves || (login.text && is_proven(store, login.text->reveal()));
+  const auto known = login.text ? is_proven(store, login.text->reveal()) : Result<bool>(false);
+  if (!proves && !known) return known.error();
+  const bool proven = proves || *known;
   return write_generation(store, next, *current,
                           fmt::format("{}\n{}{}", reason, at, proven ? kProven : std::string_view("\n")));
 }
@@ -234,7 +231,10 @@ Result<std::vector<Kept>> list_all(const Store& store, std::uint64_t* absurd) {
       kept.access_token = login::access_token(login.text->reveal());
       kept.refresh_token = login::refresh_token(login.text->reveal());
     }
-    if (opened) kept.proven = is_proven_generation(*opened);
+    if (!opened) continue;
+    Generation generation;
+    if (const auto about = read_about(*opened, generation); !about) kept.unknown = about.error();
+    kept.proven = generation.proven;
   }
   return all;
 }
@@ -304,13 +304,19 @@ Result<Store> open_generation(const Store& store, std::uint64_t number) {
                     "claude-init history lists those that it has");
 }
 
-bool is_proven(const Store& store, std::string_view login) {
+Result<bool> is_proven(const Store& store, std::string_view login) {
   const Secret access = login::access_token(login);
   const Secret refresh = login::refresh_token(login);
   const auto kept = access.empty() ? Result(std::vector<Kept>()) : list_all(store, nullptr);
-  return kept && std::any_of(kept->begin(), kept->end(), [&](const Kept& each) {
-           return each.proven && each.access_token == access && each.refresh_token == refresh;
-         });
+  if (!kept) return is_for_now(kept.error()) ? Result<bool>(kept.error()) : false;
+  const bool proven = std::any_of(kept->begin(), kept->end(), [&](const Kept& each) {
+    return each.proven && each.access_token == access && each.refresh_token == refresh;
+  });
+  if (proven) return true;
+  for (const Kept& each : *kept) {
+    if (each.unknown) return *each.unknown;
+  }
+  return false;
 }
 
 Result<void> GenerationKeeper::before_change() {

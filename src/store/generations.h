@@ -42,8 +42,8 @@ struct Generation {
 [[nodiscard]] Result<Store> open_generation(const Store& store, std::uint64_t number);
 
 /// Whether this login file has the tokens of a proven generation: of any other its deadlines are only what
-/// somebody has written there.
-[[nodiscard]] bool is_proven(const Store& store, std::string_view login);
+/// somebody has written there. Error: one of them cannot be read now.
+[[nodiscard]] Result<bool> is_proven(const Store& store, std::string_view login);
 
 /// What one capture does for the generations, under the store's lock. Nothing at all where no login file
 /// changes.

@@ -51,9 +51,10 @@ void judge_login(const Store& store, UnixMs now, Inspection& found) {
     found.renewal_burnt = rejection == Rejection::burnt;
     if (judged.state == login::State::renewable && found.renewal_rejected) found.state = login::State::dead;
   }
-  found.deadline_doubtful = judged.login && judged.login->has_refresh_token &&
-                            !login::is_credible(judged.login->expires_at, now) &&
-                            !is_proven(store, file.text->reveal());
+  if (judged.login && judged.login->has_refresh_token && !login::is_credible(judged.login->expires_at, now)) {
+    const auto proven = is_proven(store, file.text->reveal());
+    found.deadline_doubtful = proven && !*proven;
+  }
   found.login = std::move(judged.login);
   found.problem = std::move(judged.problem);
 }

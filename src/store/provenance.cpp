@@ -97,7 +97,8 @@ Result<Record> parse(std::string_view text, const std::string& path) {
   parse_number(values, "fs", record.evidence.fs);
   parse_number(values, "changed", record.evidence.changed);
   if (record.id.store.empty() || record.evidence.inode == 0)
-    return make_error(ErrorKind::invalid, printable(path) + " is damaged", "write it anew: claude-init setup --adopt");
+    return make_error(ErrorKind::invalid, printable(path) + " is damaged",
+                      "write it anew: claude-init setup --adopt");
   return record;
 }
 
@@ -128,6 +129,7 @@ Result<void> ensure_id(const Store& store) {
   const auto own = open_own(store);
   if (!own) return own.error();
   if (::faccessat(own->get(), kIdentity, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return Done{};
+  if (errno != ENOENT) return system_error(errno, "name the store");  // it may have a name
   const auto record = new_record(store);
   if (!record) return record.error();
   // Of two that come at once the second one finds the first one's. Where there are no hard links, the last
@@ -137,7 +139,7 @@ Result<void> ensure_id(const Store& store) {
       fs::write_file(own->get(), temporary, format(*record), store.modes().file, fs::Sync::yes);
   if (!written) return written;
   int error = ::linkat(own->get(), temporary.c_str(), own->get(), kIdentity, 0) == 0 ? 0 : errno;
-  if (error != 0 && error != EEXIST)
+  if (error == EPERM || error == EOPNOTSUPP || error == ENOSYS || error == EMLINK || error == EACCES)
     error = ::renameat(own->get(), temporary.c_str(), own->get(), kIdentity) == 0 ? 0 : errno;
   ::unlinkat(own->get(), temporary.c_str(), 0);
   if (error != 0 && error != EEXIST) return system_error(error, "name the store");

@@ -81,7 +81,9 @@ class Capture {
     // 4.
     login::Verdict& verdict = report_.login;
     login::Rules rules = options_.rules;
-    rules.store_proven = has_proven_deadline(stored);
+    const auto proven = has_proven_deadline(stored);
+    if (!proven) return proven.error();
+    rules.store_proven = *proven;
     verdict = login::compare(view(source), view(stored), unix_now(), rules);
     if (source.problem) {
       verdict.source_state = store::state_of_problem(*source.problem);
@@ -227,11 +229,12 @@ class Capture {
   }
 
   /// Looked up only where a deadline could not be believed else.
-  [[nodiscard]] bool has_proven_deadline(const store::StateFile& stored) const {
+  [[nodiscard]] Result<bool> has_proven_deadline(const store::StateFile& stored) const {
     if (!stored.text) return false;
     const UnixMs now = unix_now();
     const auto login = login::parse(stored.text->reveal());
-    return login && !login::is_credible(login->expires_at, now) && is_proven(store_, stored.text->reveal());
+    if (!login || login::is_credible(login->expires_at, now)) return false;
+    return is_proven(store_, stored.text->reveal());
   }
 
   template <class T>

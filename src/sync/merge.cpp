@@ -179,7 +179,9 @@ class Merger {
     how.writes = fs::Copier::Writes::as_it_goes;
     auto staged = stage(part, from_, *transaction, how);
     if (!staged) return staged.error();
-    if (auto committed = transaction->commit(); !committed) return committed.error();
+    if (!transaction->is_empty()) {
+      if (auto committed = transaction->commit(); !committed) return committed.error();
+    }
     report_.added += staged->added;
     report_.changed += staged->changed;
     report_.bytes += staged->bytes;

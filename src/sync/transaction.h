@@ -57,6 +57,11 @@ class Transaction {
   /// Gives what was just made to the tree's owner where we cannot act as them. Best effort.
   void give(int fd) const;
 
+  /// Nothing is to be put into place or removed.
+  [[nodiscard]] bool is_empty() const {
+    return journal_.moves.empty() && journal_.deletions.empty() && journal_.directories.empty();
+  }
+
   /// When it succeeds, everything is in place and, unless Durability::none, survives a power loss. An error
   /// before the commit point leaves all as it was. One after it leaves the rest to recover(), or, where
   /// something foreign is in the way of one path, leaves out that path.

@@ -24,8 +24,10 @@ constexpr std::string_view kReset = "\x1b[0m";
 // What is said at the end is worth a moment, and no more: the engine's kill may be near.
 constexpr Milliseconds kLastMoment{500};
 
+/// Who has not read one line is not waited for at the next one.
 void put(std::string_view text) {
-  write_to_reader(STDERR_FILENO, log::redact(text) + '\n', kLastMoment);
+  static bool reads = true;
+  reads = write_to_reader(STDERR_FILENO, log::redact(text) + '\n', reads ? kLastMoment : Milliseconds(0));
 }
 
 }  // namespace

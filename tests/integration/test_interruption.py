@@ -236,3 +236,19 @@ def test_health_that_has_heard_the_cli_and_is_not_read_hears_it(host, full_pipe,
         return took
 
     quickly(AT_ONCE, attempt)
+
+
+def test_a_report_that_nobody_reads_holds_up_no_end(host, full_pipe):
+    host.put(login("a"))
+
+    def attempt():
+        setup = subprocess.Popen([BINARY, "setup", "--user", str(os.geteuid()), "--store", host.store, "--", "sh", "-c", "echo ready; exec sleep 600"],
+                                 env=host.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=full_pipe, text=True)
+        host.started.append(setup)
+        assert setup.stdout.readline() == "ready\n"
+        before = time.monotonic()
+        setup.terminate()
+        assert setup.wait(60) == 128 + signal.SIGTERM
+        return time.monotonic() - before
+
+    quickly(1.2, attempt)  # there are many lines

@@ -8,7 +8,7 @@ import sys
 import termios
 
 import pytest
-from harness import PATIENCE, eventually, family
+from harness import PATIENCE, STRACE, eventually, family
 from sessions import login
 
 
@@ -31,6 +31,22 @@ def test_what_a_killed_session_left_is_saved_by_the_next_one_and_removed(host):
     assert status == 0, err
     assert (host.store / "projects/x").read_text() == "left\n"
     assert host.copies() == []
+
+
+def test_what_cannot_be_read_now_of_a_killed_session_stays_for_the_next_one(host):
+    process = host.start("setup", 'mkdir "$CLAUDE_CONFIG_DIR/projects"; echo left > "$CLAUDE_CONFIG_DIR/projects/x"; echo there; read forever')
+    assert process.stdout.readline() == "there\n"
+    for pid in reversed(family(process.pid)):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    (name,) = host.copies()
+    failing = [*STRACE, "-P", str(host.place / name / "claude/projects"), "-e", "inject=openat2:error=EIO"]
+    status, _, err = host.session("setup", "put a", wrapper=failing)
+    assert "it stays there" in err and not (host.store / "projects/x").exists()
+    assert host.copies() == [name] and host.token() == "a"
+    status, _, err = host.session("setup", "true")
+    assert status == 0, err
+    assert (host.store / "projects/x").read_text() == "left\n" and host.copies() == []
 
 
 def test_on_a_host_the_persons_own_state_is_neither_read_nor_touched(host):

@@ -136,9 +136,12 @@ TEST_CASE("the login that was last proven is pushed out by none that is not") {
   CHECK_FALSE(world.list().back().proven);
   CHECK(world.token(8) == "FAKE-8");
   const Store store = test::open_store(world.store.path());
-  CHECK(is_proven(store, FakeLogin{.access = "FAKE-2"}.text()));
-  CHECK_FALSE(is_proven(store, FakeLogin{.access = "FAKE-2", .refresh = "FAKE-other"}.text()));
-  CHECK_FALSE(is_proven(store, FakeLogin{.access = "FAKE-8"}.text()));
+  CHECK(*is_proven(store, FakeLogin{.access = "FAKE-2"}.text()));
+  CHECK_FALSE(*is_proven(store, FakeLogin{.access = "FAKE-2", .refresh = "FAKE-other"}.text()));
+  CHECK_FALSE(*is_proven(store, FakeLogin{.access = "FAKE-8"}.text()));
+  const auto unknown =
+      test::without_descriptors([&] { return is_proven(store, FakeLogin{.access = "FAKE-2"}.text()); });
+  CHECK_FALSE(unknown.ok());
   // Also where no more than one is kept, and until another one is proven.
   world.login(9);
   world.capture("capture", 1);

@@ -1,6 +1,7 @@
 #include "login/secrets.h"
 
 #include <catch2/catch.hpp>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -17,12 +18,12 @@ std::string bare(std::string_view text) {
 }
 
 /// Piece by piece, as a file is.
-std::string blanked_in_pieces(const std::string& text, std::size_t first) {
+std::string blanked_in_pieces(const std::string& text, std::size_t first, std::size_t later = 97) {
   std::string done;
   std::string piece;
   SecretBlanker blanker(true);
   for (std::size_t at = 0; at < text.size();) {
-    const std::size_t n = std::min(at == 0 ? first : std::size_t{97}, text.size() - at);
+    const std::size_t n = std::min(at == 0 ? first : later, text.size() - at);
     piece += text.substr(at, n);
     at += n;
     const std::size_t ready = blanker.blank(piece.data(), piece.size(), at < text.size());
@@ -150,5 +151,37 @@ TEST_CASE("what never ends takes no more than is given") {
     while (text.size() < 400'000) text += part;
     SecretBlanker blanker(true);
     CHECK(blanker.blank(text.data(), text.size(), true) >= text.size() - SecretBlanker::kMostLeft);
+  }
+}
+
+TEST_CASE("where a file is cut makes no difference, whatever is in it") {
+  const std::vector<std::string> parts{"\"refreshToken\"",
+                                       ":",
+                                       "{",
+                                       "}",
+                                       "[",
+                                       "]",
+                                       ",",
+                                       "\"",
+                                       "\\",
+                                       "\\\"",
+                                       "\\\\\\\"",
+                                       "FAKE",
+                                       " ",
+                                       "\n",
+                                       "\"client_secret\":",
+                                       "\\\"clientSecret\\\":{\\\"",
+                                       "sk-ant-ort01-",
+                                       "\"type\":\"",
+                                       "\"a\":",
+                                       "s"};
+  std::mt19937 random(1);
+  for (int i = 0; i < 2000; ++i) {
+    std::string text = "{";
+    for (std::size_t left = random() % 60; left > 0; --left) text += parts[random() % parts.size()];
+    const std::string whole = with_secrets_blanked(text);
+    REQUIRE(whole.size() == text.size());
+    INFO(text);
+    CHECK(blanked_in_pieces(text, 1 + random() % 97, 1 + random() % 40) == whole);
   }
 }

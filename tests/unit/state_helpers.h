@@ -1,6 +1,7 @@
 #pragma once
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <catch2/catch.hpp>
 #include <string>
@@ -26,6 +27,18 @@ struct FakeLogin {
         access, refresh, unix_now() + valid_for, account);
   }
 };
+
+/// What `act` returns where no descriptor can be had.
+template <class Act>
+auto without_descriptors(Act act) {
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none{0, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  auto result = act();
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  return result;
+}
 
 inline store::Store open_store(const std::string& path) {
   auto store = store::Store::open(path);
