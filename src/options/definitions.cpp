@@ -90,7 +90,7 @@ void add_supervision(Definitions& to, supervise::Options& options) {
   add_map(
       to, "--rewrite", "FROM:TO", options.rewrite,
       [](std::string_view text) -> Result<int> {
-        const auto parsed = supervise::parse_signal(text);
+        auto parsed = supervise::parse_signal(text);
         if (!parsed || (*parsed != SIGKILL && *parsed != SIGSTOP)) return parsed;
         return make_error(ErrorKind::usage, fmt::format("{} never comes to us", text),
                           "name one that can be caught, such as TERM");

@@ -339,7 +339,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
   }
   if (name == "keep") {
     return parse_as<Keep>({"keep", log::Level::info}, given,
-                          [](Keep& keep, std::vector<std::string>) -> std::string {
+                          [](Keep& keep, const std::vector<std::string>&) -> std::string {
                             auto stores = kept_stores(keep.store_words, keep.publish_words);
                             if (!stores) return stores.error().message() + "; " + stores.error().remedy;
                             keep.stores = std::move(*stores);
@@ -351,22 +351,24 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
     return parse_as<Renew>({"renew"}, given, {});
   }
   if (name == "health") {
-    return parse_as<Health>({"health"}, given, [&](Health& health, std::vector<std::string>) -> std::string {
-      // A variable is for all health commands of a container, those without --live too.
-      if (is_given(words, "--max-age") && !health.live)
-        return "--max-age is the age of a result of --live; add that";
-      return "";
-    });
+    return parse_as<Health>({"health"}, given,
+                            [&](Health& health, const std::vector<std::string>&) -> std::string {
+                              // A variable is for all health commands of a container, those without --live
+                              // too.
+                              if (is_given(words, "--max-age") && !health.live)
+                                return "--max-age is the age of a result of --live; add that";
+                              return "";
+                            });
   }
   if (name == "capture") {
     return parse_as<Capture>({"capture"}, given,
-                             [](Capture& capture, std::vector<std::string>) -> std::string {
+                             [](Capture& capture, const std::vector<std::string>&) -> std::string {
                                return capture.from.empty() ? "what is to be captured? write --from DIR" : "";
                              });
   }
   if (name == "restore") {
     return parse_as<Restore>({"restore"}, given,
-                             [](Restore& restore, std::vector<std::string>) -> std::string {
+                             [](Restore& restore, const std::vector<std::string>&) -> std::string {
                                return restore.to.empty() ? "where to? write --to DIR" : "";
                              });
   }
