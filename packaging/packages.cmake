@@ -56,11 +56,10 @@ set(CPACK_STRIP_FILES OFF)  # the preset has stripped it
 set(CPACK_GENERATOR DEB)
 set(CPACK_VERBATIM_VARIABLES ON)
 
-find_program(DPKG dpkg)
+# As Debian calls it.
 set(architecture ${CMAKE_SYSTEM_PROCESSOR})
-if(DPKG)
-  execute_process(COMMAND ${DPKG} --print-architecture OUTPUT_VARIABLE architecture OUTPUT_STRIP_TRAILING_WHITESPACE)
-endif()
+string(REGEX REPLACE "^x86_64$" "amd64" architecture ${architecture})
+string(REGEX REPLACE "^aarch64$" "arm64" architecture ${architecture})
 set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE ${architecture})
 set(CPACK_DEBIAN_FILE_NAME claude-init_${PROJECT_VERSION}_${architecture}.deb)
 set(CPACK_DEBIAN_PACKAGE_SECTION utils)

@@ -21,8 +21,9 @@ LICENCES = {
     r"boost\d.*": "BSL-1.0",
     "cli11": "BSD-3-Clause",
     "fmtlib": "MIT",
-    "gcc-.*": "GPL-3.0-or-later WITH GCC-exception-3.1",
+    r"gcc-\d+(-cross)?": "GPL-3.0-or-later WITH GCC-exception-3.1",
     "glibc": "LGPL-2.1-or-later",
+    "cross-toolchain-base": "LGPL-2.1-or-later",  # glibc, for another architecture
     "linux": None,
     "nlohmann-json3": "MIT",
     "libxcrypt": None,
@@ -41,8 +42,9 @@ def files_used(build):
     headers = re.findall(r"^ +(/usr/\S+)$", run("ninja", "-C", build, "-t", "deps"), re.MULTILINE)
     link = run("ninja", "-C", build, "-t", "commands", "claude-init").splitlines()[-1]
     archives = re.findall(r"(/usr/\S+\.a)\b", link)
+    compiler = re.search(r"(\S*\+\+\S*) ", link)[1]
     for library in ("libc.a", "libstdc++.a", "libgcc.a", "libgcc_eh.a"):
-        archives.append(run("g++", f"-print-file-name={library}").strip())
+        archives.append(run(compiler, f"-print-file-name={library}").strip())
     return sorted({os.path.realpath(path) for path in headers + archives})
 
 
@@ -83,7 +85,7 @@ def main():
         if licence is None:
             continue
         parts.append(package(source, its_version, licence, {
-            "primaryPackagePurpose": "LIBRARY", "comment": "Linked statically; built with " + ", ".join(binaries) + ".",
+            "primaryPackagePurpose": "LIBRARY", "comment": "Linked statically; built with " + ", ".join(sorted(set(binaries))) + ".",
             "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl",
                               "referenceLocator": f"pkg:deb/{DISTRIBUTION}/{source}@{urllib.parse.quote(its_version)}?arch=source"}]}))
     created = datetime.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), datetime.timezone.utc)

@@ -21,6 +21,10 @@ def test_without_a_version_or_with_none_that_is_one(clone):
     assert "is not a version" in refused(clone, "next")
 
 
+def test_an_architecture_that_cannot_be_built_for_here(clone):
+    assert "There is no way from" in refused(clone, "9.8.7", "sparc")
+
+
 def test_another_version_than_that_of_the_tree(clone):
     assert "This is version 9.8.7, not 9.8.8." in refused(clone, "9.8.8")
 
