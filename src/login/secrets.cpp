@@ -13,6 +13,7 @@ namespace claude_init::login {
 namespace {
 
 constexpr std::string_view kOwnRefreshToken = "sk-ant-ort";
+constexpr std::string_view kOwnSecret = "sk-ant-";  // that, access tokens, API keys
 constexpr char kBlank = 'x';
 
 char to_lower(char c) {
@@ -48,21 +49,24 @@ struct Stretch {
   bool complete = true;  // false: it may go on, or not be one, after the end of the text
 };
 
-/// The CLI's own token that begins at `at`.
-Stretch own_token(std::string_view text, std::size_t at) {
-  std::size_t end = at + kOwnRefreshToken.size();
+/// The CLI's own token that begins at `at` with `mark`.
+Stretch own_token(std::string_view text, std::size_t at, std::string_view mark) {
+  std::size_t end = at + mark.size();
   while (end < text.size() && (is_letter_or_digit(text[end]) || text[end] == '-' || text[end] == '_')) ++end;
   return {at, end, end < text.size()};
 }
 
 /// Where a name that ends in `tail` ("oken", "ecret", at `at`) begins, if it is one of those that are looked
 /// for.
-std::optional<std::size_t> begin_of_name(std::string_view text, std::size_t at) {
+std::optional<std::size_t> begin_of_name(std::string_view text, std::size_t at, Withheld withheld) {
   struct Name {
     std::string_view first;
     char second;  // how the second word begins; the rest of it has been found
+    Withheld from = Withheld::refresh_tokens;
   };
-  for (const Name name : {Name{"refresh", 't'}, Name{"client", 's'}}) {
+  for (const Name name :
+       {Name{"refresh", 't'}, Name{"client", 's'}, Name{"access", 't', Withheld::all_tokens}}) {
+    if (name.from > withheld) continue;
     std::size_t begin = at;
     if (begin == 0 || to_lower(text[begin - 1]) != name.second) continue;
     begin -= 1;
@@ -172,22 +176,23 @@ bool begins_as_json(std::string_view text) {
   return start != std::string_view::npos && (text[start] == '{' || text[start] == '[');
 }
 
-std::size_t blank_secrets(char* text, std::size_t size, bool is_json, bool more) {
+std::size_t blank_secrets(char* text, std::size_t size, bool is_json, bool more, Withheld withheld) {
   Blanker blanker(text, size, more);
-  blanker.each(kOwnRefreshToken,
-               [](std::string_view whole, std::size_t at) { return std::optional(own_token(whole, at)); });
+  const std::string_view own = withheld == Withheld::all_tokens ? kOwnSecret : kOwnRefreshToken;
+  blanker.each(
+      own, [&](std::string_view whole, std::size_t at) { return std::optional(own_token(whole, at, own)); });
   if (!is_json) return blanker.done();
   for (const std::string_view tail : {std::string_view("oken"), std::string_view("ecret")}) {
     blanker.each(tail, [&](std::string_view whole, std::size_t at) {
-      return begin_of_name(whole, at) ? value_after(whole, at + tail.size()) : std::nullopt;
+      return begin_of_name(whole, at, withheld) ? value_after(whole, at + tail.size()) : std::nullopt;
     });
   }
   return blanker.done();
 }
 
-std::string with_secrets_blanked(std::string_view text) {
+std::string with_secrets_blanked(std::string_view text, Withheld withheld) {
   std::string blanked(text);
-  static_cast<void>(blank_secrets(blanked.data(), blanked.size(), begins_as_json(text), false));
+  static_cast<void>(blank_secrets(blanked.data(), blanked.size(), begins_as_json(text), false, withheld));
   return blanked;
 }
 

@@ -9,6 +9,12 @@
 /// deadline (access tokens). Pure.
 namespace claude_init::login {
 
+/// What of a state its readers do not get.
+enum class Withheld {
+  refresh_tokens,  // what gets new tokens
+  all_tokens,      // that, and what is sent with requests: for jobs behind the gateway (placeholder.h)
+};
+
 /// Whether a member of this name holds such a secret, in a file of logins: refreshToken, client_secret,
 /// idToken, somePassword, … in any spelling.
 [[nodiscard]] bool names_secret(std::string_view key);
@@ -22,15 +28,18 @@ namespace claude_init::login {
 
 /// Overwrites secrets in a text with as many `x`, so that it keeps its size and, if it is JSON, its
 /// structure: the CLI's refresh tokens anywhere, and, where `is_json` says that it is JSON or lines of it,
-/// the values of `"refreshToken"`, `"client_secret"` and their like, also quoted once more. Not those that are written in
-/// capitals only, which are a person's variables. `text` may be a piece of a longer one, after which `more`
-/// comes: returns how much of its beginning is done; the rest is to be given again, in front of what comes.
-/// Never less than size() - kLongestSecret.
-[[nodiscard]] std::size_t blank_secrets(char* text, std::size_t size, bool is_json, bool more);
+/// the values of `"refreshToken"`, `"client_secret"` and their like, also quoted once more. Not those that
+/// are written in capitals only, which are a person's variables. `all_tokens`: also Anthropic's keys and
+/// access tokens anywhere, and the values of `"accessToken"` and its like. `text` may be a piece of a longer
+/// one, after which `more` comes: returns how much of its beginning is done; the rest is to be given again,
+/// in front of what comes. Never less than size() - kLongestSecret.
+[[nodiscard]] std::size_t blank_secrets(char* text, std::size_t size, bool is_json, bool more,
+                                        Withheld withheld = Withheld::refresh_tokens);
 inline constexpr std::size_t kLongestSecret = std::size_t{64} << 10;
 
 /// The same of a whole text.
-[[nodiscard]] std::string with_secrets_blanked(std::string_view text);
+[[nodiscard]] std::string with_secrets_blanked(std::string_view text,
+                                               Withheld withheld = Withheld::refresh_tokens);
 
 /// Whether a text that begins so is JSON, or lines of JSON.
 [[nodiscard]] bool begins_as_json(std::string_view text);

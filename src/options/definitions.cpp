@@ -307,6 +307,9 @@ void define(CLI::App& app, Keep& keep) {
   add_list(app, "--publish", keep.publish_words,
            "keep there what that store has, without the refresh token: what production mounts (repeatable)")
       ->type_name("[NAME=]DIR");
+  add_list(app, "--publish-placeholder", keep.placeholder_words,
+           "the same without any token: what jobs behind the gateway mount (repeatable)")
+      ->type_name("[NAME=]DIR");
   add(app, "--log-in",
       "what a person types to log in, as it is told to them; {name} becomes the store's name",
       [&](const std::string& text) -> Result<void> {

@@ -106,11 +106,12 @@ struct Run {
 };
 
 struct Keep {
-  std::vector<std::string> store_words;    // [NAME=]DIR, as they were written
-  std::vector<std::string> publish_words;  // the same
-  std::vector<KeptStore> stores;           // what those mean; never empty
-  std::string log_in;        // what a person types to log in, "{name}" being the store's; "" = docker run
-  std::string listen;        // ADDR:PORT; "" = no listener
+  std::vector<std::string> store_words;        // [NAME=]DIR, as they were written
+  std::vector<std::string> publish_words;      // the same
+  std::vector<std::string> placeholder_words;  // the same
+  std::vector<KeptStore> stores;               // what those mean; never empty
+  std::string log_in;  // what a person types to log in, "{name}" being the store's; "" = docker run
+  std::string listen;  // ADDR:PORT; "" = no listener
   std::vector<std::string> allow_hosts;  // names beside its own that it answers to
   std::string on_change;                 // for /bin/sh -c; "" = nothing
   Renewal renewal;
@@ -150,7 +151,7 @@ struct Capture {
 
 struct Restore {
   std::string store;
-  std::string to;           // never empty
+  std::string to;                // never empty
   std::uint64_t generation = 0;  // 0 = what the store has now
   store::RefreshToken refresh_token = store::RefreshToken::withhold;
   sync::Limits limits;

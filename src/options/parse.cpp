@@ -190,7 +190,7 @@ std::vector<std::string> mistyped_variables(const CLI::App& app, const Environme
   for (const std::string& variable : environment.variables()) {
     if (!variable.starts_with(kOurs)) continue;
     if (usual.empty()) {
-      usual = {"LOG_IN", "STATE", "PUBLISHED"};  // read everywhere; told to hooks
+      usual = {"LOG_IN", "STATE", "PUBLISHED", "PLACEHOLDER"};  // read everywhere; told to hooks
       add_names(app, usual);
     }
     const std::string name = variable.substr(kOurs.size(), variable.find('=') - kOurs.size());
@@ -405,7 +405,7 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
          "publishes it, and says what changes.",
          "", log::Level::info},
         given, [](Keep& keep, std::vector<std::string>) -> std::string {
-          auto stores = kept_stores(keep.store_words, keep.publish_words);
+          auto stores = kept_stores(keep.store_words, keep.publish_words, keep.placeholder_words);
           if (!stores) return stores.error().message() + "; " + stores.error().remedy;
           keep.stores = std::move(*stores);
           keep.supervision.stop_signals = {SIGTERM, SIGINT};

@@ -47,6 +47,8 @@ Result<void> write_at(int file, std::string_view text, off_t offset, const std::
 
 class Sweep {
  public:
+  explicit Sweep(login::Withheld withheld) : withheld_(withheld) {}
+
   Result<void> directory(int fd, const std::string& path, unsigned depth) {
     constexpr unsigned kDeepest = 256;
     if (depth > kDeepest) return make_error(ErrorKind::limit, printable(path) + " is nested too deeply");
@@ -74,18 +76,20 @@ class Sweep {
   }
 
   /// With its times, by which a later publication knows it.
-  static Result<void> blank(int file, const fs::Entry& entry, const std::string& path) {
-    if (auto blanked = blank_secrets(file, path); !blanked) return blanked;
+  [[nodiscard]] Result<void> blank(int file, const fs::Entry& entry, const std::string& path) const {
+    if (auto blanked = blank_secrets(file, path, withheld_); !blanked) return blanked;
     const std::array<timespec, 2> times{entry.st.st_atim, entry.st.st_mtim};
     if (::futimens(file, times.data()) != 0) return system_error(errno, "set the time of " + printable(path));
     return Done{};
   }
+
+  const login::Withheld withheld_;
 };
 
 }  // namespace
 
 // What is left of one piece, because a secret may go on in the next one, is looked at again in front of that.
-Result<void> blank_secrets(int file, const std::string& path) {
+Result<void> blank_secrets(int file, const std::string& path, login::Withheld withheld) {
   struct stat st {};
   if (::fstat(file, &st) != 0) return system_error(errno, "look at " + printable(path));
   if (st.st_size > kMostLookedThrough) return Done{};
@@ -101,7 +105,7 @@ Result<void> blank_secrets(int file, const std::string& path) {
     if (begin == 0) is_json = login::begins_as_json(piece);
     const bool more = *got > 0 && begin + static_cast<off_t>(piece.size()) < st.st_size;
     const std::string before = piece;
-    const std::size_t done = login::blank_secrets(piece.data(), piece.size(), is_json, more);
+    const std::size_t done = login::blank_secrets(piece.data(), piece.size(), is_json, more, withheld);
     if (piece != before) {
       if (auto written = write_at(file, piece, begin, path); !written) return written;
     }
@@ -112,9 +116,9 @@ Result<void> blank_secrets(int file, const std::string& path) {
   return Done{};
 }
 
-Result<void> remove_secrets(const store::Store& store) {
+Result<void> remove_secrets(const store::Store& store, login::Withheld withheld) {
   const fs::ActAs as(store.owner());
-  return Sweep().directory(store.fd(), "", 0);
+  return Sweep(withheld).directory(store.fd(), "", 0);
 }
 
 }  // namespace claude_init::sync

@@ -6,6 +6,7 @@
 
 #include "base/deadline.h"
 #include "base/result.h"
+#include "login/secrets.h"
 #include "sync/baseline.h"
 #include "sync/plan.h"
 #include "sync/transaction.h"
@@ -20,6 +21,7 @@ struct StageOptions {
   Baseline* noted_copies = nullptr;              // and as it will be where it is moved to
   ui::ProgressCallback progress{};
   bool withhold_secrets = false;  // what looks like one is overwritten in the copies (sync/blank.h)
+  login::Withheld withheld = login::Withheld::refresh_tokens;  // which of them
 };
 
 /// What a commit would bring into place.

@@ -85,6 +85,15 @@ TEST_CASE("secrets in other files are overwritten in place") {
         "# notes\nxxxxxxxxxxxxxxxxxxxxx, sk-ant-oat01-kept\n");
 }
 
+TEST_CASE("from jobs that get no token access tokens and keys are withheld too") {
+  const auto blanked = [](std::string_view text) { return with_secrets_blanked(text, Withheld::all_tokens); };
+  CHECK(
+      blanked(
+          R"({"refreshToken":"FAKE1","accessToken": "FAKE2","access_token":"FAKE3","key":"sk-ant-api03-F_1"})") ==
+      R"({"refreshToken":"xxxxx","accessToken": "xxxxx","access_token":"xxxxx","key":"xxxxxxxxxxxxxxxx"})");
+  CHECK(blanked("sk-ant-oat01-FAKE sk-ant-ort01-FAKE\n") == "xxxxxxxxxxxxxxxxx xxxxxxxxxxxxxxxxx\n");
+}
+
 TEST_CASE("what only speaks of secrets stays as it is") {
   for (const char* text :
        {R"({"properties":{"clientSecret":{"type":"string"}},"refreshTokenExpiresAt":"soon"})",
