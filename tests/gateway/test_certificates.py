@@ -1,5 +1,6 @@
 """The gateway's certificates: made at its first start, kept, and renewed long before their end."""
 
+import signal
 import ssl
 import subprocess
 
@@ -86,6 +87,22 @@ def test_a_certificate_that_ends_within_a_month_is_renewed(gateway):
     gateway.start()
     assert lives_for(gateway.state / "server.pem", 80) and is_accepted(gateway)
     assert (gateway.shown / "ca.pem").read_text() == authority, "jobs that run know the same one"
+
+
+def test_a_certificate_is_renewed_while_it_runs(gateway):
+    gateway.start()
+    before = served(gateway)
+    openssl("req", "-new", "-key", "server.key", "-subj", "/CN=x", "-out", "/dev/shm/x.csr", directory=gateway.state)
+    openssl("x509", "-req", "-in", "/dev/shm/x.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-set_serial", "7", "-days", "20",
+            "-out", "server.pem", directory=gateway.state)
+    gateway.process.send_signal(signal.SIGHUP)
+    eventually(lambda: served(gateway) != before, "the new one")
+    assert is_accepted(gateway)
+
+
+def served(gateway):
+    with gateway.connect() as connection:
+        return connection.getpeercert()["serialNumber"]
 
 
 def test_the_next_authority_is_shown_before_it_is_needed(gateway):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import socket
 import threading
 
@@ -198,7 +199,7 @@ def test_nobody_but_the_api_gets_a_request(shared, authority, tmp_path):
         assert api.requests == []
 
 
-def test_without_the_name_it_starts_and_says_so(shared, authority, tmp_path):
+def test_without_the_name_it_starts_and_says_so_and_finds_it_later(shared, api, authority, tmp_path):
     shared[2].stop()
     with names(tmp_path):
         gateway = Gateway(tmp_path, authority / "ca.pem").start()
@@ -206,6 +207,11 @@ def test_without_the_name_it_starts_and_says_so(shared, authority, tmp_path):
             assert f"{NAME} cannot be resolved" in gateway.errors.read_text()
             status, body = gateway.get()
             assert status == 502 and "cannot reach" in message(body)
+            with (tmp_path / "hosts").open("a", encoding="ascii") as hosts:
+                hosts.write(f"{API} {NAME}\n")
+            gateway.process.send_signal(signal.SIGHUP)
+            eventually(lambda: gateway.get()[0] == 200, "it has found the API")
+            assert api.requests
         finally:
             gateway.stop()
 
