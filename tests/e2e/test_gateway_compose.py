@@ -56,7 +56,7 @@ class Project:
     def __call__(self, *words, check=True):
         done = subprocess.run(["docker", *map(str, [*self.files, *words])], env=self.environment, cwd=TOP,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False)
-        assert not check or done.returncode == 0, f"{words}: {done.stdout}\n{done.stderr}"
+        assert not check or done.returncode == 0, f"{words}: {done.stdout}\n{done.stderr}\n{self('logs', check=False).stdout}"
         return done
 
     def inspect(self, service):
@@ -66,7 +66,7 @@ class Project:
         return self("run", "--rm", "-T", "claude", "--print", "hello", check=False)
 
     def in_worker(self, script):
-        return self("exec", "-T", "worker", "sh", "-c", script, check=False)
+        return self("exec", "-T", "-u", "node", "worker", "sh", "-c", script, check=False)
 
     def close(self):
         self("down", "--timeout", "1", "--volumes", "--remove-orphans", check=False)
