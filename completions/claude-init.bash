@@ -26,8 +26,8 @@ _claude_init() {
       valued='--store --user --copy --refresh-token --workdir --persist --sessions --max-sessions --renew --renew-before --renew-command --checkpoint --store-owner --store-mode --keep-generations --locking --max-bytes --max-files --max-depth --include --exclude --grace --stop-timeout --rewrite --remap-exit --pdeathsig --login-command --log-level --log-format'
       ;;
     keep)
-      options='--store --publish --listen --allow-host --on-change --renew --renew-before --renew-command --check-every --grace --stop-timeout --login-command --log-level --log-format --help -h --help-all'
-      valued='--store --publish --listen --allow-host --on-change --renew --renew-before --renew-command --check-every --grace --stop-timeout --login-command --log-level --log-format'
+      options='--store --publish --publish-placeholder --listen --allow-host --on-change --renew --renew-before --renew-command --check-every --grace --stop-timeout --login-command --log-level --log-format --help -h --help-all'
+      valued='--store --publish --publish-placeholder --listen --allow-host --on-change --renew --renew-before --renew-command --check-every --grace --stop-timeout --login-command --log-level --log-format'
       ;;
     health)
       options='--store --user --live --max-age --live-timeout --live-command --format --json --detailed-exit-code --login-command --log-level --log-format --help -h --help-all'
@@ -143,6 +143,7 @@ _claude_init() {
       case $option in
         --store) compopt -o filenames; _claude_init_offer -d ;;
         --publish) compopt -o filenames; _claude_init_offer -d ;;
+        --publish-placeholder) compopt -o filenames; _claude_init_offer -d ;;
         --on-change) _claude_init_offer -c ;;
         --renew) _claude_init_offer -W 'auto never' ;;
         --log-level) _claude_init_offer -W 'error warn info debug trace' ;;

@@ -99,6 +99,7 @@ complete -c claude-init -n '__claude_init_is run' -l help-all -d 'print all opti
 
 complete -c claude-init -n '__claude_init_is keep' -l store -x -a '(__fish_complete_directories)' -d 'a store to keep, and its name'
 complete -c claude-init -n '__claude_init_is keep' -l publish -x -a '(__fish_complete_directories)' -d 'keep in DIR what that store has, without the refresh token: production mounts it'
+complete -c claude-init -n '__claude_init_is keep' -l publish-placeholder -x -a '(__fish_complete_directories)' -d 'keep in DIR the same without any token: jobs behind the gateway mount it'
 complete -c claude-init -n '__claude_init_is keep' -l listen -x -d 'answer /livez, /readyz, /readyz/NAME, /status, /metrics and / over HTTP: no secrets, no TLS'
 complete -c claude-init -n '__claude_init_is keep' -l allow-host -x -d 'answer requests for this host name too, beside addresses and localhost'
 complete -c claude-init -n '__claude_init_is keep' -l on-change -x -a '(__fish_complete_command)' -d 'run CMD for each change, with CLAUDE_INIT_… variables, and JSON on standard input'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measure claude-init beside its peers, on this machine.
 #
-# usage: scripts/bench.sh init|run|follow|capture [--quick] [--check]
+# usage: scripts/bench.sh init|run|follow|capture|gateway [--quick] [--check]
 #        scripts/bench.sh coherence|keeper [--expiries N]
 #
 #   init       start-up, signal latency, reaping, memory and idle cost as PID 1, beside tini, tini-static, dumb-init
@@ -11,13 +11,16 @@
 #              64 MiB to save
 #   capture    capturing 10 000 files and 270 MB, first and again, beside cp and rsync, and how long a login takes to be
 #              durable: Markdown tables. The disk is that of CLAUDE_INIT_BENCH_DIR, else of build/bench
+#   gateway    what asking through deploy/gateway costs beside asking directly: time to the first byte, streams, memory: a
+#              Markdown table (root needed)
 #   coherence  5, 10 and 20 containers with the real CLI on one login over 20 expiries of 40 s, killed at random, beside
 #              `cp -r` copies and one shared directory: a Markdown table (root needed; three quarters of an hour)
 #   keeper     compose.yaml with the real CLI over 60 expiries of 40 s: a keeper that is killed at random, three services, an
 #              outage of half a lifetime every sixth: a Markdown table (root needed; three quarters of an hour). The engine
 #              is kept in CLAUDE_INIT_BENCH_DIR, else in build/bench
 #   --quick    fewer rounds
-#   --check    fail unless the limits of docs/supervision.md, docs/working-copies.md and docs/durability.md are kept
+#   --check    fail unless the limits of docs/supervision.md, docs/working-copies.md, docs/durability.md and docs/gateway.md are
+#              kept
 #   --help
 #
 # Figures of different runs do not compare: the machine's speed changes under them.
@@ -61,6 +64,12 @@ bench_capture() {
   /usr/bin/python3 "$top/tests/bench/capture.py" "$top/build/release/claude-init" "$directory" "$@"
 }
 
+bench_gateway() {
+  [[ $(id -u) == 0 ]] || die "$exit_unavailable" "This makes namespaces and needs root."
+  install_packages "to measure" nginx libnginx-mod-http-js openssl python3
+  /usr/bin/python3 -B "$top/tests/bench/gateway.py" "$@"
+}
+
 bench_coherence() {
   local cli=$top/build/bench/cli
   [[ $(id -u) == 0 ]] || die "$exit_unavailable" "This makes namespaces and needs root."
@@ -94,8 +103,9 @@ case ${1:-} in
   follow) shift; bench_follow "$@" ;;
   capture) shift; bench_capture "$@" ;;
   coherence) shift; bench_coherence "$@" ;;
+  gateway) shift; bench_gateway "$@" ;;
   keeper) shift; bench_keeper "$@" ;;
   --help | -h) print_help ;;
-  '') refuse_usage "What is to be measured? There are: init, run, follow, capture, coherence, keeper." ;;
-  *) refuse_usage "There is no benchmark '$1'; there are: init, run, follow, capture, coherence, keeper." ;;
+  '') refuse_usage "What is to be measured? There are: init, run, follow, capture, gateway, coherence, keeper." ;;
+  *) refuse_usage "There is no benchmark '$1'; there are: init, run, follow, capture, gateway, coherence, keeper." ;;
 esac

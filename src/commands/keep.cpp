@@ -35,8 +35,7 @@ namespace {
 std::string how_to_take_over(const std::string& publish, const options::Environment& environment) {
   constexpr std::string_view kSetup = "run --rm setup";
   std::string_view compose = environment.get(options::kLoginCommand);
-  if (publish.empty() || options::engine_of(environment) != ui::Engine::compose || !compose.ends_with(kSetup))
-    return "";
+  if (options::engine_of(environment) != ui::Engine::compose || !compose.ends_with(kSetup)) return "";
   compose.remove_suffix(kSetup.size());
   return fmt::format(
       "{}run --rm --user 0 --cap-add CHOWN --cap-add DAC_READ_SEARCH --entrypoint chown keeper -R {}:{} {}",
@@ -55,7 +54,11 @@ Result<keep::Keeper::Options> keeper_options(const options::Keep& options, const
     keeper.name = std::move(*name);
   }
   if (!kept.publish.empty()) keeper.publish = options::choose_store(kept.publish, {}, environment);
-  keeper.take_over_published = how_to_take_over(keeper.publish, environment);
+  if (!kept.placeholder.empty())
+    keeper.placeholder = options::choose_store(kept.placeholder, {}, environment);
+  keeper.take_over = [&environment](const std::string& directory) {
+    return how_to_take_over(directory, environment);
+  };
   const std::string log_in =
       options::with_name(std::string(environment.get(options::kLoginCommand)), keeper.name);
   keeper.context = [log_in, &environment](const store::Inspection& seen) {
@@ -80,8 +83,10 @@ struct Place {
 std::vector<Place> places_of(const std::deque<keep::Keeper>& keepers) {
   std::vector<Place> places;
   for (const keep::Keeper& keeper : keepers) {
-    for (const auto& [path, what] : {std::pair(keeper.options().store, "the store "),
-                                     std::pair(keeper.options().publish, "where it publishes ")}) {
+    for (const auto& [path, what] :
+         {std::pair(keeper.options().store, "the store "),
+          std::pair(keeper.options().publish, "where it publishes "),
+          std::pair(keeper.options().placeholder, "where it publishes a placeholder of ")}) {
       if (path.empty()) continue;
       boost::system::error_code ignored;
       std::string resolved = boost::filesystem::weakly_canonical(path, ignored).string();

@@ -38,6 +38,7 @@ Result<sync::CaptureReport> publish(const store::Store& from, const store::Store
   capture.filter = publication.filter;
   capture.extent = publication.extent;
   capture.refresh_token = store::RefreshToken::withhold;
+  capture.withheld = publication.withheld;
   capture.rules.allow_account_change = true;
   capture.rules.judged_before = true;
   capture.deadline = publication.deadline;
@@ -74,6 +75,7 @@ Result<sync::CaptureReport> Publisher::publish_all(const Publication& publicatio
 
 Result<sync::CaptureReport> Publisher::start() {
   Publication all;
+  all.withheld = options_.withheld;
   all.filter = options_.filter;
   all.wait = options_.wait;
   all.baseline = &baseline_;
@@ -87,6 +89,7 @@ Result<sync::CaptureReport> Publisher::start() {
 
 Result<void> Publisher::finish(const Deadline& deadline) {
   Publication all;
+  all.withheld = options_.withheld;
   all.filter = options_.filter;
   all.deadline = deadline;
   all.baseline = &baseline_;
@@ -95,7 +98,8 @@ Result<void> Publisher::finish(const Deadline& deadline) {
 }
 
 Checkpoint::Saved Publisher::publish_change(store::Extent extent, const Deadline& deadline) {
-  const auto report = publish_all({options_.filter, extent, Milliseconds(0), deadline, &baseline_});
+  const auto report =
+      publish_all({options_.withheld, options_.filter, extent, Milliseconds(0), deadline, &baseline_});
   if (!report && report.error().kind == ErrorKind::busy) {
     const SteadyTime now = std::chrono::steady_clock::now();
     if (!busy_since_) busy_since_ = now;

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "follow/checkpoint.h"
+#include "login/secrets.h"
 #include "loop/inotify.h"
 #include "store/layout.h"
 #include "store/store.h"
@@ -18,6 +19,7 @@
 namespace claude_init::follow {
 
 struct Publication {
+  login::Withheld withheld = login::Withheld::refresh_tokens;
   store::Filter filter{};
   store::Extent extent = store::Extent::all;
   Milliseconds wait{5000};              // for another process's capture to end
@@ -26,7 +28,7 @@ struct Publication {
 };
 
 /// Brings `into`, which comes from store::open_published(), up to what the store `from` has: one capture,
-/// judged like any other, with the refresh token withheld.
+/// judged like any other, with those tokens withheld.
 [[nodiscard]] Result<sync::CaptureReport> publish(const store::Store& from, const store::Store& into,
                                                   const Publication& publication);
 
@@ -36,7 +38,8 @@ class Publisher {
  public:
   struct Options {
     std::string store;  // absolute
-    store::Store into;  // from store::open_published()
+    store::Store into;  // from sync::open_published(), which was told of the same `withheld`
+    login::Withheld withheld = login::Withheld::refresh_tokens;
     store::Filter filter{};
     store::StoreOptions how{};  // `store` is opened
     Milliseconds wait{5000};    // of start(), for another process that publishes

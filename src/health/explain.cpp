@@ -46,6 +46,13 @@ std::string login_deadline(const login::Login& login, UnixMs now) {
   return fmt::format("The login itself ends {}.", when(*login.refresh_expires_at, now));
 }
 
+std::string_view where_renewed(const store::Inspection& inspection) {
+  if (inspection.login->has_refresh_token) return " and can be renewed without a new login.";
+  return inspection.placeholder
+             ? ". This store has a placeholder instead: the gateway puts the access token into each request."
+             : "; it is renewed where the refresh token is kept, not here.";
+}
+
 std::string log_in(const store::Inspection& inspection, const Context& context) {
   return is_logged_in_to_elsewhere(inspection, context) ? log_in_again(inspection, context)
                                                         : "log in: " + context.setup_command;
@@ -60,11 +67,8 @@ Explanation usable(const store::Inspection& inspection, const Context& context) 
           ? fmt::format("said to be valid until {}, longer than any lives: a renewal will tell",
                         format_utc(login.expires_at))
           : "valid until " + when(login.expires_at, context.now);
-  out.meaning =
-      fmt::format("The access token is {}{} {}", until,
-                  login.has_refresh_token ? " and can be renewed without a new login."
-                                          : "; it is renewed where the refresh token is kept, not here.",
-                  login_deadline(login, context.now));
+  out.meaning = fmt::format("The access token is {}{} {}", until, where_renewed(inspection),
+                            login_deadline(login, context.now));
   if (!context.live) return out;
   const std::string tried = ago(context.live->at, context.now);
   if (context.live->works) {

@@ -28,6 +28,7 @@ std::string as_json(const store::Inspection& inspection, const Context& context)
     if (login->has_access_token) out["access_token"] = deadline(login->expires_at, context.now);
     if (inspection.deadline_doubtful) out["access_token"]["doubtful"] = true;
     out["has_refresh_token"] = login->has_refresh_token;
+    if (inspection.placeholder) out["placeholder"] = true;
     if (login->refresh_expires_at) out["login"] = deadline(*login->refresh_expires_at, context.now);
   }
   if (const auto& live = context.live) {

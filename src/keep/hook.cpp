@@ -42,6 +42,7 @@ std::string as_json(const Hook::Call& call) {
                    {"text", alone(call)}};
   if (!call.event.remedy.empty()) out["remedy"] = call.event.remedy;
   if (!call.published_path.empty()) out["published_path"] = call.published_path;
+  if (!call.placeholder_path.empty()) out["placeholder_path"] = call.placeholder_path;
   if (call.expires_at) out["access_token_expires_at"] = format_iso8601(*call.expires_at);
   if (call.login_expires_at) out["login_expires_at"] = format_iso8601(*call.login_expires_at);
   return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + '\n';
@@ -108,7 +109,8 @@ void Hook::start() {
            {"STATE", call.state},
            {"TEXT", alone(call)},
            {"REMEDY", call.event.remedy},
-           {"PUBLISHED", call.published_path}}) {
+           {"PUBLISHED", call.published_path},
+           {"PLACEHOLDER", call.placeholder_path}}) {
     set(command.env, std::string("CLAUDE_INIT_") + name + '=', value);
   }
   command.before_exec = [fd = input->get()] { return ::dup2(fd, STDIN_FILENO) < 0 ? errno : 0; };

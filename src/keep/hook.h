@@ -18,19 +18,20 @@
 namespace claude_init::keep {
 
 /// Calls a command of the user's for each change, one at a time and in order. It gets what happened as
-/// variables (CLAUDE_INIT_CHANGE, _STORE (where it is), _STORE_NAME, _STATE, _TEXT, _REMEDY, _PUBLISHED) and
-/// as one JSON object on standard input; never a secret. The text of both can be read alone: whose it is,
-/// what happened, what to type. It has 30 s; one that fails is called again after 1, 10 and 60 s, then given
-/// up; with a status from 69 to 77, which say that it may work later, and when its time was over, it is
-/// called until it works or something newer of that store waits. Of more than 64 that wait the oldest is
-/// dropped. All of that is counted.
+/// variables (CLAUDE_INIT_CHANGE, _STORE (where it is), _STORE_NAME, _STATE, _TEXT, _REMEDY, _PUBLISHED,
+/// _PLACEHOLDER) and as one JSON object on standard input; never a secret. The text of both can be read
+/// alone: whose it is, what happened, what to type. It has 30 s; one that fails is called again after 1, 10
+/// and 60 s, then given up; with a status from 69 to 77, which say that it may work later, and when its time
+/// was over, it is called until it works or something newer of that store waits. Of more than 64 that wait
+/// the oldest is dropped. All of that is counted.
 class Hook {
  public:
   struct Call {
-    std::string store;           // its name
-    std::string path;            // where it is
-    std::string published_path;  // where it is published, "" if it is not
-    std::string state;           // LoginMonitor::outcome()
+    std::string store;             // its name
+    std::string path;              // where it is
+    std::string published_path;    // where it is published, "" if it is not
+    std::string placeholder_path;  // and where without any token
+    std::string state;             // LoginMonitor::outcome()
     Event event;
     std::optional<UnixMs> expires_at;
     std::optional<UnixMs> login_expires_at;

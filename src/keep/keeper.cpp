@@ -15,17 +15,12 @@
 #include "store/inspect.h"
 #include "store/layout.h"
 #include "store/provenance.h"
-#include "store/published.h"
-#include "store/state_file.h"
-#include "sync/publish.h"
 #include "ui/remedies.h"
 
 namespace claude_init::keep {
 namespace {
 
 constexpr Milliseconds kInterval{2000};        // between two looks where inotify cannot know
-constexpr Milliseconds kPublishAgain{10'000};  // after it failed
-constexpr Milliseconds kPublishWait{100};      // for a lock; signals wait meanwhile
 constexpr std::int64_t kFarAway = 365 * kDay;  // nothing is due, but the clock may be set
 // A store that cannot be written may become writable without an event: by a remount, its mode, its server.
 constexpr std::int64_t kRefusedAgain = 10 * kMinute;
@@ -80,11 +75,18 @@ Keeper::Keeper(const supervise::Loop& loop, loop::Inotify& inotify, Options opti
       options_(std::move(options)),
       on_event_(std::move(tell)),
       monitor_(options_.name, {}, options_.renews),
-      timer_(loop.io),
-      publish_again_(loop.io, kPublishAgain, kPublishAgain, [this] { publish(); }) {}
+      timer_(loop.io) {
+  const auto add = [&](const std::string& directory, login::Withheld withheld) {
+    if (directory.empty()) return;
+    outlets_.emplace_back(loop.io, inotify,
+                          Outlet::Options{options_.store, directory, withheld, options_.take_over(directory)},
+                          how_, publishing_, [this] { published(); });
+  };
+  add(options_.publish, login::Withheld::refresh_tokens);
+  add(options_.placeholder, login::Withheld::all_tokens);
+}
 
 void Keeper::start() {
-  started_ = unix_now();
   watch(inspect(unix_now()).owner);
   check_now();
 }
@@ -102,14 +104,12 @@ Result<store::Store> Keeper::open_store() const {
 void Keeper::stop() {
   stopped_ = true;
   timer_.cancel();
-  publish_again_.cancel();
+  for (Outlet& outlet : outlets_) outlet.stop();
   if (renewer_) renewer_->stop();
 }
 
 void Keeper::finish(const Deadline& deadline) {
-  if (!publisher_) return;
-  const auto published = publisher_->finish(deadline);
-  if (!published) log::failure(log::Level::warn, published.error());
+  for (Outlet& outlet : outlets_) outlet.finish(deadline);
 }
 
 Shown Keeper::shown() const {
@@ -120,7 +120,7 @@ Shown Keeper::shown() const {
     shown.next_renewal = renewer_->next();
     if (const auto& version = renewer_->cli_version()) shown.cli = cli::described(*version);
   }
-  if (!options_.publish.empty()) shown.publishing = &publishing_;
+  if (!outlets_.empty()) shown.publishing = &publishing_;
   return shown;
 }
 
@@ -154,7 +154,9 @@ void Keeper::check_now() {
   // 3.
   renew_where_we_may(seen);
   if (exists) watch_generations();
-  if (exists && !publisher_ && !publish_again_.pending()) publish();
+  if (exists) {
+    for (Outlet& outlet : outlets_) outlet.start_if_needed();
+  }
   // 4.
   const UnixMs next = monitor_.next_look(now).value_or(now + kFarAway);
   const bool refused = !refused_.empty() && may_be_renewed(seen);
@@ -278,76 +280,11 @@ void Keeper::notify(const std::vector<Event>& news) {
   for (const Event& event : news) on_event_(*this, event);
 }
 
-/// 1. The store, without which there is nothing to publish: check_now() comes again when it is there.
-/// 2. The published one, which may have been replaced.
-/// 3. All that there is, and from then on what changes.
-void Keeper::publish() {
-  if (options_.publish.empty() || stopped_) return;
-  publisher_.reset();
-  // 1.
-  const auto store = open_store();
-  if (!store) return;
-  // 2.
-  auto into = sync::open_published(options_.publish, *store, {Milliseconds(0), published_owner_});
-  if (!into) return published(into.error());
-  if (!published_owner_) published_owner_ = into->owner().uid;
-  if (!published_login_) {
-    published_login_.emplace(
-        loop_.io, inotify_,
-        file_in(options_.publish, store::kCredentials, into->owner(), [this] { check_published(); }));
-    published_login_->start();
-  }
-  // 3.
-  publisher_.emplace(
-      loop_.io, inotify_,
-      follow::Publisher::Options{
-          options_.store, std::move(*into), {}, how_, Milliseconds(0), [this](const auto& outcome) {
-            published_change(outcome);
-          }});
-  published_change(publisher_->start());
-}
-
-/// What fails is said once, and the published store opened anew.
-void Keeper::published(const Result<sync::CaptureReport>& outcome) {
-  const bool failed_before = !monitor_.unpublished().reason.empty();
-  if (outcome && outcome->login.choice == login::Choice::take) publishing_.logins += 1;
-  if (outcome) {
-    if (!failed_before && told_jobs_) return;
-    told_jobs_ = true;
-    store::leave_word(options_.publish, "", store::owner_of(options_.store));
-    return notify(monitor_.published({}, unix_now()));
-  }
-  publish_again_.poke();
-  Error error = outcome.error();
-  if (failed_before || error.kind == ErrorKind::busy) return;
-  if (error.kind == ErrorKind::permission && !options_.take_over_published.empty())
-    error.remedy = options_.take_over_published;
-  store::leave_word(options_.publish, error.message() + '\n' + error.remedy + '\n',
-                    store::owner_of(options_.store));
-  notify(monitor_.published({error.message(), error.remedy}, unix_now()));
-}
-
-/// The store's file was put there when it changed: renaming it is a change of its inode.
-void Keeper::published_change(const Result<sync::CaptureReport>& outcome) {
-  published(outcome);
-  if (!outcome || outcome->login.choice != login::Choice::take) return;
-  const auto store = open_store();
-  if (!store) return;
-  const store::StateFile login = store::read_state_file(store->tree(), store::kCredentials);
-  if (!login.st) return;
-  const UnixMs changed = unix_ms(login.st->st_ctim);
-  if (changed < started_) return;  // it waited for a keeper, not for this one
-  publishing_.propagation.add(static_cast<double>(std::max<UnixMs>(unix_now() - changed, 0)) / 1000);
-}
-
-/// A published store that was emptied, or replaced by another directory, is published into again.
-void Keeper::check_published() {
-  if (stopped_ || publish_again_.pending()) return;
-  const UnixMs now = unix_now();
-  const store::Inspection ours = inspect(now);
-  if (ours.state != login::State::usable) return;
-  const store::Inspection theirs = store::inspect(options_.publish, now);
-  if (!theirs.login || theirs.login->expires_at != ours.login->expires_at) publish_again_.poke();
+/// The first of what keeps jobs from their login.
+void Keeper::published() {
+  const auto failing = std::find_if(outlets_.begin(), outlets_.end(),
+                                    [](const Outlet& outlet) { return !outlet.obstacle().reason.empty(); });
+  notify(monitor_.published(failing == outlets_.end() ? Obstacle{} : failing->obstacle(), unix_now()));
 }
 
 }  // namespace claude_init::keep

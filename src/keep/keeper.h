@@ -1,6 +1,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
@@ -8,11 +9,10 @@
 #include "base/deadline.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "follow/publisher.h"
 #include "fs/identity.h"
 #include "keep/login_monitor.h"
+#include "keep/outlet.h"
 #include "keep/report.h"
-#include "loop/debounce.h"
 #include "loop/file_watch.h"
 #include "loop/inotify.h"
 #include "loop/wall_timer.h"
@@ -32,9 +32,10 @@ class Keeper {
   struct Options {
     std::string name;
     std::string store;    // absolute
-    std::string publish;  // the directory of a published store; "" = none
-    std::string
-        take_over_published;  // what to type where that one is another user's; "" where it is not known
+    std::string publish;      // the directory of a published store; "" = none
+    std::string placeholder;  // that of one without any token; "" = none
+    /// What to type where one of these is another user's; "" where it is not known.
+    std::function<std::string(const std::string& directory)> take_over;
     /// Who looks, and what a person types to log in to this store, which is as it is seen here.
     std::function<health::Context(const store::Inspection&)> context;
     bool renews = true;
@@ -70,23 +71,18 @@ class Keeper {
   void tried(const renew::Outcome& outcome);
   void notify(const std::vector<Event>& news);
   void await_next(UnixMs now);
-  void publish();
-  void published(const Result<sync::CaptureReport>& outcome);
-  void published_change(const Result<sync::CaptureReport>& outcome);
-  void check_published();
+  void published();
 
   const supervise::Loop loop_;
   loop::Inotify& inotify_;
   const Options options_;
   const Tell on_event_;
   LoginMonitor monitor_;
-  UnixMs started_ = 0;
   loop::WallTimer timer_;
   UnixMs unknown_since_ = 0;  // the store cannot be read for the moment; 0: it can
-  // Of the store, and of what is published: from the first look on they stay their first owner's. Each path
-  // leads through directories of other people's.
+  // From the first look on the store stays its first owner's: its path leads through directories of other
+  // people's.
   store::StoreOptions how_;
-  std::optional<uid_t> published_owner_;
   fs::Identity owner_;  // whose rights the watches have
   std::optional<loop::FileWatch> login_;
   std::optional<loop::FileWatch> settings_;  // whose login it is
@@ -95,11 +91,8 @@ class Keeper {
   std::optional<loop::FileWatch> identity_;  // while the store is a copy
   std::optional<loop::FileWatch> generations_;
   std::uint64_t captures_ = 0;  // when they could last be counted
-  std::optional<follow::Publisher> publisher_;
-  std::optional<loop::FileWatch> published_login_;
-  loop::Debounce publish_again_;
   Publishing publishing_;
-  bool told_jobs_ = false;  // that it works: what an earlier keeper has left is taken away
+  std::deque<Outlet> outlets_;  // what it is published into, in the order of Options
   bool stopped_ = false;
 };
 

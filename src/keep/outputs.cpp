@@ -37,6 +37,7 @@ Hook::Call call_for(const Keeper& keeper, const Event& event) {
   call.store = keeper.record().name();
   call.path = keeper.options().store;
   call.published_path = keeper.options().publish;
+  call.placeholder_path = keeper.options().placeholder;
   call.state = login::name_of(keeper.record().outcome());
   call.event = event;
   if (seen.login && seen.login->has_access_token) call.expires_at = seen.login->expires_at;

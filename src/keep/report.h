@@ -26,7 +26,7 @@ struct Histogram {
 
 /// How publishing goes.
 struct Publishing {
-  std::uint64_t logins = 0;  // how often a login was put into the published store
+  std::uint64_t logins = 0;  // how often a login was put into a published store
   Histogram propagation;
 };
 

@@ -4,6 +4,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "login/placeholder.h"
+
 namespace claude_init::login {
 namespace {
 
@@ -207,7 +209,8 @@ Judged judge_file(std::string_view text, UnixMs now) {
 /// 2. A store that does not work is replaced by a source that does; one that works is not by what the source
 ///    was given at its start.
 /// 3. Both work, with the same access token: only what was written beside it can have changed, and a copy
-///    that had its refresh token withheld, or its deadline set back to force a renewal, is not a change.
+///    that had its refresh token withheld, or its deadline set back to force a renewal, is not a change. Of
+///    two placeholders that is not known.
 /// 4. Both work: not without the refresh token that the store has, not of another account unless that is
 ///    allowed, and, within one account, not an older one. What was renewed from the store's, and what a
 ///    person has just made, is never older. A deadline that nobody can have been given is no sign of being
@@ -250,7 +253,8 @@ Verdict compare(std::optional<std::string_view> source, std::optional<std::strin
 
   // 3.
   const bool loses_refresh_token = ours.has_refresh_token && !theirs.has_refresh_token;
-  if (from.parsed.access_token == to.parsed.access_token) {
+  const bool same_token = from.parsed.access_token == to.parsed.access_token;
+  if (same_token && !(rules.judged_before && is_placeholder(to.parsed.access_token))) {
     const bool set_back = theirs.expires_at < ours.expires_at;
     return decide(loses_refresh_token || set_back ? Choice::same : Choice::take);
   }

@@ -14,6 +14,7 @@ namespace claude_init::login {
 namespace {
 
 constexpr std::string_view kOwnRefreshToken = "sk-ant-ort";
+constexpr std::string_view kOwnSecret = "sk-ant-";  // that, access tokens, API keys
 constexpr char kBlank = 'x';
 
 char to_lower(char c) {
@@ -46,14 +47,22 @@ bool is_of_token(char c) {
   return is_letter_or_digit(c) || c == '-' || c == '_';
 }
 
+/// With which the CLI's own tokens begin that are withheld.
+std::string_view own_mark(Withheld withheld) {
+  return withheld == Withheld::all_tokens ? kOwnSecret : kOwnRefreshToken;
+}
+
 /// Where a name that ends in `tail` ("oken", "ecret", at `at`) begins, if it is one of those that are looked
 /// for.
-std::optional<std::size_t> begin_of_name(std::string_view text, std::size_t at) {
+std::optional<std::size_t> begin_of_name(std::string_view text, std::size_t at, Withheld withheld) {
   struct Name {
     std::string_view first;
     char second;  // how the second word begins; the rest of it has been found
+    Withheld from = Withheld::refresh_tokens;
   };
-  for (const Name name : {Name{"refresh", 't'}, Name{"client", 's'}}) {
+  for (const Name name :
+       {Name{"refresh", 't'}, Name{"client", 's'}, Name{"access", 't', Withheld::all_tokens}}) {
+    if (name.from > withheld) continue;
     std::size_t begin = at;
     if (begin == 0 || to_lower(text[begin - 1]) != name.second) continue;
     begin -= 1;
@@ -179,7 +188,8 @@ std::size_t SecretBlanker::blank(char* text, std::size_t size, bool more) {
     std::string_view text;
     std::size_t at;
   };
-  std::vector<Mark> marks{{kOwnRefreshToken, 0}};
+  const std::string_view own = own_mark(withheld_);
+  std::vector<Mark> marks{{own, 0}};
   if (is_json_) marks.insert(marks.end(), {{"oken", 0}, {"ecret", 0}});
   for (Mark& mark : marks) mark.at = find_mark(text, at, size, mark.text);
   while (!value_) {
@@ -191,9 +201,9 @@ std::size_t SecretBlanker::blank(char* text, std::size_t size, bool more) {
     if (mark.at == size) break;
     // 3.
     Found found;
-    if (mark.text == kOwnRefreshToken) {
+    if (mark.text == own) {
       found = {Found::What::value, mark.at, {}};
-    } else if (begin_of_name(whole, mark.at)) {
+    } else if (begin_of_name(whole, mark.at, withheld_)) {
       found = find_value(whole, mark.at + mark.text.size());
     }
     const std::size_t again = std::max(ended, mark.at > kBefore ? mark.at - kBefore : 0);
@@ -243,7 +253,7 @@ std::size_t SecretBlanker::pass_string(char* text, std::size_t size, std::size_t
   if (at == size && more && value.kept && content.size() < kMostLeft / 2) return begin;
   if (at == size && more) value.kept = false;
   if (value.is_key) value.key += content.substr(0, kLongestKey - std::min(kLongestKey, value.key.size()));
-  if (!value.kept || holds_refresh_token(content)) std::fill(text + begin, text + end, kBlank);
+  if (!value.kept || content.find(own_mark(withheld_)) != std::string_view::npos) std::fill(text + begin, text + end, kBlank);
   if (at == size) return end;
   if (text[at] == '\n' || backslashes < value.quoted) {
     value_.reset();
@@ -292,9 +302,9 @@ std::size_t SecretBlanker::pass_between(std::string_view text, std::size_t at, b
   return text.size() - (more && backslashes < kMostLeft ? backslashes : 0);
 }
 
-std::string with_secrets_blanked(std::string_view text) {
+std::string with_secrets_blanked(std::string_view text, Withheld withheld) {
   std::string blanked(text);
-  static_cast<void>(SecretBlanker(begins_as_json(text)).blank(blanked.data(), blanked.size(), false));
+  static_cast<void>(SecretBlanker(begins_as_json(text), withheld).blank(blanked.data(), blanked.size(), false));
   return blanked;
 }
 

@@ -10,6 +10,12 @@
 /// deadline (access tokens). Pure.
 namespace claude_init::login {
 
+/// What of a state its readers do not get.
+enum class Withheld {
+  refresh_tokens,  // what gets new tokens
+  all_tokens,      // that, and what is sent with requests: for jobs behind the gateway (placeholder.h)
+};
+
 /// Whether a member of this name holds such a secret, in a file of logins: refreshToken, client_secret,
 /// idToken, somePassword, … in any spelling.
 [[nodiscard]] bool names_secret(std::string_view key);
@@ -25,11 +31,13 @@ namespace claude_init::login {
 /// structure: the CLI's refresh tokens anywhere, and, where it is JSON or lines of it, the values of
 /// `"refreshToken"`, `"client_secret"` and their like, also quoted once more. Of a value that is an object or
 /// an array every string in it, but for what describes the value (`"type"`, `"description"`, …). Not those
-/// that are written in capitals only, which are a person's variables. The text is given piece by piece, of
-/// any length together.
+/// that are written in capitals only, which are a person's variables. `all_tokens`: also Anthropic's keys and
+/// access tokens anywhere, and the values of `"accessToken"` and its like. The text is given piece by piece,
+/// of any length together.
 class SecretBlanker {
  public:
-  explicit SecretBlanker(bool is_json) : is_json_(is_json) {}
+  explicit SecretBlanker(bool is_json, Withheld withheld = Withheld::refresh_tokens)
+      : is_json_(is_json), withheld_(withheld) {}
 
   /// The next piece, after which `more` comes. Returns how much of its beginning is done; the rest is to be
   /// given again, in front of what comes. Never less than size() - kMostLeft.
@@ -56,11 +64,13 @@ class SecretBlanker {
   std::size_t pass_between(std::string_view text, std::size_t at, bool more);
 
   bool is_json_;
+  Withheld withheld_;
   std::optional<Value> value_;
 };
 
 /// The same of a whole text.
-[[nodiscard]] std::string with_secrets_blanked(std::string_view text);
+[[nodiscard]] std::string with_secrets_blanked(std::string_view text,
+                                               Withheld withheld = Withheld::refresh_tokens);
 
 /// Whether a text that begins so is JSON, or lines of JSON.
 [[nodiscard]] bool begins_as_json(std::string_view text);

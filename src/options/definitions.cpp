@@ -362,6 +362,10 @@ void define(Definitions& to, Keep& keep) {
            {"keep in DIR what that store has, without the refresh token: production mounts it", "",
             "work=/srv/published"},
            Completes::directory);
+  add_list(to, "--publish-placeholder", "[NAME=]DIR", keep.placeholder_words,
+           {"keep in DIR the same without any token: jobs behind the gateway mount it", "",
+            "work=/srv/placeholder"},
+           Completes::directory);
   to.topic = "Reports";
   add_text(to, "--listen", "ADDR:PORT", keep.listen,
            {"answer /livez, /readyz, /readyz/NAME, /status, /metrics and / over HTTP: no secrets, no TLS", "",

@@ -48,11 +48,13 @@ Result<void> add_store(std::vector<KeptStore>& stores, Word word) {
                         "take away one of the two --store");
     }
   }
-  stores.push_back({std::move(word.name), std::move(word.directory), {}});
+  stores.push_back({std::move(word.name), std::move(word.directory)});
   return Done{};
 }
 
-Result<void> publish_one(std::vector<KeptStore>& stores, const Word& word) {
+/// What an option says of where a store is published; `place` is where that is noted.
+Result<void> publish_one(std::vector<KeptStore>& stores, const std::string& option, const Word& word,
+                         std::string KeptStore::*place) {
   const auto found = word.name.empty() && stores.size() == 1
                          ? stores.begin()
                          : std::find_if(stores.begin(), stores.end(), [&](const KeptStore& store) {
@@ -62,15 +64,15 @@ Result<void> publish_one(std::vector<KeptStore>& stores, const Word& word) {
     return word.name.empty()
                ? make_error(ErrorKind::usage,
                             fmt::format("it is not said which store goes to {}", printable(word.directory)),
-                            fmt::format("write --publish {}=DIR", stores.front().name))
+                            fmt::format("write {} {}=DIR", option, stores.front().name))
                : make_error(ErrorKind::usage, fmt::format("there is no store called '{}'", word.name),
                             fmt::format("write --store {}=DIR", word.name));
   }
-  if (!found->publish.empty()) {
+  if (!((*found).*place).empty()) {
     return make_error(ErrorKind::usage, fmt::format("'{}' is published twice", found->name),
-                      "take away one of the two --publish");
+                      "take away one of the two " + option);
   }
-  found->publish = word.directory;
+  (*found).*place = word.directory;
   return Done{};
 }
 
@@ -106,7 +108,8 @@ Result<std::string> name_of_directory(const std::string& directory) {
 }
 
 Result<std::vector<KeptStore>> kept_stores(const std::vector<std::string>& stores,
-                                           const std::vector<std::string>& published) {
+                                           const std::vector<std::string>& published,
+                                           const std::vector<std::string>& placeholders) {
   std::vector<KeptStore> kept;
   for (const std::string& text : stores) {
     auto word = parse_word("--store", text);
@@ -114,11 +117,18 @@ Result<std::vector<KeptStore>> kept_stores(const std::vector<std::string>& store
     if (auto added = add_store(kept, std::move(*word)); !added) return added.error();
   }
   if (kept.empty()) kept.emplace_back();
-  for (const std::string& text : published) {
-    const auto word = parse_word("--publish", text);
-    if (!word) return word.error();
-    if (auto done = publish_one(kept, *word); !done) return done.error();
-  }
+  const auto publish = [&](const std::string& option, const std::vector<std::string>& words,
+                           std::string KeptStore::*place) -> Result<void> {
+    for (const std::string& text : words) {
+      const auto word = parse_word(option, text);
+      if (!word) return word.error();
+      if (auto done = publish_one(kept, option, *word, place); !done) return done;
+    }
+    return Done{};
+  };
+  if (auto done = publish("--publish", published, &KeptStore::publish); !done) return done.error();
+  if (auto done = publish("--publish-placeholder", placeholders, &KeptStore::placeholder); !done)
+    return done.error();
   return kept;
 }
 

@@ -114,12 +114,13 @@ struct Run {
 };
 
 struct Keep {
-  std::vector<std::string> store_words;    // [NAME=]DIR, as they were written
-  std::vector<std::string> publish_words;  // the same
-  std::vector<KeptStore> stores;           // what those mean; never empty
-  std::string listen;                      // ADDR:PORT; "" = no listener
-  std::vector<std::string> allow_hosts;    // names beside its own that it answers to
-  std::string on_change;                   // for /bin/sh -c; "" = nothing
+  std::vector<std::string> store_words;        // [NAME=]DIR, as they were written
+  std::vector<std::string> publish_words;      // the same
+  std::vector<std::string> placeholder_words;  // the same
+  std::vector<KeptStore> stores;               // what those mean; never empty
+  std::string listen;                          // ADDR:PORT; "" = no listener
+  std::vector<std::string> allow_hosts;        // names beside its own that it answers to
+  std::string on_change;                       // for /bin/sh -c; "" = nothing
   Renewal renewal;
   supervise::Options supervision;
 };

@@ -123,7 +123,7 @@ std::vector<std::string> mistyped_variables(const std::vector<Option>& options,
   for (const std::string& variable : environment.variables()) {
     if (!variable.starts_with(kOurs)) continue;
     if (usual.empty()) {
-      usual = {"STATE", "PUBLISHED"};  // told to hooks
+      usual = {"STATE", "PUBLISHED", "PLACEHOLDER"};  // told to hooks
       add_names(options, usual);
     }
     const std::string name = variable.substr(kOurs.size(), variable.find('=') - kOurs.size());
@@ -340,7 +340,8 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
   if (name == "keep") {
     return parse_as<Keep>({"keep", log::Level::info}, given,
                           [](Keep& keep, const std::vector<std::string>&) -> std::string {
-                            auto stores = kept_stores(keep.store_words, keep.publish_words);
+                            auto stores =
+                                kept_stores(keep.store_words, keep.publish_words, keep.placeholder_words);
                             if (!stores) return stores.error().message() + "; " + stores.error().remedy;
                             keep.stores = std::move(*stores);
                             keep.supervision.stop_signals = {SIGTERM, SIGINT};

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "fs/tree.h"
+#include "login/placeholder.h"
 #include "store/generations.h"
 #include "store/layout.h"
 #include "store/published.h"
@@ -45,6 +46,7 @@ void judge_login(const Store& store, UnixMs now, Inspection& found) {
   login::Judged judged = login::judge_file(file.text->reveal(), now);
   found.other_logins = login::other_logins(file.text->reveal());
   found.state = judged.state;
+  found.placeholder = login::is_placeholder(judged.access_token);
   if (judged.login && judged.login->has_refresh_token) {
     const Rejection rejection = rejection_of(tree, *judged.login);
     found.renewal_rejected = rejection != Rejection::none;

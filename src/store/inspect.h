@@ -43,6 +43,7 @@ struct Inspection {
   bool read_only = false;    // the mount is read-only
   bool is_directory = true;  // false: a file was mounted instead
   bool published = false;    // from another store, in which people log in (published.h)
+  bool placeholder = false;  // without any token: for jobs behind the gateway (login/placeholder.h)
   std::string unpublished;   // what its keeper has left beside one without a login that can be used: why it
                              // cannot publish (published.h)
   bool empty_directory = false;  // nothing in it at all: the engine creates such a one, owned by root, when a

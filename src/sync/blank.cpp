@@ -54,6 +54,8 @@ off_t next_data(int file, off_t from, off_t size) {
 
 class Sweep {
  public:
+  explicit Sweep(login::Withheld withheld) : withheld_(withheld) {}
+
   Result<void> directory(int fd, const std::string& path, unsigned depth) {
     constexpr unsigned kDeepest = 256;
     if (depth > kDeepest) return make_error(ErrorKind::limit, printable(path) + " is nested too deeply");
@@ -81,19 +83,21 @@ class Sweep {
   }
 
   /// With its times, by which a later publication knows it.
-  static Result<void> blank(int file, const fs::Entry& entry, const std::string& path) {
-    if (auto blanked = blank_secrets(file, path); !blanked) return blanked;
+  [[nodiscard]] Result<void> blank(int file, const fs::Entry& entry, const std::string& path) const {
+    if (auto blanked = blank_secrets(file, path, withheld_); !blanked) return blanked;
     const std::array<timespec, 2> times{entry.st.st_atim, entry.st.st_mtim};
     if (::futimens(file, times.data()) != 0) return system_error(errno, "set the time of " + printable(path));
     return Done{};
   }
+
+  const login::Withheld withheld_;
 };
 
 }  // namespace
 
 // What is left of one piece, because a secret may go on in the next one, is looked at again in front of that.
 // In a large hole there is nothing.
-Result<void> blank_secrets(int file, const std::string& path) {
+Result<void> blank_secrets(int file, const std::string& path, login::Withheld withheld) {
   struct stat st {};
   if (::fstat(file, &st) != 0) return system_error(errno, "look at " + printable(path));
   std::string piece;
@@ -111,7 +115,7 @@ Result<void> blank_secrets(int file, const std::string& path) {
     if (!got) return got.error();
     piece.resize(kept + *got);
     if (begin == 0) is_json = login::begins_as_json(piece);
-    if (!blanker) blanker.emplace(is_json);
+    if (!blanker) blanker.emplace(is_json, withheld);
     const bool more = *got > 0 && begin + static_cast<off_t>(piece.size()) < st.st_size;
     const std::string before = piece;
     const std::size_t done = blanker->blank(piece.data(), piece.size(), more);
@@ -131,9 +135,9 @@ Result<void> blank_secrets(int file, const std::string& path) {
   return Done{};
 }
 
-Result<void> remove_secrets(const store::Store& store) {
+Result<void> remove_secrets(const store::Store& store, login::Withheld withheld) {
   const fs::ActAs as(store.owner());
-  return Sweep().directory(store.fd(), "", 0);
+  return Sweep(withheld).directory(store.fd(), "", 0);
 }
 
 }  // namespace claude_init::sync

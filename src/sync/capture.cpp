@@ -13,6 +13,7 @@
 #include "lock/cli_locks.h"
 #include "log/log.h"
 #include "login/merge.h"
+#include "login/placeholder.h"
 #include "login/secrets.h"
 #include "store/state_file.h"
 #include "sync/stage.h"
@@ -105,7 +106,8 @@ class Capture {
     // Held whole, since what is judged is what is put there.
     constexpr std::size_t kMost = std::size_t{1} << 30;
     store::StateFile source = store::read_state_file(from, name, kMost);
-    if (source.text && withholds()) source.text = Secret(login::with_secrets_blanked(source.text->reveal()));
+    if (source.text && withholds())
+      source.text = Secret(login::with_secrets_blanked(source.text->reveal(), options_.withheld));
     if (source.problem) return skip_settings(*source.problem);
     if (!source.text) return Done{};
     const store::StateFile stored = store::open_state_file(to_, store::kClaudeJson);
@@ -172,6 +174,7 @@ class Capture {
     StageOptions how{options_.deadline, options_.limits.max_bytes, nullptr, nullptr, options_.progress};
     if (options_.baseline != nullptr) how.noted_copies = &noted_;
     how.withhold_secrets = withholds();
+    how.withheld = options_.withheld;
     auto staged = stage(*plan, from, *transaction, how);
     if (!staged) return staged.error();
     log::debug("staged", {{"path", to_.path}, {"bytes", staged->bytes}, {"took", took_since(start)}});
@@ -291,12 +294,15 @@ class Capture {
     return options_.baseline != nullptr && options_.baseline->is_same_content(store::kClaudeJson, source);
   }
 
-  /// The source's, without its refresh token where that is withheld. One that cannot be parsed is not taken.
+  /// The source's, without those of its tokens that are withheld. One that cannot be parsed is not taken.
   [[nodiscard]] store::StateFile source_login(const store::Tree& from) const {
     if (from.root < 0) return {};
     store::StateFile file = store::read_state_file(from, store::kCredentials);
     if (!withholds() || !file.text) return file;
-    if (auto text = login::without_refresh_token(file.text->reveal()); text) file.text = std::move(*text);
+    auto text = options_.withheld == login::Withheld::all_tokens
+                    ? login::with_placeholder(file.text->reveal())
+                    : login::without_refresh_token(file.text->reveal());
+    if (text) file.text = std::move(*text);
     return file;
   }
 

@@ -9,6 +9,7 @@
 #include "fs/identity.h"
 #include "lock/lock.h"
 #include "login/login.h"
+#include "login/secrets.h"
 #include "store/generations.h"
 #include "store/layout.h"
 #include "store/store.h"
@@ -23,6 +24,7 @@ struct CaptureOptions {
   store::Extent extent = store::Extent::all;  // login: nothing but .credentials.json and .claude.json
   login::Rules rules{};
   store::RefreshToken refresh_token = store::RefreshToken::copy;  // withhold: into a published store
+  login::Withheld withheld = login::Withheld::refresh_tokens;     // from its readers
   Deadline deadline{};                              // what is not staged then is left out and named
   // A file (but the login, which is judged) of which the store has a later version stays.
   bool keep_newer = false;

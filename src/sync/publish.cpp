@@ -14,6 +14,7 @@
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "login/login.h"
+#include "login/placeholder.h"
 #include "store/layout.h"
 #include "store/published.h"
 #include "store/state_file.h"
@@ -25,8 +26,14 @@ namespace claude_init::sync {
 namespace {
 
 // With which everything in it has been looked through; those of earlier versions were not.
-constexpr std::string_view kMarkText =
-    "This store has no refresh tokens and no client secrets, in whatever form.\n";
+constexpr std::string_view mark_text(login::Withheld withheld) {
+  return withheld == login::Withheld::all_tokens
+             ? "This store has no tokens and no client secrets, in whatever form.\n"
+             : "This store has no refresh tokens and no client secrets, in whatever form.\n";
+}
+static_assert(mark_text(login::Withheld::all_tokens).size() !=
+                  mark_text(login::Withheld::refresh_tokens).size(),
+              "they are told apart by their size");
 
 /// Made for the store's owner.
 Result<void> make_directory_like(const std::string& path, const store::Store& store) {
@@ -66,24 +73,26 @@ Result<void> remove_other_refresh_tokens(const store::Store& store) {
   return Done{};
 }
 
-Result<void> strip_login(const store::Store& store) {
+Result<void> strip_login(const store::Store& store, login::Withheld withheld) {
   const store::StateFile file = store::read_state_file(store.tree(), store::kCredentials);
   if (!file.text && !file.problem) return Done{};
   if (file.problem && !is_verdict(*file.problem)) return *file.problem;
-  const auto stripped = file.text ? login::without_refresh_token(file.text->reveal()) : *file.problem;
+  const auto strip =
+      withheld == login::Withheld::all_tokens ? login::with_placeholder : login::without_refresh_token;
+  const auto stripped = file.text ? strip(file.text->reveal()) : *file.problem;
   // What cannot be parsed may be a cut off one.
   return fs::replace_file(store.fd(), std::string(store::kCredentials), stripped ? stripped->reveal() : "",
                           store.modes().file, fs::Sync::yes);
 }
 
-/// Not by an earlier version, which looked at less. By the size of the mark: a reader can keep us from opening it
-/// (fcntl(2), leases).
-bool is_marked_as_searched(const store::Store& store) {
-  const auto mark = fs::open_beneath(store.fd(), fs::join(store::kPrivateDir, store::kPublishedMark), O_PATH,
+/// Not by an earlier version, which looked at less, nor for less. By the size of the mark: a reader can keep
+/// us from opening it (fcntl(2), leases).
+bool is_marked_as_searched(const store::Store& store, std::string_view mark) {
+  const auto file = fs::open_beneath(store.fd(), fs::join(store::kPrivateDir, store::kPublishedMark), O_PATH,
                                      fs::Links::refuse);
   struct stat st {};
-  return mark && ::fstat(mark->get(), &st) == 0 && S_ISREG(st.st_mode) &&
-         st.st_size == static_cast<off_t>(kMarkText.size());
+  return file && ::fstat(file->get(), &st) == 0 && S_ISREG(st.st_mode) &&
+         st.st_size == static_cast<off_t>(mark.size());
 }
 
 }  // namespace
@@ -127,7 +136,8 @@ Result<store::Store> open_published(const std::string& directory, const store::S
   const auto is_marked = store::has_published_mark(*store);
   if (!is_marked) return is_marked.error_with("publish");
   const bool marked = *is_marked;
-  const bool searched = is_marked_as_searched(*store);
+  const std::string_view mark = mark_text(how.withheld);
+  const bool searched = is_marked_as_searched(*store, mark);
   // A reader can keep us from reading it (fcntl(2), leases). There is none of ours in it where all was
   // searched.
   if (!searched && there.problem && is_for_now(*there.problem))
@@ -140,8 +150,8 @@ Result<store::Store> open_published(const std::string& directory, const store::S
   // 3.
   if (!searched || !renews.empty()) {
     if (auto removed = remove_other_refresh_tokens(*store); !removed) return removed.error_with("publish");
-    if (auto removed = remove_secrets(*store); !removed) return removed.error_with("publish");
-    if (auto stripped = strip_login(*store); !stripped) return stripped.error_with("publish");
+    if (auto removed = remove_secrets(*store, how.withheld); !removed) return removed.error_with("publish");
+    if (auto stripped = strip_login(*store, how.withheld); !stripped) return stripped.error_with("publish");
   }
   // 4.
   const auto own =
@@ -152,7 +162,7 @@ Result<store::Store> open_published(const std::string& directory, const store::S
   }
   if (!searched) {
     const auto made =
-        fs::replace_file(own->get(), store::kPublishedMark, kMarkText, store->modes().file, fs::Sync::yes);
+        fs::replace_file(own->get(), store::kPublishedMark, mark, store->modes().file, fs::Sync::yes);
     if (!made) return made.error_with("publish");
   }
   return store;

@@ -17,6 +17,7 @@
 #include "lock/lock.h"
 #include "log/log.h"
 #include "login/login.h"
+#include "login/secrets.h"
 #include "store/published.h"
 #include "store/snapshot.h"
 #include "store/state_file.h"
@@ -136,7 +137,8 @@ class Restore {
     if (withholds_elsewhere(options_)) {
       const auto copy = fs::open_beneath(to.root, name, O_RDWR, fs::Links::refuse);
       if (!copy) return copy.error();
-      if (auto blanked = blank_secrets(copy->get(), name); !blanked) return blanked;
+      if (auto blanked = blank_secrets(copy->get(), name, login::Withheld::refresh_tokens); !blanked)
+        return blanked;
     }
     // With its time, by which a capture sees that the session has not changed it.
     const std::array<timespec, 2> times{file.st->st_atim, file.st->st_mtim};

@@ -305,7 +305,8 @@ class Stager {
     }
     file.bytes = copied->bytes;
     if (options_.withhold_secrets) {
-      if (auto blanked = blank_secrets(out.get(), file.path); !blanked) return blanked.error();
+      if (auto blanked = blank_secrets(out.get(), file.path, options_.withheld); !blanked)
+        return blanked.error();
     }
     // The source's time from before its data was read: if it changed meanwhile, the next look sees a
     // difference.

@@ -7,6 +7,7 @@
 #include "base/deadline.h"
 #include "base/result.h"
 #include "fs/copy.h"
+#include "login/secrets.h"
 #include "sync/baseline.h"
 #include "sync/plan.h"
 #include "sync/transaction.h"
@@ -22,6 +23,7 @@ struct StageOptions {
   ui::ProgressCallback progress{};
   bool withhold_secrets = false;  // what looks like one is overwritten in the copies (sync/blank.h)
   fs::Copier::Writes writes = fs::Copier::Writes::later;
+  login::Withheld withheld = login::Withheld::refresh_tokens;  // which of them
 };
 
 /// What a commit would bring into place.

@@ -71,7 +71,8 @@ def test_subcommands_and_options_are_there(path, helped):
 
 @pytest.mark.parametrize("path", PAGES, ids=NAMES)
 def test_services_and_files_are_there(path):
-    services = set(re.findall(r"^  ([a-z]+):$", (TOP / "compose.yaml").read_text(encoding="utf-8"), re.MULTILINE))
+    files = [TOP / "compose.yaml", *(TOP / "deploy/compose").glob("*.yaml")]
+    services = {name for file in files for name in re.findall(r"^  ([a-z]+):$", file.read_text(encoding="utf-8"), re.MULTILINE)}
     for number, line in commands(path):
         where = f"{path.relative_to(TOP)}:{number}: {line}"
         for words in re.findall(r"\bdocker compose ([^|&;]*)", line):

@@ -52,8 +52,8 @@ def test_pages_name_options_that_there_are(helped):
     # Of the keeper's hooks, of the scripts and of the tests, which are no options; and a typing mistake on purpose.
     known |= {f"CLAUDE_INIT_{name}" for name in (
         "WEBHOOK_URL", "WEBHOOK_URL_FILE", "SECRET", "CHANGE", "STORE_NAME", "STATE", "TEXT", "REMEDY", "PUBLISHED",
-        "ENGINE", "ENGINE_ARGS", "CLI_ENV", "FUZZ_SECONDS", "TEST_NO_SKIP", "TEST_LANE", "STROE", "SOME_NAME",
-        "BINARY", "")}
+        "PLACEHOLDER", "PLACEHOLDER_SECRET", "ENGINE", "ENGINE_ARGS", "CLI_ENV", "FUZZ_SECONDS", "TEST_NO_SKIP", "TEST_LANE",
+        "STROE", "SOME_NAME", "BINARY", "")}
     unknown = []
     for path in [TOP / "README.md", TOP / "compose.yaml", *sorted((TOP / "docs").rglob("*.md"))]:
         for name in set(re.findall(r"\bCLAUDE_INIT_\w*", path.read_text(encoding="utf-8"))) - known:

@@ -128,8 +128,8 @@ class Machine:
         return home
 
     def environment(self, home, **more):
-        environment = clean_environment(home, DISABLE_AUTOUPDATER=1, NODE_EXTRA_CA_CERTS=self.endpoint.certificate,
-                                        XDG_RUNTIME_DIR=self.copies, **more)
+        environment = clean_environment(home, **{"DISABLE_AUTOUPDATER": 1, "NODE_EXTRA_CA_CERTS": self.endpoint.certificate,
+                                                 "XDG_RUNTIME_DIR": self.copies, **more})
         environment["PATH"] = f"{self.bin}:{environment['PATH']}"
         return environment
 

@@ -319,3 +319,36 @@ def test_a_secret_that_was_deleted_or_emptied_is_there_again_when_the_keeper_has
             assert keeping.stop()[0] == 0
     finally:
         keeping.end()
+
+
+def placeholder(pod, token="sk-ant-oat01-placeholder-for-which-the-gateway-puts-the-token"):
+    """Beside what is published, with the same deadline."""
+    directory = pod.path / "placeholder"
+    (directory / ".claude-init").mkdir(parents=True, exist_ok=True)
+    (directory / ".claude-init/published").touch()
+    whole = json.loads((pod.published / ".credentials.json").read_text())
+    whole["claudeAiOauth"]["accessToken"] = token
+    (directory / ".credentials.json").write_text(json.dumps(whole))
+    return directory
+
+
+def test_a_placeholder_is_put_into_a_secret_of_its_own(pod):
+    pod.publish()
+    directory = placeholder(pod)
+    status, said = pod.call(CLAUDE_INIT_PLACEHOLDER=str(directory))
+    assert (status, said) == (0, f"kubernetes-secret: {SECRET}: made\nkubernetes-secret: prod/claude-placeholder: made\n")
+    assert pod.api.login("prod/claude-placeholder") == (directory / ".credentials.json").read_text() + "\n"
+    assert pod.api.login(SECRET) == (pod.published / ".credentials.json").read_text() + "\n"
+    assert pod.api.annotations("prod/claude-placeholder")["access-token-expires-at"] == pod.ends
+    pod.publish("b", 7200)
+    directory = placeholder(pod)
+    assert pod.call(CLAUDE_INIT_PLACEHOLDER=str(directory), CLAUDE_INIT_PLACEHOLDER_SECRET="claude-placeholder jobs/x")[0] == 0
+    assert pod.api.annotations("prod/claude-placeholder")["access-token-expires-at"] == pod.ends
+    assert pod.api.login("jobs/x") == pod.api.login("prod/claude-placeholder")
+
+
+def test_no_token_is_put_into_the_placeholders_secret(pod):
+    pod.publish()
+    status, said = pod.call(CLAUDE_INIT_PLACEHOLDER=str(placeholder(pod, token="sk-ant-oat01-FAKE")))
+    assert status == 65 and "there is no placeholder in" in said
+    assert list(pod.api.secrets) == [SECRET]

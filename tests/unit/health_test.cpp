@@ -141,6 +141,16 @@ TEST_CASE("of a directory that nothing is mounted at one thing is said") {
   CHECK(explain(made, with).notes.size() == 1);
 }
 
+TEST_CASE("of a store without any token it is said that its token is a placeholder") {
+  store::Inspection jobs = logged_in(State::usable, kNow + 8 * kHour);
+  jobs.login->has_refresh_token = false;
+  CHECK(as_text(jobs, context()).find("placeholder") == std::string::npos);
+  CHECK_FALSE(nlohmann::json::parse(as_json(jobs, context())).contains("placeholder"));
+  jobs.placeholder = jobs.published = true;
+  CHECK(as_text(jobs, context()).find("has a placeholder instead: the gateway puts") != std::string::npos);
+  CHECK(nlohmann::json::parse(as_json(jobs, context()))["placeholder"] == true);
+}
+
 TEST_CASE("of a published store it is said where a login is made, which is not there") {
   Context host = context();
   host.in_container = false;

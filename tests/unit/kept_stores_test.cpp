@@ -43,6 +43,17 @@ TEST_CASE("stores to keep: published ones belong to a name, or to the only store
   CHECK(shown({}, {"/p"}) == "||/p ");
 }
 
+TEST_CASE("stores to keep: one is published with and without its access token", "[keep]") {
+  const auto kept = kept_stores({"dev=/a", "test=/b"}, {"test=/p"}, {"test=/q", "dev=/r"});
+  REQUIRE(kept.ok());
+  CHECK((*kept)[1].publish == "/p");
+  CHECK((*kept)[1].placeholder == "/q");
+  CHECK((*kept)[0].placeholder == "/r");
+  const auto twice = kept_stores({"/a"}, {}, {"/p", "/q"});
+  REQUIRE_FALSE(twice.ok());
+  CHECK_THAT(twice.error().remedy, Contains("--publish-placeholder"));
+}
+
 TEST_CASE("stores to keep: what cannot be told apart is refused with what to write", "[keep]") {
   CHECK_THAT(shown({"/a/x", "/b/x"}, {}), Contains("two stores are called 'x'") && Contains("NAME=DIR"));
   CHECK_THAT(shown({"a=/x", "b=/x"}, {}), Contains("/x is named twice"));

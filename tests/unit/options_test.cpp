@@ -126,7 +126,7 @@ TEST_CASE("each option has a topic, words, and an example where the value does n
       Words words{std::string(page.name), option.name + '=' + value};
       if (page.name == "capture") words.emplace_back("--from=x");
       if (page.name == "restore") words.emplace_back("--to=x");
-      if (option.name == "--publish") words.emplace_back("--store=work=/s");
+      if (option.name.starts_with("--publish")) words.emplace_back("--store=work=/s");
       if (option.name.starts_with("--max-age")) words.emplace_back("--live");
       if (option.name == "--from" || option.name == "--to") words.pop_back();
       if (!page.command.empty()) words.emplace_back("true");

@@ -73,6 +73,24 @@ TEST_CASE("a store that an earlier version has published loses the secrets that 
   CHECK(stores.dir.read("old/.claude-init/published") != "This store has no refresh token.\n");
 }
 
+TEST_CASE("a published store becomes one without any token") {
+  Stores stores;
+  REQUIRE(stores.publish("jobs").ok());
+  stores.dir.file("jobs/.credentials.json", FakeLogin{.refresh = ""}.text(), 0600);
+  stores.dir.file("jobs/notes", R"({"accessToken": "FAKE-access-1", "key": "sk-ant-api03-FAKE"})", 0600);
+  const auto published =
+      sync::open_published(stores.dir.path("jobs"), test::open_store(stores.dir.path("store")),
+                           {.withheld = login::Withheld::all_tokens});
+  REQUIRE(published.ok());
+  for (const char* name : {"jobs/.credentials.json", "jobs/notes"})
+    CHECK(stores.dir.read(name).find("FAKE") == std::string::npos);
+  const store::Inspection seen = store::inspect(stores.dir.path("jobs"), unix_now());
+  CHECK(seen.state == login::State::usable);
+  CHECK(seen.placeholder);
+  CHECK(seen.published);
+  CHECK_FALSE(store::inspect(stores.dir.path("store"), unix_now()).placeholder);
+}
+
 TEST_CASE("a login of its own is not ended, unless it has ended already or the directory is marked") {
   Stores stores;
   const FakeLogin own{"FAKE-access-own", "FAKE-refresh-own"};

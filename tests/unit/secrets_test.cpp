@@ -18,10 +18,11 @@ std::string bare(std::string_view text) {
 }
 
 /// Piece by piece, as a file is.
-std::string blanked_in_pieces(const std::string& text, std::size_t first, std::size_t later = 97) {
+std::string blanked_in_pieces(const std::string& text, std::size_t first, std::size_t later = 97,
+                              Withheld withheld = Withheld::refresh_tokens) {
   std::string done;
   std::string piece;
-  SecretBlanker blanker(true);
+  SecretBlanker blanker(true, withheld);
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t n = std::min(at == 0 ? first : later, text.size() - at);
     piece += text.substr(at, n);
@@ -87,6 +88,17 @@ TEST_CASE("secrets in other files are overwritten in place") {
         "# notes\nxxxxxxxxxxxxxxxxxxxxx, sk-ant-oat01-kept\n");
 }
 
+TEST_CASE("from jobs that get no token access tokens and keys are withheld too") {
+  const auto blanked = [](std::string_view text) { return with_secrets_blanked(text, Withheld::all_tokens); };
+  CHECK(
+      blanked(
+          R"({"refreshToken":"FAKE1","accessToken": "FAKE2","access_token":"FAKE3","key":"sk-ant-api03-F_1"})") ==
+      R"({"refreshToken":"xxxxx","accessToken": "xxxxx","access_token":"xxxxx","key":"xxxxxxxxxxxxxxxx"})");
+  CHECK(blanked("sk-ant-oat01-FAKE sk-ant-ort01-FAKE\n") == "xxxxxxxxxxxxxxxxx xxxxxxxxxxxxxxxxx\n");
+  CHECK(blanked(R"({"accessToken":{"type":"sk-ant-api03-FAKE","title":"kept","value":"FAKE1"},"b":"kept"})") ==
+        R"({"accessToken":{"type":"xxxxxxxxxxxxxxxxx","title":"kept","value":"xxxxx"},"b":"kept"})");
+}
+
 TEST_CASE("what only speaks of secrets stays as it is") {
   for (const char* text :
        {R"({"properties":{"clientSecret":{"type":"string"}},"refreshTokenExpiresAt":"soon"})",
@@ -104,6 +116,19 @@ TEST_CASE("a secret is found wherever a file is cut into pieces") {
   const std::string whole = with_secrets_blanked(text);
   CHECK(whole.find("FAKE") == std::string::npos);
   for (std::size_t first = 1; first < 140; ++first) CHECK(blanked_in_pieces(text, first) == whole);
+}
+
+TEST_CASE("any token is found wherever a file is cut into pieces") {
+  const std::string text =
+      R"({"a": "sk-ant-api03-FAKE1 ", "accessToken" : "FAKE2-0123456789", "b":"{\"access_token\":\"FAKE3\"}",)"
+      R"("accessTokens":{"type":"kept", "value": "FAKE4\\\"\n", "b":["\\\\", "FAKE5"]},)"
+      R"("refreshToken":{"v":"FAKE6"},)" +
+      std::string(300, ' ') + R"("client_secret":"FAKE7", "z": "sk-ant-oat01-FAKE8)";
+  const std::string whole = with_secrets_blanked(text, Withheld::all_tokens);
+  CHECK(whole.find("FAKE") == std::string::npos);
+  CHECK(whole.find("kept") != std::string::npos);
+  for (std::size_t first = 1; first < 140; ++first)
+    CHECK(blanked_in_pieces(text, first, Withheld::all_tokens) == whole);
 }
 
 TEST_CASE(
