@@ -128,7 +128,9 @@ Result<void> ensure_id(const Store& store) {
   const fs::ActAs as(store.owner());
   const auto own = open_own(store);
   if (!own) return own.error();
-  if (::faccessat(own->get(), kIdentity, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return Done{};
+  // Not faccessat(2), which asks for the real user and not for the one that ActAs stands for.
+  struct stat st {};
+  if (::fstatat(own->get(), kIdentity, &st, AT_SYMLINK_NOFOLLOW) == 0) return Done{};
   if (errno != ENOENT) return system_error(errno, "name the store");  // it may have a name
   const auto record = new_record(store);
   if (!record) return record.error();

@@ -285,7 +285,8 @@ Result<void> Transaction::write_journal() {
     if (auto synced = sync_file_system(own, to_.path); !synced) return synced;
   } else {
     if (auto synced = fs::sync_to_disk(own, store::kPrivateDir); !synced) return synced;
-    if (::faccessat(own, store::kCommitted, F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
+    struct stat st {};
+    if (::fstatat(own, store::kCommitted, &st, AT_SYMLINK_NOFOLLOW) != 0) {
       if (auto synced = fs::sync_to_disk(to_.root, to_.path); !synced) return synced;
     }
   }
