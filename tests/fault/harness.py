@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,7 @@ isolate_temporary_files()
 DRIVER = os.environ.get("STORE_DRIVER", "")
 KILLER = os.environ.get("STORE_KILLER", "")
 ATTACKER = os.environ.get("STORE_ATTACKER", "")
+SANITIZED = os.path.isfile(DRIVER) and b"__asan_init" in Path(DRIVER).read_bytes()
 LANE = os.environ.get("CLAUDE_INIT_TEST_LANE", "full")  # of scripts/test.sh: quick, full, long
 LONG, QUICK = LANE == "long", LANE == "quick"
 OWN = ".claude-init"  # what is ours in a store
