@@ -24,7 +24,7 @@ set -euo pipefail
 . "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lib/common.sh"
 
 # Python and its modules are Debian's: /usr/bin/python3, whatever else the machine has.
-test_packages=(catch2 python3 python3-pytest python3-pexpect strace jq procps shellcheck spin tini e2fsprogs curl
+test_packages=(catch2 python3 python3-pytest python3-pexpect python3-yaml strace jq procps shellcheck spin tini e2fsprogs curl
   util-linux man-db zsh fish)
 e2e_packages=(ca-certificates iproute2 iptables mmdebstrap openssl runc)
 full_packages=(clang clang-tidy buildah podman uidmap xfsprogs btrfs-progs prometheus lintian dpkg-dev systemd)
