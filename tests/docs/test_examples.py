@@ -324,8 +324,8 @@ def fixture_webhook(host, tmp_path):
     try:
         yield process, eventually(lambda: re.search(r"http://\S+/", text_of(log)), log)[0]
     finally:
-        process.kill()
-        process.wait()
+        process.terminate()    # claude-init ends the service; its own KILL would leave it
+        process.wait(PATIENCE)
 
 
 def eventually(condition, what):
