@@ -46,6 +46,7 @@ set(unit ${PROJECT_BINARY_DIR}/claude-init-keep@.service)
 configure_file(deploy/systemd/claude-init-keep@.service.in ${unit} @ONLY)
 install(FILES ${unit} DESTINATION lib/systemd/system)
 install(FILES compose.yaml DESTINATION ${doc}/examples)
+install(DIRECTORY examples/ DESTINATION ${doc}/examples)
 install(DIRECTORY deploy/compose deploy/env deploy/kubernetes deploy/prometheus DESTINATION ${doc}/examples/deploy)
 
 # The package. The times of its files are SOURCE_DATE_EPOCH, where that is set.

@@ -17,7 +17,7 @@ def all_pages():
 def worded_pages():
     """Those whose words follow CONTRIBUTING.md."""
     top = [TOP / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
-    return top + sorted((TOP / "docs").rglob("*.md"))
+    return top + sorted((TOP / "docs").rglob("*.md")) + sorted((TOP / "examples").rglob("*.md"))
 
 
 def lines(path):

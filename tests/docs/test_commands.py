@@ -79,7 +79,7 @@ def test_services_and_files_are_there(path):
             match = re.search(r"\b(?:run|exec|logs|up|port|build)((?: +-\S+)*)((?: +[a-z]+)*)", words)
             if match and match[2]:
                 assert match[2].split()[0] in services, where
-        for name in re.findall(r"(?<![\w/.-])(?:\./)?((?:scripts|deploy|tests|src|\.ci)/[\w./*{,}-]+)", line):
+        for name in re.findall(r"(?<![\w/.-])(?:\./)?((?:scripts|deploy|examples|tests|src|\.ci)/[\w./*{,}-]+)", line):
             if name == "deploy/keeper":    # kubectl's name of a Deployment
                 continue
             choice = re.search(r"{(.*)}", name)

@@ -45,7 +45,7 @@ def test_an_anchor_is_what_github_makes(tmp_path, heading, anchor):
 def test_pages_are_named_in_sources_as_they_are():
     """Comments, messages and manifests name pages by their path from the top."""
     missing = []
-    for path in [*TOP.glob("*"), *(path for name in ("src", "scripts", "deploy", "tests", ".ci")
+    for path in [*TOP.glob("*"), *(path for name in ("src", "scripts", "deploy", "examples", "tests", ".ci", ".github")
                                    for path in (TOP / name).rglob("*"))]:
         if not path.is_file() or path.suffix in (".md", ".pyc") or path == Path(__file__):
             continue

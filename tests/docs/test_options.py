@@ -55,7 +55,8 @@ def test_pages_name_options_that_there_are(helped):
         "PLACEHOLDER", "PLACEHOLDER_SECRET", "ENGINE", "ENGINE_ARGS", "CLI_ENV", "FUZZ_SECONDS", "TEST_NO_SKIP", "TEST_LANE",
         "STROE", "SOME_NAME", "BINARY", "")}
     unknown = []
-    for path in [TOP / "README.md", TOP / "compose.yaml", *sorted((TOP / "docs").rglob("*.md"))]:
+    examples = [path for path in sorted((TOP / "examples").rglob("*")) if path.is_file()]
+    for path in [TOP / "README.md", TOP / "compose.yaml", *sorted((TOP / "docs").rglob("*.md")), *examples]:
         for name in set(re.findall(r"\bCLAUDE_INIT_\w*", path.read_text(encoding="utf-8"))) - known:
             if not name.startswith("CLAUDE_INIT_E2E_"):
                 unknown.append(f"{path.relative_to(TOP)}: {name}")
