@@ -21,9 +21,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/corpus"
 status=0
-# What it finds is printed in base64 too. A minute or two for one input: it hangs, however busy the machine is (linear.h
+# What it finds is printed in base64 too, and is no skip: libFuzzer's own status for it would be 77. A minute or two for one input: it hangs, however busy the machine is (linear.h
 # measures in processor time).
 "build/asan-ubsan/tests/fuzz/$1" -max_total_time="${CLAUDE_INIT_FUZZ_SECONDS:-${2:-60}}" -timeout=120 -rss_limit_mb=1024 -max_len=4096 \
-  -print_final_stats=1 -artifact_prefix="$work/" "$work/corpus" "tests/fuzz/seeds/$1" >"$work/output" 2>&1 || status=$?
+  -error_exitcode=1 -print_final_stats=1 -artifact_prefix="$work/" "$work/corpus" "tests/fuzz/seeds/$1" >"$work/output" 2>&1 || status=$?
 tail -n 40 "$work/output"
 exit "$status"
