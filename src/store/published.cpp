@@ -66,13 +66,13 @@ void leave_word(const std::string& directory, const std::string& why, fs::Identi
 }
 
 std::string word_left(const std::string& directory) {
-  constexpr std::size_t kLongest = 4096;
+  constexpr std::size_t kLongestWord = 4096;
   const auto above = open_above(directory);
   if (!above) return "";
   const fs::ActAs as(above->owner);
   const auto file =
       fs::open_regular(above->fd.get(), fs::name_of(directory) + std::string(kWord), fs::Links::refuse);
-  const auto text = file ? fs::read_all(*file, kLongest, kWord) : Result<std::string>(file.error());
+  const auto text = file ? fs::read_all(*file, kLongestWord, kWord) : Result<std::string>(file.error());
   return text ? *text : "";
 }
 

@@ -73,7 +73,7 @@ class Served {
     keep::Report view;
     view.now = 2;
     view.version = "0";
-    view.stores.push_back({&monitor_, {}, nullptr, 0, 0});
+    view.stores.push_back({.record = &monitor_});
     return view;
   }
 
