@@ -8,10 +8,16 @@ FENCE = re.compile(r"^( *)(```+|~~~+)(.*)$")
 
 
 def all_pages():
-    """Every Markdown page of the project, whatever a build or an engine has put beside it."""
-    hidden = {"build", "node_modules"}
-    return sorted(path for path in TOP.rglob("*.md")
-                  if not any(part in hidden or part.startswith(".") for part in path.relative_to(TOP).parts))
+    """Every Markdown page of the project. What a build or an engine has put beside it may go while we look."""
+    def pages(directory):
+        for path in directory.iterdir():
+            if path.name in ("build", "node_modules") or path.name.startswith("."):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                yield from pages(path)
+            elif path.suffix == ".md":
+                yield path
+    return sorted(pages(TOP))
 
 
 def worded_pages():
