@@ -274,7 +274,8 @@ def test_a_background_job_does_not_take_the_terminal(bash):
     bash.sendline("echo still $((40 + 2))")
     bash.expect_exact("still 42")
     bash.sendline("fg")
-    bash.expect_exact("cat")
+    bash.expect_exact("fg\r\n")  # `cat` stands in what is told of the stopped job, too
+    bash.expect_exact("cat\r\n")
     bash.sendline("hello")
     bash.expect_exact("hello\r\nhello")
     bash.send("\x04")
