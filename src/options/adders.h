@@ -16,7 +16,7 @@
 #include "options/definitions.h"
 
 /// How an option of each type is declared, with its variable and what a wrong value is refused with. For
-/// definitions.cpp.
+/// definitions.cpp and groups.cpp.
 namespace claude_init::options {
 
 /// Notes how people read it; `option` is the one that was added last.
@@ -106,6 +106,21 @@ void add_choice(Definitions& to, const std::string& name, T& target,
         return make_error(ErrorKind::usage, fmt::format("'{}' is not possible", given), "write " + legal);
       });
   to.options.back().words = std::move(words);
+}
+
+/// A whole number from `least` to `most`.
+template <class Number>
+void add_number(Definitions& to, const std::string& name, Number& target, Number least, Number most,
+                const Text& text) {
+  add(to, name, "N", text, [&target, least, most](const std::string& given) -> Result<void> {
+    Number value = 0;
+    if (!read_number(given, value) || value < least || value > most) {
+      return make_error(ErrorKind::usage, fmt::format("'{}' is not possible", given),
+                        fmt::format("write a whole number from {} to {}", least, most));
+    }
+    target = value;
+    return Done{};
+  });
 }
 
 }  // namespace claude_init::options
