@@ -2,7 +2,7 @@
 import fs from 'fs';
 
 // src/login/placeholder.h has it too.
-const PLACEHOLDER = 'sk-ant-oat01-placeholder-for-which-the-gateway-puts-the-token';
+const PLACEHOLDER = 'sk-ant-oat01-FAKE-placeholder-for-which-the-gateway-puts-the-token';
 
 const LOGIN_COMMAND = process.env.CLAUDE_INIT_LOGIN_COMMAND || 'claude-init setup, where the keeper runs';
 

@@ -12,7 +12,7 @@ namespace claude_init::login {
 /// Stands where the access token would, and is no secret: the gateway accepts nothing else. deploy/gateway
 /// has it too.
 inline constexpr std::string_view kPlaceholder =
-    "sk-ant-oat01-placeholder-for-which-the-gateway-puts-the-token";
+    "sk-ant-oat01-FAKE-placeholder-for-which-the-gateway-puts-the-token";
 
 [[nodiscard]] bool is_placeholder(const Secret& access_token);
 

@@ -10,7 +10,7 @@ from harness import ANSWER, HOST_NAMES, TOP, Endpoint, Store, wait_until
 
 IMAGE = "localhost/nginx-of-debian"
 FILES = ["compose", "-f", "compose.yaml", "-f", "deploy/compose/gateway.yaml"]
-PLACEHOLDER = "sk-ant-oat01-placeholder-for-which-the-gateway-puts-the-token"
+PLACEHOLDER = "sk-ant-oat01-FAKE-placeholder-for-which-the-gateway-puts-the-token"
 PERSON = 1000
 API = "api.anthropic.com"
 

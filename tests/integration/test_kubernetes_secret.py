@@ -321,7 +321,7 @@ def test_a_secret_that_was_deleted_or_emptied_is_there_again_when_the_keeper_has
         keeping.end()
 
 
-def placeholder(pod, token="sk-ant-oat01-placeholder-for-which-the-gateway-puts-the-token"):
+def placeholder(pod, token="sk-ant-oat01-FAKE-placeholder-for-which-the-gateway-puts-the-token"):
     """Beside what is published, with the same deadline."""
     directory = pod.path / "placeholder"
     (directory / ".claude-init").mkdir(parents=True, exist_ok=True)

@@ -52,7 +52,10 @@ TEST_CASE("a token is none of what a placeholder's login shows, wherever it stan
                                       {"subscriptionType", "sk-ant-oat01-FAKE"},
                                       {"scopes", {"a", {{"b", "FAKE"}}}},
                                       {"accountUuid", {{"x", "FAKE"}}}}}});
-  CHECK(made.dump().find("FAKE") == std::string::npos);
+  CHECK(made["claudeAiOauth"]["accessToken"] == kPlaceholder);
+  json others = made;
+  others["claudeAiOauth"].erase("accessToken");
+  CHECK(others.dump().find("FAKE") == std::string::npos);
 }
 
 TEST_CASE("there is no placeholder for a login that has no access token") {
