@@ -13,7 +13,7 @@
 namespace claude_init::fs {
 namespace {
 
-constexpr std::int64_t kBuffer = 128 << 10;
+constexpr std::int64_t kBuffer = Copier::kEditedAtOnce;
 constexpr std::int64_t kStep = 4 << 20;  // between two looks at the deadline
 constexpr std::int64_t kWrittenOutAtOnce = 32 << 20;
 
@@ -42,6 +42,24 @@ Result<Copied> Copier::copy(int from, int to, const struct stat& st, const Deadl
   if (clone(from, to, st)) return ended(Copied::End::complete, static_cast<std::uint64_t>(st.st_size));
   const bool sparse = st.st_blocks * 512 < st.st_size;
   return sparse ? copy_holes(from, to, st, deadline) : copy_range(from, to, 0, st.st_size, deadline);
+}
+
+Result<Copied> Copier::copy_edited(int from, int to, const struct stat& st, const Edit& edit) {
+  if (auto go_on = interrupt::check(); !go_on) return go_on.error();
+  if (buffer_.empty()) buffer_.resize(kBuffer);
+  const std::int64_t wanted = std::min<std::int64_t>(st.st_size, kBuffer);
+  std::int64_t size = 0;
+  while (size < wanted) {
+    const ssize_t n = ::pread(from, buffer_.data() + size, static_cast<std::size_t>(wanted - size), size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ended(Copied::End::unreadable, 0, errno);
+    if (n == 0) break;  // it has shrunk
+    size += n;
+  }
+  edit(buffer_.data(), static_cast<std::size_t>(size));
+  if (const int error = write_at(to, buffer_.data(), size, 0); error != 0)
+    return system_error(error, "write");
+  return ended(Copied::End::complete, static_cast<std::uint64_t>(size));
 }
 
 bool Copier::clone(int from, int to, const struct stat& st) {

@@ -2,7 +2,9 @@
 
 #include <sys/stat.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "base/deadline.h"
@@ -35,6 +37,12 @@ class Copier {
   /// while it is copied ends. The deadline is asked every few MiB. An Error is one of writing,
   /// or interrupted.
   [[nodiscard]] Result<Copied> copy(int from, int to, const struct stat& st, const Deadline& deadline);
+
+  /// The same of a file of at most `kEditedAtOnce` bytes, whose data `edit` may change in place before any of
+  /// it is written. Holes are filled.
+  static constexpr std::int64_t kEditedAtOnce = 128 << 10;
+  using Edit = std::function<void(char* data, std::size_t size)>;
+  [[nodiscard]] Result<Copied> copy_edited(int from, int to, const struct stat& st, const Edit& edit);
 
  private:
   bool clone(int from, int to, const struct stat& st);

@@ -231,8 +231,15 @@ std::size_t SecretBlanker::pass(char* text, std::size_t size, std::size_t at, bo
   return at;
 }
 
+void SecretBlanker::overwrite(char* text, std::size_t begin, std::size_t end) {
+  std::fill(text + begin, text + end, kBlank);
+  changed_ = changed_ || begin != end;
+}
+
 std::size_t SecretBlanker::pass_token(char* text, std::size_t size, std::size_t at) {
-  while (at < size && is_of_token(text[at])) text[at++] = kBlank;
+  const std::size_t begin = at;
+  while (at < size && is_of_token(text[at])) ++at;
+  overwrite(text, begin, at);
   if (at < size) value_.reset();
   return at;
 }
@@ -253,7 +260,7 @@ std::size_t SecretBlanker::pass_string(char* text, std::size_t size, std::size_t
   if (at == size && more && value.kept && content.size() < kMostLeft / 2) return begin;
   if (at == size && more) value.kept = false;
   if (value.is_key) value.key += content.substr(0, kLongestKey - std::min(kLongestKey, value.key.size()));
-  if (!value.kept || content.find(own_mark(withheld_)) != std::string_view::npos) std::fill(text + begin, text + end, kBlank);
+  if (!value.kept || content.find(own_mark(withheld_)) != std::string_view::npos) overwrite(text, begin, end);
   if (at == size) return end;
   if (text[at] == '\n' || backslashes < value.quoted) {
     value_.reset();
@@ -302,9 +309,13 @@ std::size_t SecretBlanker::pass_between(std::string_view text, std::size_t at, b
   return text.size() - (more && backslashes < kMostLeft ? backslashes : 0);
 }
 
+void blank_secrets(char* text, std::size_t size, Withheld withheld) {
+  static_cast<void>(SecretBlanker(begins_as_json({text, size}), withheld).blank(text, size, false));
+}
+
 std::string with_secrets_blanked(std::string_view text, Withheld withheld) {
   std::string blanked(text);
-  static_cast<void>(SecretBlanker(begins_as_json(text), withheld).blank(blanked.data(), blanked.size(), false));
+  blank_secrets(blanked.data(), blanked.size(), withheld);
   return blanked;
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 /// What is a secret that must not leave the place where a login is renewed, wherever and by whatever name it
 /// is kept: what gets new tokens (refresh tokens, client secrets) as against what is used up with its
@@ -44,6 +45,9 @@ class SecretBlanker {
   [[nodiscard]] std::size_t blank(char* text, std::size_t size, bool more);
   static constexpr std::size_t kMostLeft = std::size_t{64} << 10;
 
+  /// Whether anything was overwritten since this was last asked.
+  [[nodiscard]] bool take_changed() { return std::exchange(changed_, false); }
+
  private:
   /// What is being overwritten, where the pieces so far have not had its end.
   struct Value {
@@ -58,6 +62,7 @@ class SecretBlanker {
   };
   struct Found;
   [[nodiscard]] static Found find_value(std::string_view text, std::size_t at);
+  void overwrite(char* text, std::size_t begin, std::size_t end);
   std::size_t pass(char* text, std::size_t size, std::size_t at, bool more);
   std::size_t pass_token(char* text, std::size_t size, std::size_t at);
   std::size_t pass_string(char* text, std::size_t size, std::size_t at, bool more);
@@ -65,10 +70,12 @@ class SecretBlanker {
 
   bool is_json_;
   Withheld withheld_;
+  bool changed_ = false;
   std::optional<Value> value_;
 };
 
-/// The same of a whole text.
+/// The same of a whole text, in place or of a copy of it.
+void blank_secrets(char* text, std::size_t size, Withheld withheld);
 [[nodiscard]] std::string with_secrets_blanked(std::string_view text,
                                                Withheld withheld = Withheld::refresh_tokens);
 

@@ -117,9 +117,8 @@ Result<void> blank_secrets(int file, const std::string& path, login::Withheld wi
     if (begin == 0) is_json = login::begins_as_json(piece);
     if (!blanker) blanker.emplace(is_json, withheld);
     const bool more = *got > 0 && begin + static_cast<off_t>(piece.size()) < st.st_size;
-    const std::string before = piece;
     const std::size_t done = blanker->blank(piece.data(), piece.size(), more);
-    if (piece != before) {
+    if (blanker->take_changed()) {
       if (auto written = write_at(file, piece, begin, path); !written) return written;
     }
     if (hole) {

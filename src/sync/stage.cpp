@@ -295,8 +295,11 @@ class Stager {
     const mode_t mode = (st.st_mode & S_IXUSR) != 0 ? modes.executable : modes.file;
     if (const auto set = fs::set_mode(out.get(), mode, file.path); !set) return set.error();
     into_.give(out.get());
+    const bool blanked_at_once = options_.withhold_secrets && st.st_size <= fs::Copier::kEditedAtOnce;
     const auto copied =
-        copiers_[worker].copy(in, out.get(), st, worker == 0 ? options_.deadline : relayed_deadline_);
+        blanked_at_once
+            ? copiers_[worker].copy_edited(in, out.get(), st, blank_)
+            : copiers_[worker].copy(in, out.get(), st, worker == 0 ? options_.deadline : relayed_deadline_);
     if (!copied) return copied.error_with(printable(file.path));
     if (copied->end == fs::Copied::End::out_of_time) return End::out_of_time;
     if (copied->end == fs::Copied::End::unreadable) {
@@ -304,7 +307,7 @@ class Stager {
       return End::skipped;
     }
     file.bytes = copied->bytes;
-    if (options_.withhold_secrets) {
+    if (options_.withhold_secrets && !blanked_at_once) {
       if (auto blanked = blank_secrets(out.get(), file.path, options_.withheld); !blanked)
         return blanked.error();
     }
@@ -337,7 +340,10 @@ class Stager {
   std::atomic<bool> late_ = false;
   Deadline relayed_deadline_{[this] { return late_.load(); }};
   std::vector<fs::Copier> copiers_;  // one a thread
-  OrderedWork work_;                 // ends its threads before anything else here goes
+  const fs::Copier::Edit blank_ = [this](char* text, std::size_t size) {
+    login::blank_secrets(text, size, options_.withheld);
+  };
+  OrderedWork work_;  // ends its threads before anything else here goes
 };
 
 }  // namespace

@@ -129,3 +129,44 @@ TEST_CASE("a failed read is the source's affair, a failed write is an error") {
   REQUIRE_FALSE(failed.ok());
   CHECK(failed.error().kind == ErrorKind::no_space);
 }
+
+TEST_CASE("a file is edited before any of it is written") {
+  const TempDir dir;
+  const std::size_t size = GENERATE(0, 1, 4096, 128 << 10);
+  dir.file("from", pattern(size));
+  const Ends ends = open_ends(dir);
+  const auto copied =
+      fs::Copier().copy_edited(ends.from.get(), ends.to.get(), ends.st,
+                               [](char* data, std::size_t n) { std::fill(data, data + n, 'x'); });
+  REQUIRE(copied.ok());
+  CHECK(copied->end == End::complete);
+  CHECK(copied->bytes == size);
+  CHECK((dir.read("to") == std::string(size, 'x')));
+}
+
+TEST_CASE("what is edited ends where it ended when it was opened, or where it ends now") {
+  const TempDir dir;
+  const std::size_t size = GENERATE(10, 3000);
+  dir.file("from", pattern(1000));
+  const Ends ends = open_ends(dir);
+  dir.file("from", pattern(size));
+  const auto copied =
+      fs::Copier().copy_edited(ends.from.get(), ends.to.get(), ends.st, [](char*, std::size_t) {});
+  REQUIRE(copied.ok());
+  CHECK((dir.read("to") == pattern(std::min<std::size_t>(size, 1000))));
+}
+
+TEST_CASE("of what is edited too a failed read is the source's affair, a failed write is an error") {
+  const TempDir dir;
+  dir.file("from", pattern(1000));
+  const Ends ends = open_ends(dir);
+  const auto edit = [](char*, std::size_t) {};
+  const UniqueFd write_only(::open(dir.path("from").c_str(), O_WRONLY | O_CLOEXEC));
+  const auto unreadable = fs::Copier().copy_edited(write_only.get(), ends.to.get(), ends.st, edit);
+  REQUIRE(unreadable.ok());
+  CHECK(unreadable->end == End::unreadable);
+  const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  const auto failed = fs::Copier().copy_edited(ends.from.get(), full.get(), ends.st, edit);
+  REQUIRE_FALSE(failed.ok());
+  CHECK(failed.error().kind == ErrorKind::no_space);
+}
