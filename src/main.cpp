@@ -109,10 +109,13 @@ int main(int argc, char** argv, char** envp) {
   } catch (const boost::system::system_error& e) {
     claude_init::log::failure(
         claude_init::log::Level::error,
-        claude_init::system_error(e.code().value(), "have the system tell us of events"));
+        claude_init::system_error(e.code().value(), "have the system tell us of events"),
+        claude_init::name_of_exit_status(claude_init::kExitSystem));
     return claude_init::kExitSystem;
   } catch (const std::exception& e) {
-    claude_init::log::error("internal fault", {{"what", e.what()}});
+    claude_init::log::error(
+        "internal fault",
+        {{"error", claude_init::name_of_exit_status(claude_init::kExitInternal)}, {"what", e.what()}});
     return claude_init::kExitInternal;
   }
 }

@@ -18,7 +18,6 @@
 # shellcheck source=../lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-readonly exit_no_store=66
 
 rebuild=0          # 1: make it anew even if it is there
 store_access=rw    # ro: containers get the store read-only

@@ -5,7 +5,7 @@
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 # Statuses as claude-init's own, so that one table explains them all.
-readonly exit_usage=64 exit_unavailable=69
+readonly exit_usage=64 exit_no_store=66 exit_unavailable=69
 
 if [[ -t 2 && -z ${NO_COLOR:-} && ${TERM:-dumb} != dumb ]]; then
   bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' yellow=$'\e[33m' plain=$'\e[0m'
@@ -21,10 +21,15 @@ good() { printf '%s ok %s %s\n' "$green" "$plain" "$*" >&2; }
 warn() { printf '%snote%s %s\n' "$yellow" "$plain" "$*" >&2; }
 fail() { printf '%sfail%s %s\n' "$red" "$plain" "$*" >&2; }
 more() { printf '     %s\n' "$1" >&2; }
-# die STATUS WHAT [WHAT-TO-DO]...
+# die STATUS WHAT [WHAT-TO-DO]...: the failure's name is a heading of docs/runbook.md.
 die() {
-  local status=$1 line
-  fail "$2"
+  local status=$1 line name=''
+  case $status in
+    "$exit_usage") name='[usage] ' ;;
+    "$exit_no_store") name='[no-store] ' ;;
+    "$exit_unavailable") name='[unavailable] ' ;;
+  esac
+  fail "$name$2"
   for line in "${@:3}"; do more "$line"; done
   exit "$status"
 }

@@ -17,6 +17,7 @@
 #include "store/inspect.h"
 #include "store/layout.h"
 #include "ui/console.h"
+#include "ui/exit_status.h"
 #include "ui/remedies.h"
 
 namespace claude_init::access {
@@ -89,22 +90,25 @@ Error with_how_to_read(Error error, const std::string& store, const options::Env
     return error;
   }
   for (const std::string& remedy : health::explain(seen, context).remedies)
-    error.remedy += (error.remedy.empty() ? "" : "\n  ") + remedy;
+    error.remedy += (error.remedy.empty() ? "" : "\n") + remedy;
   return error;
 }
 
 void print_explanation(log::Level level, std::string_view before, const health::Explanation& words,
-                       const options::Environment& environment) {
+                       const options::Environment& environment, int status) {
+  const std::string_view name = name_of_exit_status(status);
   const std::string headline = std::string(before) + words.headline;
   if (log::format() == log::Format::json) {
     log::write(level, headline,
-               {{"meaning", words.meaning}, {"remedy", fmt::format("{}", fmt::join(words.remedies, "; "))}});
+               {{"error", name},
+                {"meaning", words.meaning},
+                {"remedy", fmt::format("{}", fmt::join(words.remedies, "; "))}});
     for (const auto& note : words.notes) log::warn(note);
     return;
   }
   const ui::Console console(is_plain(environment));
   if (level == log::Level::error) {
-    console.bad(headline);
+    console.bad(headline, name);
   } else {
     console.warning(headline);
   }

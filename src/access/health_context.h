@@ -30,8 +30,9 @@ namespace claude_init::access {
                                                          const options::Environment& environment);
 
 /// Says a store's state, what to do and what else is noted, as `health` does, with `before` put before the
-/// headline; with --log-format json one line, and one for each note. `level` is error or warn.
+/// headline; with --log-format json one line, and one for each note. `level` is error or warn; `status` is
+/// the exit status of an error, for its name.
 void print_explanation(log::Level level, std::string_view before, const health::Explanation& words,
-                       const options::Environment& environment);
+                       const options::Environment& environment, int status = 0);
 
 }  // namespace claude_init::access

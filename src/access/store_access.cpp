@@ -125,10 +125,10 @@ Error cannot_make(int number, const std::string& at, const std::string& path) {
     error.remedy = "mount a directory there: -v HOST_DIR:" + shell_quote(path);
   } else if (error.kind == ErrorKind::permission) {
     const std::string above = store::inspect(path, unix_now()).barred_by;
-    if (!above.empty()) error.remedy = ui::how_to_let_pass(above) + "\n  and, if it is not there yet, ";
+    if (!above.empty()) error.remedy = ui::how_to_let_pass(above) + "\nand, if it is not there yet, ";
     error.remedy += "make it for yourself: " + ui::how_to_make(path, fs::current_identity());
   }
-  error.remedy += (error.remedy.empty() ? "" : "\n  or ") +
+  error.remedy += (error.remedy.empty() ? "" : "\nor ") +
                   std::string("name another store: --store DIR, CLAUDE_INIT_STORE=DIR");
   return error;
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 #include <system_error>
 
 #include "base/result.h"
@@ -38,6 +39,9 @@ std::string_view take_until(std::string_view& text, char end);
 
 /// The name of this machine, or of the container; "" where it has none.
 [[nodiscard]] std::string host_name();
+
+/// The lines of a text, without their ends.
+[[nodiscard]] std::vector<std::string_view> lines_of(std::string_view text);
 
 /// A word as a POSIX shell needs it written: quoted only where that is necessary.
 [[nodiscard]] std::string shell_quote(std::string_view word);

@@ -1,6 +1,6 @@
 #include "commands/commands.h"
-#include "log/log.h"
 #include "ui/exit_status.h"
+#include "ui/refusal.h"
 
 namespace claude_init::commands {
 
@@ -11,8 +11,7 @@ int init_command(const options::Init& options, const options::Environment& envir
   command.env = environment.variables();
   const auto outcome = supervise::supervise_alone(inherited, options.supervision, command);
   if (!outcome) {
-    log::failure(log::Level::error, outcome.error());
-    return kExitSystem;
+    return ui::refuse(outcome.error(), kExitSystem);
   }
   return outcome->exit_status;
 }

@@ -103,7 +103,7 @@ int report(const renew::Outcome& outcome, const std::string& path, options::Form
     return ui::print(fmt::format("{}; {}\n", how, seen.login ? valid_until(seen) : "the login is gone"));
   }
   const ui::Console console(access::is_plain(environment));
-  console.bad(headline(outcome));
+  console.bad(headline(outcome), name_of_exit_status(status_of(outcome)));
   if (!outcome.remedy.empty()) console.text("→ " + outcome.remedy);
   if (outcome.kind == Kind::rejected)
     console.text("→ " + access::health_context(seen, environment).setup_command);
@@ -115,7 +115,8 @@ std::optional<int> why_none(const store::Inspection& seen, const options::Enviro
   const bool lives = seen.state == login::State::usable || seen.state == login::State::renewable;
   if (!lives) {
     access::print_explanation(log::Level::error, "",
-                              health::explain(seen, access::health_context(seen, environment)), environment);
+                              health::explain(seen, access::health_context(seen, environment)), environment,
+                              exit_status_of(seen.state));
     return exit_status_of(seen.state);
   }
   const ui::Console console(access::is_plain(environment));

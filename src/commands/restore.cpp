@@ -91,17 +91,21 @@ int report_login(const ui::Console& console, const std::string& store, const syn
       in_vain ? "the login that was restored cannot be used: " : "no login was restored: ";
   const store::Inspection seen = store::inspect(store, unix_now());
   if (seen.state == login::State::renewable && *restored.login == login::State::expired) {
-    console.bad(fmt::format(
-        "{}it is expired: its access token has ended, and it is without its refresh token", before));
+    console.bad(
+        fmt::format("{}it is expired: its access token has ended, and it is without its refresh token",
+                    before),
+        name_of_exit_status(status));
     console.text("→ --refresh-token=copy hands that on; or let a session on the store renew it first");
     return status;
   }
   // An earlier login is not what the store has now, nor is what has been put there meanwhile.
   if (options.generation == 0 && seen.state == *restored.login) {
     access::print_explanation(log::Level::error, before,
-                              health::explain(seen, access::health_context(seen, environment)), environment);
+                              health::explain(seen, access::health_context(seen, environment)), environment,
+                              status);
   } else {
-    console.bad(fmt::format("{}it is {}", before, login::name_of(*restored.login)));
+    console.bad(fmt::format("{}it is {}", before, login::name_of(*restored.login)),
+                name_of_exit_status(status));
   }
   return status;
 }

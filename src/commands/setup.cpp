@@ -274,13 +274,13 @@ int setup_command(const options::Setup& options, const options::Environment& env
   const auto ended = run_session(options, environment, *found, *account, *session, inherited, end);
   // 5.
   if (!ended) {
-    log::failure(log::Level::error, ended.error());
+    const int status = ui::refuse(ended.error(), kExitSystem);
     if (ended.error().kind == ErrorKind::interrupted) {
       setup::wipe_copy(*found, *session);  // it was not used yet
     } else {
       end({});
     }
-    return kExitSystem;
+    return status;
   }
   const auto& [outcome, reported] = *ended;
   const bool own_end = default_shell && outcome.stop_signal == 0 && outcome.exited;

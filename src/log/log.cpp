@@ -46,19 +46,30 @@ bool is_remedy(std::string_view key) {
   return key == "remedy" || key == "do" || key == "type";
 }
 
+constexpr std::string_view kName = "error";
+
+/// " [NAME]"; "" where the failure has no name.
+std::string name_in_brackets(std::initializer_list<Field> fields) {
+  for (const Field& field : fields) {
+    if (field.key == kName && !field.value.empty()) return fmt::format(" [{}]", field.value);
+  }
+  return {};
+}
+
 std::string text_line(Level level, std::string_view message, std::initializer_list<Field> fields) {
   std::string line = "claude-init: ";
-  if (level == Level::error) line += "error: ";
+  if (level == Level::error) line += fmt::format("error{}: ", name_in_brackets(fields));
   if (level == Level::warn) line += "warning: ";
   if (level == Level::debug) line += "debug: ";
   if (level == Level::trace) line += "trace: ";
   line += printable(message);
   for (const Field& field : fields) {
-    if (!is_remedy(field.key))
+    if (!is_remedy(field.key) && field.key != kName)
       fmt::format_to(std::back_inserter(line), " {}={}", field.key, text_value(field.value));
   }
   for (const Field& field : fields) {
-    if (is_remedy(field.key) && !field.value.empty()) line += "\n  → " + printable(field.value);
+    if (!is_remedy(field.key)) continue;
+    for (const std::string_view each : lines_of(field.value)) line += "\n  → " + printable(each);
   }
   return line;
 }
@@ -68,6 +79,7 @@ std::string json_line(Level level, std::string_view message, std::initializer_li
       fmt::format(R"({{"time":"{}","level":"{}","pid":{},"message":{})", format_iso8601(unix_now()),
                   kNames[static_cast<std::size_t>(level)], getpid(), json_string(message));
   for (const Field& field : fields) {
+    if (field.key == kName && field.value.empty()) continue;
     fmt::format_to(std::back_inserter(line), ",{}:{}", json_string(field.key),
                    field.number ? field.value : json_string(field.value));
   }
@@ -111,13 +123,11 @@ void write(Level level, std::string_view message, std::initializer_list<Field> f
   write_to_reader(STDERR_FILENO, line, Milliseconds(0));
 }
 
-void failure(Level level, const Error& error) {
+void failure(Level level, const Error& error, std::string_view name) {
   if (error.remedy.empty()) {
-    write(level, error.message());
-  } else if (g_format == Format::json) {
-    write(level, error.message(), {{"remedy", error.remedy}});
+    write(level, error.message(), {{kName, name}});
   } else {
-    write(level, error.message() + "; " + error.remedy);
+    write(level, error.message(), {{kName, name}, {"remedy", error.remedy}});
   }
 }
 

@@ -27,6 +27,7 @@ void configure(Level level, Format format);
 
 /// One named value beside the message: a path, a count, a duration ("took", "12.3 ms"). What a person types
 /// ("remedy", "do", "type") has a line of its own in text, as it is: it is there to be pasted.
+/// "error" is the name of the failure: in text it stands in brackets behind the level.
 struct Field {
   std::string_view key;
   std::string value;
@@ -59,7 +60,8 @@ inline void trace(std::string_view message, std::initializer_list<Field> fields 
   write(Level::trace, message, fields);
 }
 
-/// An Error as one line at `level`, with its remedy as a field of its own.
-void failure(Level level, const Error& error);
+/// An Error as one line at `level`, with its remedy as a field of its own, and the failure's `name` where it
+/// has one.
+void failure(Level level, const Error& error, std::string_view name = {});
 
 }  // namespace claude_init::log

@@ -52,7 +52,7 @@ const std::vector<Page>& pages() {
        .examples = {{"claude-init health", "for you"},
                     {"claude-init health --live", "also asks the server"},
                     {"claude-init health --format prometheus", "for the textfile collector"}},
-       .see_also = {"reference/health.md", "troubleshooting.md", "reference/exit-statuses.md"}},
+       .see_also = {"reference/health.md", "runbook.md", "reference/exit-statuses.md"}},
       {.name = "renew",
        .summary = "renew the login once, now",
        .description = "Renews a store's login, if it is due or with --force. The exit status is 0 if it was "

@@ -23,7 +23,7 @@ namespace {
 
 Reply refusal(std::string_view subcommand, std::string_view what) {
   const std::string name = subcommand.empty() ? "claude-init" : fmt::format("claude-init {}", subcommand);
-  return {fmt::format("{}: {}\nTry '{} --help'.\n", name, what, name), kExitUsage};
+  return {fmt::format("{}: error [usage]: {}\nTry '{} --help'.\n", name, what, name), kExitUsage};
 }
 
 /// The option that a word is, "--name" or "--name=value"; nullptr if it is none of ours.
@@ -338,15 +338,14 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
                          });
   }
   if (name == "keep") {
-    return parse_as<Keep>({"keep", log::Level::info}, given,
-                          [](Keep& keep, const std::vector<std::string>&) -> std::string {
-                            auto stores =
-                                kept_stores(keep.store_words, keep.publish_words, keep.placeholder_words);
-                            if (!stores) return stores.error().message() + "; " + stores.error().remedy;
-                            keep.stores = std::move(*stores);
-                            keep.supervision.stop_signals = {SIGTERM, SIGINT};
-                            return "";
-                          });
+    return parse_as<Keep>(
+        {"keep", log::Level::info}, given, [](Keep& keep, const std::vector<std::string>&) -> std::string {
+          auto stores = kept_stores(keep.store_words, keep.publish_words, keep.placeholder_words);
+          if (!stores) return stores.error().message() + "; " + stores.error().remedy;
+          keep.stores = std::move(*stores);
+          keep.supervision.stop_signals = {SIGTERM, SIGINT};
+          return "";
+        });
   }
   if (name == "renew") {
     return parse_as<Renew>({"renew"}, given, {});

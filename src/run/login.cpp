@@ -70,7 +70,8 @@ int obtain_login(const supervise::Loop& loop, const options::Run& options,
     seen = inspect();
   }
   // 2.
-  if (options.wait_login && !can_be_used(seen) && access::health_context(seen, environment).shadowing.empty()) {
+  if (options.wait_login && !can_be_used(seen) &&
+      access::health_context(seen, environment).shadowing.empty()) {
     const int stopped = access::await_login(loop,
                                             {path, *options.wait_login, can_be_used, renew_where_we_may,
                                              [&renewer] { return renewer ? &*renewer : nullptr; }},
@@ -99,10 +100,11 @@ int check_login(const options::Run& options, const options::Environment& environ
     if (!usable) log::warn("no stored login is used: " + words.headline);
     return kExitOk;
   }
-  access::print_explanation(log::Level::error, "", words, environment);
-  const int status = exit_status_of(inspection.state);
+  const int of_state = exit_status_of(inspection.state);
   // Renewable: alive, but not for a command that gets no refresh token.
-  return status == kExitOk ? kExitLoginExpired : status;
+  const int status = of_state == kExitOk ? kExitLoginExpired : of_state;
+  access::print_explanation(log::Level::error, "", words, environment, status);
+  return status;
 }
 
 }  // namespace claude_init::run

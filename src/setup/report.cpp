@@ -60,32 +60,35 @@ void print_next(const ui::Console& console, const FoundStore& store) {
 /// There is no usable login in the session, nor did the store have a better one.
 int print_no_login(const ui::Console& console, const FoundStore& store, const login::Verdict& verdict) {
   const std::string& path = store.store.path();
+  const int status = exit_status_of(verdict.source_state);
+  const std::string_view name = name_of_exit_status(status);
   switch (verdict.source_state) {
     case login::State::missing:
       console.bad(fmt::format("Not logged in: there is no login to save, and {} has {}.", path,
                               verdict.store_state == login::State::missing
                                   ? "none either"
-                                  : fmt::format("one that is {}", login::name_of(verdict.store_state))));
+                                  : fmt::format("one that is {}", login::name_of(verdict.store_state))),
+                  name);
       console.text("Start setup again, type `claude`, follow /login, then `exit`.");
       break;
     case login::State::empty:
-      console.bad("Login not saved: the CLI's .credentials.json is empty.");
+      console.bad("Login not saved: the CLI's .credentials.json is empty.", name);
       console.text(fmt::format("Either {}. Start setup again and log in to the end.", health::kWhyEmpty));
       break;
     case login::State::malformed:
-      console.bad("Login not saved: the CLI's .credentials.json is incomplete or damaged.");
+      console.bad("Login not saved: the CLI's .credentials.json is incomplete or damaged.", name);
       console.text("Start setup again and log in.");
       break;
     case login::State::unreadable:
-      console.bad("Login not saved: the CLI's .credentials.json cannot be read.");
+      console.bad("Login not saved: the CLI's .credentials.json cannot be read.", name);
       console.text(fmt::format("{}. If `claude` was started with sudo, log in again without.",
                                printable(verdict.reason)));
       break;
     default:
-      console.bad(fmt::format("Login not saved: it is {}.", login::name_of(verdict.source_state)));
+      console.bad(fmt::format("Login not saved: it is {}.", login::name_of(verdict.source_state)), name);
       console.text("Start setup again and log in with /login.");
   }
-  return exit_status_of(verdict.source_state);
+  return status;
 }
 
 /// The store's login was better than the session's, and stays.
@@ -161,11 +164,12 @@ int report_capture(const ui::Console& console, const FoundStore& store, const sy
 
 int report_failure(const ui::Console& console, const FoundStore& store, const Error& error) {
   console.blank();
-  console.bad(fmt::format("Not everything was saved: {}", error.message()));
-  if (!error.remedy.empty()) console.text(error.remedy);
+  const int status = exit_status_of(error);
+  console.bad(fmt::format("Not everything was saved: {}", error.message()), name_of_exit_status(status));
+  for (const std::string_view line : lines_of(error.remedy)) console.text(fmt::format("→ {}", line));
   console.text(
       fmt::format("Each file in {} is whole: as it was before, or as it is now.", store.store.path()));
-  return exit_status_of(error);
+  return status;
 }
 
 }  // namespace claude_init::setup

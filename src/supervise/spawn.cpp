@@ -13,12 +13,10 @@
 #include "base/interrupt.h"
 #include "base/text.h"
 #include "supervise/interpreter.h"
+#include "ui/exit_status.h"
 
 namespace claude_init::supervise {
 namespace {
-
-constexpr int kCannotExecute = 126;
-constexpr int kNotFound = 127;
 
 enum class Stage { group, directory, before_exec, exec };
 
@@ -109,7 +107,9 @@ class Launcher : public boost::process::v2::posix::default_launcher {
   }
 
   [[nodiscard]] const Report& report() const { return report_; }
-  [[nodiscard]] int exit_status() const { return report_.number == ENOENT ? kNotFound : kCannotExecute; }
+  [[nodiscard]] int exit_status() const {
+    return report_.number == ENOENT ? kExitNotFound : kExitCannotExecute;
+  }
 
   [[nodiscard]] Error error() const {
     switch (report_.stage) {
@@ -197,10 +197,11 @@ Result<Spawned> spawn(const Inherited& inherited, const Command& command, int te
   if (const int failure = launcher.start(terminal_fd); failure != 0) {
     return system_error(failure, "start a process for " + printable(command.argv.front()));
   }
-  Spawned spawned{launcher.pid, std::nullopt};
+  Spawned spawned{launcher.pid, std::nullopt, 0};
   if (launcher.report().number == 0) return spawned;
   if (launcher.report().stage != Stage::exec) return launcher.error();
   spawned.failure = launcher.error();
+  spawned.exit_status = launcher.exit_status();
   return spawned;
 }
 

@@ -25,6 +25,7 @@ struct Command {
 struct Spawned {
   pid_t pid = 0;
   std::optional<Error> failure;
+  int exit_status = 0;  // with `failure`
 };
 
 /// Starts `command` in a process group of its own, with the terminal's foreground if `terminal_fd` is one

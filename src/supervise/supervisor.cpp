@@ -20,6 +20,7 @@
 #include "supervise/shutdown.h"
 #include "supervise/terminal.h"
 #include "supervise/waiting.h"
+#include "ui/exit_status.h"
 
 namespace claude_init::supervise {
 namespace {
@@ -175,7 +176,8 @@ Result<void> Supervisor::start(const Inherited& inherited, const Command& comman
   if (!spawned) return spawned.error();
   child_ = spawned->pid;
   outcome_.executed = !spawned->failure;
-  if (spawned->failure) log::failure(log::Level::error, *spawned->failure);
+  if (spawned->failure)
+    log::failure(log::Level::error, *spawned->failure, name_of_exit_status(spawned->exit_status));
   log::debug("started", {{"command", command.argv.front()}, {"pid", child_}});
   reaper_.watch(child_, [this](const loop::ChildChange& change) { on_child(change); });
   return Done{};

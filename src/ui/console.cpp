@@ -57,8 +57,14 @@ void Console::good(std::string_view line) const {
 void Console::warning(std::string_view line) const {
   write(kYellow, "!", rich_ ? std::string(line) : fmt::format("claude-init: warning: {}", line));
 }
-void Console::bad(std::string_view line) const {
-  write(kRed, "✖", rich_ ? std::string(line) : fmt::format("claude-init: error: {}", line));
+void Console::bad(std::string_view line, std::string_view name) const {
+  const std::string bracketed = name.empty() ? "" : fmt::format("[{}]", name);
+  if (rich_) {
+    write(kRed, "✖", bracketed.empty() ? std::string(line) : fmt::format("{} {}", bracketed, line));
+  } else {
+    write(kRed, "✖",
+          fmt::format("claude-init: error{}{}: {}", bracketed.empty() ? "" : " ", bracketed, line));
+  }
 }
 void Console::detail(std::string_view label, std::string_view value) const {
   put(rich_ ? fmt::format("  {}{:<8}{} {}", kDim, label, kReset, value)
@@ -72,8 +78,9 @@ int print(std::string_view text) {
   const int failed = write_all(STDOUT_FILENO, text);
   if (failed == 0 || failed == EPIPE || failed == EBADF || failed == EINTR) return kExitOk;
   const Error error = system_error(failed, "write the output");
-  log::failure(log::Level::error, error);
-  return exit_status_of(error);
+  const int status = exit_status_of(error);
+  log::failure(log::Level::error, error, name_of_exit_status(status));
+  return status;
 }
 
 }  // namespace claude_init::ui

@@ -18,7 +18,8 @@ class Console {
   void title(std::string_view line) const;
   void good(std::string_view line) const;
   void warning(std::string_view line) const;
-  void bad(std::string_view line) const;
+  /// With the failure's name (ui/exit_status.h), where it has one.
+  void bad(std::string_view line, std::string_view name = {}) const;
   /// "  label  value", labels in one column.
   void detail(std::string_view label, std::string_view value) const;
   /// Something to type.

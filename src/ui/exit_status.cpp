@@ -1,6 +1,49 @@
 #include "ui/exit_status.h"
 
+#include <algorithm>
+#include <array>
+
 namespace claude_init {
+namespace {
+
+struct Name {
+  int status;
+  std::string_view name;
+};
+
+// clang-format off
+constexpr std::array kNames{
+    Name{kExitNotAsked,       "not-asked"},
+    Name{kExitNoNewToken,     "no-new-token"},
+    Name{kExitLoginRejected,  "login-rejected"},
+    Name{kExitLoginBurnt,     "login-burnt"},
+    Name{kExitNotRenewedHere, "not-renewed-here"},
+    Name{kExitUsage,          "usage"},
+    Name{kExitLoginMalformed, "login-malformed"},
+    Name{kExitNoStore,        "no-store"},
+    Name{kExitNotLoggedIn,    "not-logged-in"},
+    Name{kExitLoginExpired,   "login-expired"},
+    Name{kExitNoPlace,        "no-place"},
+    Name{kExitInternal,       "internal"},
+    Name{kExitSystem,         "system"},
+    Name{kExitStoreFull,      "store-full"},
+    Name{kExitStoreReadOnly,  "store-read-only"},
+    Name{kExitIo,             "io"},
+    Name{kExitStoreBusy,      "store-busy"},
+    Name{kExitLoginKeptOut,   "login-kept-out"},
+    Name{kExitPermission,     "permission"},
+    Name{kExitCannotExecute,  "cannot-execute"},
+    Name{kExitNotFound,       "command-not-found"},
+};
+// clang-format on
+
+}  // namespace
+
+std::string_view name_of_exit_status(int status) {
+  const auto* const found =
+      std::find_if(kNames.begin(), kNames.end(), [&](const Name& each) { return each.status == status; });
+  return found == kNames.end() ? std::string_view() : found->name;
+}
 
 int exit_status_of(const Error& error) {
   switch (error.kind) {

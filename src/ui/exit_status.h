@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 #include "base/result.h"
 #include "login/login.h"
 
@@ -27,6 +29,10 @@ enum ExitStatus : int {
   kExitPermission = 77,
 };
 
+/// The statuses of a command that could not be executed, as a shell has them.
+inline constexpr int kExitCannotExecute = 126;
+inline constexpr int kExitNotFound = 127;
+
 /// The status for a failure while a store was read or written.
 [[nodiscard]] int exit_status_of(const Error& error);
 
@@ -47,5 +53,9 @@ inline constexpr int kExitNotRenewedHere = 24;  // a copied store, or one withou
 
 /// The status for what became of a captured login: kExitOk where it is in the store now, else why it is not.
 [[nodiscard]] int exit_status_of(const login::Verdict& verdict);
+
+/// The name of a failure with this status, as messages print it and docs/runbook.md has it for a heading;
+/// "" where the status is not one of ours.
+[[nodiscard]] std::string_view name_of_exit_status(int status);
 
 }  // namespace claude_init

@@ -24,11 +24,20 @@ def fixture_states():
     return states
 
 
-def test_each_state_and_each_alert_has_its_heading(states):
-    alerts = set(re.findall(r"- alert: (\w+)", (TOP / "deploy/prometheus/alerts.yml").read_text(encoding="utf-8")))
+def failures():
+    """Name of each exit status that is claude-init's own."""
+    status_of = dict(re.findall(r"\b(kExit\w+) = (\d+)[,;]", (TOP / "src/ui/exit_status.h").read_text(encoding="utf-8")))
+    named = re.findall(r"Name\{(kExit\w+), +\"([a-z-]+)\"\}", (TOP / "src/ui/exit_status.cpp").read_text(encoding="utf-8"))
+    return {int(status_of[constant]): name for constant, name in named}
+
+
+def test_each_failure_state_and_alert_has_its_heading(states):
+    rules = (TOP / "deploy/prometheus/alerts.yml").read_text(encoding="utf-8")
+    alerts = re.findall(r"- alert: (\w+)", rules)
     assert len(alerts) >= 7
     names = {name for name in states.values() if " " not in name}
-    assert not (names | alerts) - headings("docs/troubleshooting.md")
+    assert not (names | set(alerts) | set(failures().values())) - headings("docs/runbook.md")
+    assert re.findall(r'runbook_url: "docs/runbook.md#(\w+)"', rules) == [name.lower() for name in alerts]
 
 
 def test_each_state_has_its_status(states):
@@ -39,15 +48,14 @@ def test_each_state_has_its_status(states):
     assert all(table[status].startswith(name.split()[0]) for status, name in states.items())
 
 
-def test_each_exit_status_is_in_the_table():
+def test_each_exit_status_is_in_the_table_with_its_name():
     source = (TOP / "src/ui/exit_status.h").read_text(encoding="utf-8")
     ours = {int(status) for status in re.findall(r"\bkExit\w+ = (\d+)[,;]", source)} - {0, 1, 18}
-    assert len(ours) >= 19, source
-    table = set()
-    for _, cells in rows(TOP / "docs/reference/exit-statuses.md"):
-        if len(cells) == 2:
-            table |= set(map(int, re.findall(r"\b\d+\b", cells[0])))
-    assert table == ours
+    assert len(ours) >= 21, source
+    table = {int(cells[0]): cells[1] for _, cells in rows(TOP / "docs/reference/exit-statuses.md")
+             if len(cells) == 3 and cells[0].isdigit()}
+    assert set(table) == ours == set(failures())
+    assert all(table[status] == f"[`{name}`](../runbook.md#{name})" for status, name in failures().items())
 
 
 def test_the_version_of_the_cli_is_that_of_the_images():

@@ -158,15 +158,16 @@ def test_as_a_log_of_json_it_is_one_line(host):
     assert (process.returncode, out) == (0, "FAKEnew\n"), err
 
 
-@pytest.mark.parametrize("before, expected", [(None, 67), (BLANKED, 68), ("", 65)])
-def test_when_the_time_is_over_it_ends_with_the_status_of_what_it_lacks(host, wrapper, before, expected):
+@pytest.mark.parametrize("before, expected, name", [(None, 67, "not-logged-in"), (BLANKED, 68, "login-expired"),
+                                                    ("", 65, "login-malformed")])
+def test_when_the_time_is_over_it_ends_with_the_status_of_what_it_lacks(host, wrapper, before, expected, name):
     if before is not None:
         host.put(before)
     waiting = Waiting(host, "--wait-login", "1s", wrapper=wrapper, script="echo started")
     assert f"{SAID}, for 1 s at most" in waiting.said
     status, out, err = waiting.end()
     assert (status, out) == (expected, ""), err
-    assert "error: " in err and host.copies() == []
+    assert f"error [{name}]: " in err and host.copies() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])

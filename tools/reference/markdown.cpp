@@ -73,7 +73,7 @@ std::string section_of(const Page& page) {
     text += '\n';
   }
   text += "See also:";
-  for (const std::string_view at : page.see_also) {
+  for (const std::string_view& at : page.see_also) {
     const std::string_view target = at.starts_with("reference/") ? at.substr(10) : at;
     text += fmt::format("{} [{}]({}{})", &at == &page.see_also.front() ? "" : ",",
                         at.substr(0, at.size() - 3), target.size() == at.size() ? "../" : "", target);
