@@ -1,5 +1,5 @@
-"""Root in other people's directories: no call that makes, moves, removes or changes something by a name has root's rights
-there, as docs/path-calls.md says of most of them."""
+"""Root in other people's directories: no call that makes, moves, removes or changes something by a name has root's
+rights there, as docs/path-calls.md says of most of them."""
 
 import os
 import re
@@ -15,8 +15,8 @@ from keeping import publish
 from sessions import login, project
 
 ALICE, BOB = 1001, 1002
-CHANGES = """mkdir mkdirat mknod mknodat rename renameat renameat2 link linkat symlink symlinkat unlink unlinkat rmdir chmod
-             fchmodat fchmodat2 chown lchown fchownat truncate chdir""".split()
+CHANGES = """mkdir mkdirat mknod mknodat rename renameat renameat2 link linkat symlink symlinkat unlink unlinkat rmdir
+             chmod fchmodat fchmodat2 chown lchown fchownat truncate chdir""".split()
 OPENS = ["open", "openat", "openat2", "creat"]
 WHO = ["setfsuid", "setresuid", "setuid", "clone", "clone3", "fork", "vfork", "execve"]
 
@@ -101,8 +101,8 @@ def environment_of(place):
 
 
 def claude_init(place, trace, *words):
-    return subprocess.run([*trace.wrapper, BINARY, *map(str, words)], env=environment_of(place), timeout=300, check=False,
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return subprocess.run([*trace.wrapper, BINARY, *map(str, words)], env=environment_of(place), timeout=300,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
 
 def check(trace, *users, own=None):

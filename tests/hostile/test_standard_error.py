@@ -1,5 +1,5 @@
-"""A job that fills the pipe or terminal on which we log, just after we have seen room in it: a line is dropped, and nothing
-waits for it."""
+"""A job that fills the pipe or terminal on which we log, just after we have seen room in it: a line is dropped, and
+nothing waits for it."""
 
 import fcntl
 import os
