@@ -74,6 +74,7 @@ int status_at_end(int status) {
 
 int main_status(int argc, char** argv, char** envp) {
   fill_standard_streams();
+  open_for_us_alone(STDERR_FILENO);
   // From here on no signal is lost.
   const supervise::Inherited inherited = supervise::take_over_signals();
   // Tokens pass through our memory: no core dump, no ptrace by the workload's user.

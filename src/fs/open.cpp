@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "fs/named.h"
 
 namespace claude_init::fs {
 namespace {
@@ -130,10 +131,10 @@ Result<UniqueFd> open_root(const std::string& path, Identity who, int flags) {
     if (fd.valid()) return fd;
     if (errno != EACCES) return open_error(errno, path);
   }
-  const UniqueFd place(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!place.valid()) return open_error(errno, path);
+  const auto place = open_named(path);
+  if (!place) return place.error();
   const ActAs as(who);
-  UniqueFd fd(::openat(place.get(), ".", how));
+  UniqueFd fd(::openat(place->get(), ".", how));
   if (!fd.valid()) return open_error(errno, path);
   return fd;
 }

@@ -35,7 +35,8 @@ enum class Links {
 
 /// The directory at `path`, which a person named and whose own links are followed, opened with the rights of
 /// `who`: for reading, or with O_PATH as a place to open things in. Where `who` may not search the way to it,
-/// we go there with our own rights and enter it with theirs. Errors: not_found, permission.
+/// we go there with our own rights, as open_named() does, and enter it with theirs. Errors: not_found,
+/// permission.
 [[nodiscard]] Result<UniqueFd> open_root(const std::string& path, Identity who, int flags = O_RDONLY);
 
 struct RegularFile {

@@ -92,15 +92,16 @@ class Launcher : public boost::process::v2::posix::default_launcher {
     return failure;
   }
 
-  /// Everything from the working directory to exec. Returns only when it failed. Async-signal-safe.
+  /// Everything from the change of user to exec; the directory with that user's rights. Returns only when it
+  /// failed. Async-signal-safe.
   void execute() {
-    if (!command_.directory.empty() && ::chdir(command_.directory.c_str()) != 0) {
-      report_ = {Stage::directory, errno};
-      return;
-    }
     if (command_.before_exec) {
       report_ = {Stage::before_exec, command_.before_exec()};
       if (report_.number != 0) return;
+    }
+    if (!command_.directory.empty() && ::chdir(command_.directory.c_str()) != 0) {
+      report_ = {Stage::directory, errno};
+      return;
     }
     give_back_signals(inherited_);
     report_ = {Stage::exec, try_files()};

@@ -16,7 +16,7 @@ namespace claude_init::supervise {
 struct Command {
   std::vector<std::string> argv;     // argv[0] is searched in the PATH of `env`
   std::vector<std::string> env;      // NAME=VALUE
-  std::string directory;             // "" = ours
+  std::string directory;             // "" = ours; entered after `before_exec`
   std::function<int()> before_exec;  // in the child, async-signal-safe, 0 or errno; may be empty
 };
 

@@ -333,14 +333,14 @@ class Chaos:
 
 
 def begun_too_late(endpoint, first_end, logs):
-    """The tokens that somebody replaced without a renewal having been begun before their end: nobody here has to be quick for
-    that. Whoever renews logs as JSON, at level debug."""
+    """The tokens that somebody replaced after their end without having begun before it: nobody here has to be quick for that.
+    A CLI that is slow may renew twice in one renewal. Whoever renews logs as JSON, at level debug."""
     begun = sorted(datetime.datetime.fromisoformat(time).timestamp() for time in re.findall(
         r'"time":"([^"]+)","level":"debug","pid":\d+,"message":"renewing the login"', logs))
     issued, end, late = 0.0, first_end, []
     for line in endpoint.requests():
         if "issued" in line:
-            if not any(int(issued) <= at <= end for at in begun):  # the log has whole seconds
+            if line["issued"] > end and not any(int(issued) <= at <= end for at in begun):  # the log has whole seconds
                 late.append((issued, end, line["issued"]))
             issued, end = line["issued"], line["ends"]
     return late

@@ -15,13 +15,13 @@ SERVER = {"REUSE": "family", "DELAY": 0.5, "ABANDONED": "drop", "LATE": 15}
 LOGGED = {"CLAUDE_INIT_LOG_LEVEL": "debug", "CLAUDE_INIT_LOG_FORMAT": "json"}
 
 
-# None: the images'. The others have habits of their own (docs/reference/cli-versions.md).
-VERSIONS = [None, "2.1.197", "2.1.260"] if os.environ.get("CLAUDE_INIT_TEST_LANE") == "long" else [None]
+# Not set: the images'. The others have habits of their own (docs/reference/cli-versions.md).
+VERSION = os.environ.get("CLAUDE_INIT_E2E_CLI_VERSION")
 
 
-@pytest.fixture(name="place", params=VERSIONS)
-def fixture_place(request):
-    with machine(find_cli(request.param), **SERVER) as place:
+@pytest.fixture(name="place")
+def fixture_place():
+    with machine(find_cli(VERSION), **SERVER) as place:
         yield place
 
 
@@ -50,9 +50,10 @@ def test_nobody_is_ever_logged_out(place):
     chaos.run(LIFETIME * EXPIRIES, kills=LIFETIME * EXPIRIES // 10, of_renewers=1)
 
     stopped = [container.stop() for container in containers]
-    # Where nobody else is left they renew it; with a token that has ended a session would end with 68.
-    wait_until(lambda: place.store.oauth["expiresAt"] / 1000 > time.time() + LIFETIME / 4, "a setup renews")
-    assert [setup.leave() for setup in setups] == [0, 0], [setup.terminal.text for setup in setups]
+    for setup in setups:
+        # Those that are left renew it; with a token that has ended a session would end with 68, however slow its end.
+        wait_until(lambda: place.store.oauth["expiresAt"] / 1000 > time.time() + LIFETIME * 3 / 4, "a setup renews")
+        assert setup.leave() == 0, setup.terminal.text[-5000:]
     told = "\n".join(container.errors() for container in containers)
     lines = [line for container in containers for line in container.lines()]
     stats = place.endpoint.stats()

@@ -1,6 +1,7 @@
 """Root that works in other people's directories: what they put in the way of its paths, links, other directories, hard
 links, gives none of them what is another's."""
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -277,3 +278,37 @@ def test_directories_are_not_made_where_somebodys_link_leads(place):
     done = claude_init(place, "capture", "--from", place / "alices", "--store", home / "y/store")
     assert done.returncode == 0, done.stderr
     assert {path.stat().st_uid for path in [home / "y", *(home / "y").rglob("*")]} == {BOB}
+
+
+def exchange(one, other):
+    """renameat2(2) with RENAME_EXCHANGE: neither name is ever missing."""
+    if ctypes.CDLL(None, use_errno=True).renameat2(-100, os.fsencode(one), -100, os.fsencode(other), 2) != 0:
+        raise OSError(ctypes.get_errno(), "renameat2")
+
+
+def test_the_way_that_only_root_can_go_is_not_gone_by_anothers_link(place):
+    """What is open to all in a directory of root's that is not: its owner exchanges what root captures from, again and
+    again, with a link there."""
+    private, home = place / "private", directory_of(BOB, place / "bobs", 0o755)
+    (private / "open").mkdir(parents=True)
+    private.chmod(0o700)
+    (private / "open").chmod(0o755)
+    (private / "open/CLAUDE.md").write_text("root's secret")
+    (private / "open/CLAUDE.md").chmod(0o644)
+    source, store = store_of(BOB, home / "source", "bob"), directory_of(BOB, home / "store")
+    link_of(BOB, home / "link", private / "open")
+    over = threading.Event()
+
+    def swap():
+        while not over.is_set():
+            exchange(source, home / "link")
+
+    attacker = threading.Thread(target=swap)
+    attacker.start()
+    try:
+        for _ in range(150):
+            claude_init(place, "capture", "--from", source, "--store", store)
+            assert not holds(store, "root's secret")
+    finally:
+        over.set()
+        attacker.join()
