@@ -16,6 +16,7 @@ function(packed file directory)
   install(FILES ${output} DESTINATION ${directory})
 endfunction()
 
+# Of a domain that is nobody's (RFC 2606): whoever publishes packages writes an address that is read.
 set(maintainer "claude-init maintainers <maintainers@claude-init.example>")
 set(doc ${CMAKE_INSTALL_DATADIR}/doc/claude-init)
 set(run ${CMAKE_INSTALL_LIBEXECDIR}/claude-init)
@@ -42,12 +43,12 @@ endif()
 install(FILES completions/_claude-init DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/${zsh})
 
 install(PROGRAMS deploy/hooks/webhook deploy/hooks/kubernetes-secret DESTINATION ${run}/hooks)
-set(unit ${PROJECT_BINARY_DIR}/claude-init-keep@.service)
-configure_file(deploy/systemd/claude-init-keep@.service.in ${unit} @ONLY)
-install(FILES ${unit} DESTINATION lib/systemd/system)
+install(FILES deploy/systemd/claude-init-keep@.service DESTINATION lib/systemd/system)
+install(FILES deploy/systemd/seal-key.conf DESTINATION ${doc}/examples/deploy/systemd)
 install(FILES compose.yaml DESTINATION ${doc}/examples)
 install(DIRECTORY examples/ DESTINATION ${doc}/examples)
-install(DIRECTORY deploy/compose deploy/env deploy/kubernetes deploy/prometheus DESTINATION ${doc}/examples/deploy)
+install(DIRECTORY deploy/compose deploy/env deploy/gateway deploy/kubernetes deploy/prometheus USE_SOURCE_PERMISSIONS
+  DESTINATION ${doc}/examples/deploy)
 
 # The package. The times of its files are SOURCE_DATE_EPOCH, where that is set.
 set(CPACK_PACKAGE_NAME claude-init)

@@ -58,6 +58,14 @@ cross_packages() {
   done
 }
 
+# for_any_linux SHARE: without what only Debian reads, and with what it has elsewhere. The archive is unpacked over /usr or
+# /usr/local, so its top level has nothing but what belongs there.
+for_any_linux() {
+  rm -r "$1/lintian" "$1/doc/claude-init/changelog.gz"
+  mv "$1/zsh/vendor-completions" "$1/zsh/site-functions"
+  install -m 644 LICENSE packaging/INSTALL "$1/doc/claude-init/"
+}
+
 # release_for ARCH
 release_for() {
   local build=build/dist-$1 name=claude-init-$version-linux-$1 packages=(dpkg-dev python3) toolchain=()
@@ -76,7 +84,8 @@ release_for() {
   cp "$build/packages/"*.deb dist/
   DESTDIR=$build/root quietly cmake --install "$build"
   mkdir "$build/$name"
-  cp -a "$build/root/usr/." LICENSE "$build/$name/"
+  cp -a "$build/root/usr/." "$build/$name/"
+  for_any_linux "$build/$name/share"
   tar --create --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=go-w,a+rX \
     --directory="$build" "$name" | gzip -9n > "dist/$name.tar.gz"
   packaging/sbom.py "$build" "$version" > "dist/$name.spdx.json"

@@ -13,6 +13,7 @@
 #include "cli/known.h"
 #include "commands/commands.h"
 #include "fs/identity.h"
+#include "fs/newer_calls.h"
 #include "fs/open.h"
 #include "health/prometheus.h"
 #include "live/live.h"
@@ -35,7 +36,7 @@ bool can_read_refresh_token(const user::Account& workload, const store::Inspecti
   if (!inspection.login || !inspection.login->has_refresh_token) return false;
   const fs::ActAs as({workload.uid, workload.gid});
   const std::string path = fs::join(inspection.path, store::kCredentials);
-  if (as.effective() && ::faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) == 0) return true;
+  if (as.effective() && fs::access_by_rights(AT_FDCWD, path, R_OK) == 0) return true;
   // Its supplementary groups are not among our rights.
   const auto& groups = workload.groups;
   return (inspection.file_mode & 0040) != 0 &&

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "commands/commands.h"
 #include "fs/identity.h"
+#include "fs/newer_calls.h"
 #include "fs/open.h"
 #include "health/health.h"
 #include "log/log.h"
@@ -47,7 +48,7 @@ std::string where_to_write(const access::Directory& to) {
 
 bool can_write(const access::Directory& to) {
   const fs::ActAs as(to.owner);
-  return ::faccessat(AT_FDCWD, where_to_write(to).c_str(), W_OK | X_OK, AT_EACCESS) == 0;
+  return fs::access_by_rights(AT_FDCWD, where_to_write(to), W_OK | X_OK) == 0;
 }
 
 void report(const ui::Console& console, const sync::RestoreReport& restored, const options::Restore& options,

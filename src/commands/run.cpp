@@ -22,6 +22,7 @@
 #include "follow/coherence.h"
 #include "fs/identity.h"
 #include "fs/mounts.h"
+#include "fs/newer_calls.h"
 #include "health/health.h"
 #include "lock/lock.h"
 #include "log/log.h"
@@ -69,7 +70,7 @@ void warn_of_foreign_directory(const user::Account& account) {
   const fs::Mount* mount = fs::mount_of(*mounts, directory);
   const bool mounted = mount != nullptr && mount->mount_point != "/" && !mount->read_only;
   const fs::ActAs as_target(account.identity());
-  if (!mounted || ::faccessat(AT_FDCWD, ".", W_OK | X_OK, AT_EACCESS) == 0) return;
+  if (!mounted || fs::access_by_rights(AT_FDCWD, ".", W_OK | X_OK) == 0) return;
   log::warn("the command cannot write to the directory it works in",
             {{"path", directory},
              {"user", account.uid},

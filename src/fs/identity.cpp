@@ -27,11 +27,6 @@ Identity ask_fs_identity() {
 // calls.
 thread_local std::optional<Identity> known;
 
-Identity fs_identity() {
-  if (!known) known = ask_fs_identity();
-  return *known;
-}
-
 uid_t read_overflow_uid() {
   constexpr uid_t kDefault = 65534;
   const UniqueFd fd(::open("/proc/sys/kernel/overflowuid", O_RDONLY | O_CLOEXEC));
@@ -40,13 +35,6 @@ uid_t read_overflow_uid() {
   uid_t uid = kDefault;
   if (n > 0) std::from_chars(text.data(), text.data() + n, uid);
   return uid;
-}
-
-std::vector<gid_t> supplementary_groups() {
-  const int count = ::getgroups(0, nullptr);
-  std::vector<gid_t> groups(count > 0 ? static_cast<std::size_t>(count) : 0);
-  if (!groups.empty() && ::getgroups(count, groups.data()) != count) groups.clear();
-  return groups;
 }
 
 /// Of this thread: setgroups(3) would change those of all threads.
@@ -69,7 +57,19 @@ uid_t overflow_uid() {
   return uid;
 }
 
-ActAs::ActAs(Identity who) : before_(fs_identity()) {
+Identity rights_now() {
+  if (!known) known = ask_fs_identity();
+  return *known;
+}
+
+std::vector<gid_t> supplementary_groups() {
+  const int count = ::getgroups(0, nullptr);
+  std::vector<gid_t> groups(count > 0 ? static_cast<std::size_t>(count) : 0);
+  if (!groups.empty() && ::getgroups(count, groups.data()) != count) groups.clear();
+  return groups;
+}
+
+ActAs::ActAs(Identity who) : before_(rights_now()) {
   if (before_ == who) return;
   ::prctl(PR_GET_PDEATHSIG, &death_signal_);
   ::setfsuid(who.uid);

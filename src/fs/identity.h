@@ -22,6 +22,10 @@ struct Identity {
 /// The rights we have without doing anything (effective uid and gid).
 [[nodiscard]] Identity current_identity();
 
+/// Those of this thread's file system calls now: of an ActAs, or ours.
+[[nodiscard]] Identity rights_now();
+[[nodiscard]] std::vector<gid_t> supplementary_groups();
+
 /// The uid the kernel shows for owners that have no mapping here (/proc/sys/kernel/overflowuid, 65534). Such
 /// an owner is nobody we could act as.
 [[nodiscard]] uid_t overflow_uid();

@@ -1,7 +1,6 @@
 #include "keep/hook.h"
 
 #include <signal.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "fs/newer_calls.h"
 #include "log/log.h"
 #include "supervise/spawn.h"
 
@@ -50,7 +50,7 @@ std::string as_json(const Hook::Call& call) {
 
 /// A file in memory, at its beginning: the hook's standard input, however slowly it reads.
 Result<UniqueFd> file_of(const std::string& text) {
-  UniqueFd fd(::memfd_create("change", MFD_CLOEXEC));
+  UniqueFd fd = fs::nameless_file("change");
   if (!fd.valid()) return system_error(errno, "make the hook's standard input");
   const ssize_t n = ::pwrite(fd.get(), text.data(), text.size(), 0);
   if (n != static_cast<ssize_t>(text.size())) return system_error(errno, "write the hook's standard input");

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "fs/mounts.h"
+#include "fs/newer_calls.h"
 #include "fs/open.h"
 #include "log/log.h"
 #include "store/generations.h"
@@ -198,7 +199,7 @@ void Keeper::watch_generations() {
   if (!generations_) {
     const std::string own = fs::join(options_.store, store::kPrivateDir);
     const fs::ActAs as(owner_);
-    if (::faccessat(AT_FDCWD, own.c_str(), X_OK, AT_EACCESS) != 0) return;
+    if (fs::access_by_rights(AT_FDCWD, own, X_OK) != 0) return;
     generations_.emplace(loop_.io, inotify_,
                          file_in(fs::join(own, store::kGenerations), store::kUnfinishedGeneration, owner_,
                                  [this] { count_generations(); }));

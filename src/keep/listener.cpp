@@ -131,8 +131,8 @@ class Listener::Connection : public std::enable_shared_from_this<Connection> {
 
   /// What could not be read: an answer for what is no HTTP, none for who has gone or is too slow.
   void refuse(const error_code& failure) {
-    static const auto& of_http = http::make_error_code(http::error::bad_method).category();
-    if (failure.category() != of_http || failure == http::error::end_of_stream) return close();
+    static const auto* const of_http = &http::make_error_code(http::error::bad_method).category();
+    if (failure.category() != *of_http || failure == http::error::end_of_stream) return close();
     const bool long_head = failure == http::error::header_limit || failure == http::error::buffer_overflow;
     Answer answer = long_head ? Answer{431, kText, "a request's head has at most 8 KiB\n"}
                               : Answer{400, kText, "this is not an HTTP/1.1 request\n"};

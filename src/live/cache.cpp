@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fs/file.h"
+#include "fs/newer_calls.h"
 #include "fs/open.h"
 #include "store/inspect.h"
 
@@ -30,7 +31,7 @@ UniqueFd own_directory_in(const std::string& place) {
   struct stat st {};
   if (!made || ::fstat(made->get(), &st) != 0) return {};
   const bool ours = st.st_uid == ::geteuid() && (st.st_mode & 077) == 0;
-  const bool writable = ::faccessat(made->get(), ".", W_OK | X_OK, AT_EACCESS) == 0;
+  const bool writable = fs::access_by_rights(made->get(), ".", W_OK | X_OK) == 0;
   return ours && writable ? std::move(*made) : UniqueFd();
 }
 

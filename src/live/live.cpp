@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include "access/shadows.h"
 #include "base/interrupt.h"
 #include "base/unique_fd.h"
+#include "fs/newer_calls.h"
 #include "live/cache.h"
 #include "log/last_words.h"
 #include "log/log.h"
@@ -45,7 +45,7 @@ struct Streams {
 Result<Streams> open_streams() {
   Streams streams;
   streams.input.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  streams.output.reset(::memfd_create("claude-init-live", MFD_CLOEXEC));
+  streams.output = fs::nameless_file("claude-init-live");
   if (!streams.input.valid() || !streams.output.valid()) return system_error(errno, "run the CLI");
   return streams;
 }

@@ -254,20 +254,27 @@ std::string contradiction_in(const Run& run) {
   return "";
 }
 
-/// What people type first for one of ours.
-std::string_view meant_by(std::string_view word) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kOthers{{
-      {"login", "setup"},   {"log-in", "setup"}, {"auth", "setup"},    {"start", "setup"},
-      {"status", "health"}, {"check", "health"}, {"state", "health"},  {"healthcheck", "health"},
-      {"whoami", "health"}, {"serve", "keep"},   {"server", "keep"},   {"keeper", "keep"},
-      {"daemon", "keep"},   {"watch", "keep"},   {"refresh", "renew"}, {"exec", "run"},
-      {"claude", "run"},    {"shell", "run"},    {"save", "capture"},  {"backup", "capture"},
-      {"load", "restore"},  {"list", "history"}, {"log", "history"},   {"supervise", "init"},
-  }};
+/// What people type first, and the one of ours that they mean.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kOthers{{
+    {"login", "setup"},   {"log-in", "setup"}, {"auth", "setup"},    {"start", "setup"},
+    {"status", "health"}, {"check", "health"}, {"state", "health"},  {"healthcheck", "health"},
+    {"whoami", "health"}, {"serve", "keep"},   {"server", "keep"},   {"keeper", "keep"},
+    {"daemon", "keep"},   {"watch", "keep"},   {"refresh", "renew"}, {"exec", "run"},
+    {"claude", "run"},    {"shell", "run"},    {"save", "capture"},  {"backup", "capture"},
+    {"load", "restore"},  {"list", "history"}, {"log", "history"},   {"supervise", "init"},
+}};
+
+/// The subcommand that `word` was probably meant to be, by its own name or by another one that people have
+/// for it; "" if there is none.
+std::string meant_by(std::string_view word) {
+  std::vector<std::string> names;
+  for (const Page& page : pages()) names.emplace_back(page.name);
+  for (const auto& [other, ours] : kOthers) names.emplace_back(other);
+  const std::string found = closest(word, names);
   for (const auto& [other, ours] : kOthers) {
-    if (word == other) return ours;
+    if (found == other) return std::string(ours);
   }
-  return "";
+  return found;
 }
 
 bool is_program(std::string_view name, const Environment& environment) {
@@ -375,15 +382,13 @@ std::variant<CommandLine, Reply> parse(const std::vector<std::string>& arguments
   if (name == "history") {
     return parse_as<History>({"history"}, given, {});
   }
-  std::vector<std::string> names;
   std::string list;
-  std::string guess(meant_by(name));
+  std::string guess = meant_by(name);
   for (const Page& page : pages()) {
-    names.emplace_back(page.name);
     if (name.size() >= 3 && page.name.starts_with(name)) guess = page.name;
-    list += (&page == &pages().front() ? "" : &page == &pages().back() ? " or " : ", ") + names.back();
+    list += (&page == &pages().front() ? "" : &page == &pages().back() ? " or " : ", ");
+    list += page.name;
   }
-  if (guess.empty()) guess = closest(name, names);
   return refusal("", fmt::format("there is no subcommand '{}'; ", name) +
                          (guess.empty() ? "write " + list : fmt::format("did you mean '{}'?", guess)));
 }

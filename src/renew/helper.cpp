@@ -1,10 +1,10 @@
 #include "renew/helper.h"
 
 #include <signal.h>
-#include <sys/mman.h>
 
 #include <utility>
 
+#include "fs/newer_calls.h"
 #include "log/log.h"
 
 namespace claude_init::renew {
@@ -17,7 +17,7 @@ constexpr Milliseconds kGrace{5'000};
 
 void Helper::run(const std::function<supervise::Command(int output)>& make, Milliseconds limit, Then then) {
   timed_out_ = false;
-  output_.reset(::memfd_create("claude-init-renewal", MFD_CLOEXEC));
+  output_ = fs::nameless_file("claude-init-renewal");
   const auto spawned = supervise::spawn(loop_.inherited, make(output_.get()), -1);
   if (!spawned) {
     log::failure(log::Level::warn, spawned.error());

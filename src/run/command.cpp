@@ -15,6 +15,7 @@
 #include "fs/file.h"
 #include "fs/identity.h"
 #include "fs/mounts.h"
+#include "fs/newer_calls.h"
 #include "fs/open.h"
 #include "log/log.h"
 #include "store/named.h"
@@ -28,7 +29,7 @@ constexpr std::size_t kMaxSettings = std::size_t{1} << 20;
 bool can_use_home(const user::Account& account, int how) {
   const fs::ActAs as_target(account.identity());
   const std::string inside = account.home + "/.";
-  return account.home != "/" && ::faccessat(AT_FDCWD, inside.c_str(), how, AT_EACCESS) == 0;
+  return account.home != "/" && fs::access_by_rights(AT_FDCWD, inside, how) == 0;
 }
 
 /// Of all settings in the copy.

@@ -12,6 +12,7 @@
 #include "access/store_access.h"
 #include "access/store_lock.h"
 #include "base/text.h"
+#include "fs/newer_calls.h"
 #include "fs/open.h"
 #include "log/log.h"
 #include "login/login.h"
@@ -30,7 +31,7 @@ constexpr Milliseconds kBriefly{50};
 bool is_writable_directory(const std::string& path, fs::Identity who) {
   const fs::ActAs as(who);
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return fd.valid() && ::faccessat(fd.get(), ".", W_OK | X_OK, AT_EACCESS) == 0;
+  return fd.valid() && fs::access_by_rights(fd.get(), ".", W_OK | X_OK) == 0;
 }
 
 /// The login file of a session's state; nothing in it where there is none.

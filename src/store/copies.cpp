@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "fs/file.h"
+#include "fs/newer_calls.h"
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "store/layout.h"
@@ -25,12 +26,9 @@ constexpr std::time_t kKept = 35L * 86'400;
 /// By which a directory is known again: not the file system's number, which may be another one after a
 /// restart.
 Result<std::string> mark_of_copy(int directory) {
-  struct statx stx {};
-  if (::statx(directory, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &stx) != 0)
-    return system_error(errno, "look at the working copy");
-  const bool born = (stx.stx_mask & STATX_BTIME) != 0;
-  return fmt::format("{} {} {}\n", stx.stx_ino, born ? stx.stx_btime.tv_sec : 0,
-                     born ? stx.stx_btime.tv_nsec : 0);
+  const auto birth = fs::birth_of(directory);
+  if (!birth) return system_error(birth.error().number, "look at the working copy");
+  return fmt::format("{} {} {}\n", birth->inode, birth->seconds, birth->nanoseconds);
 }
 
 std::string path_of(const std::string& name) {

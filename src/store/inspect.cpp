@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "fs/newer_calls.h"
 #include "fs/tree.h"
 #include "login/placeholder.h"
 #include "store/generations.h"
@@ -74,8 +75,8 @@ std::vector<std::string> directories_above(const std::string& path) {
 /// a link leads through.
 std::string who_bars(const std::string& path) {
   for (const std::string& directory : directories_above(path)) {
-    if (::faccessat(AT_FDCWD, directory.c_str(), X_OK, AT_EACCESS) != 0)
-      return errno == EACCES ? directory : "";
+    const int error = fs::access_by_rights(AT_FDCWD, directory, X_OK);
+    if (error != 0) return error == EACCES ? directory : "";
   }
   return "";
 }
@@ -158,7 +159,7 @@ std::string why_not_writable(const Inspection& inspection) {
   if (inspection.state == login::State::no_store) return "there is no store";
   if (inspection.read_only) return "the store is read-only";
   const fs::ActAs as(inspection.owner);
-  return ::faccessat(AT_FDCWD, inspection.path.c_str(), W_OK | X_OK, AT_EACCESS) == 0
+  return fs::access_by_rights(AT_FDCWD, inspection.path, W_OK | X_OK) == 0
              ? ""
              : "the store may not be written by us";
 }

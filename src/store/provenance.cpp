@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "fs/file.h"
 #include "fs/identity.h"
+#include "fs/newer_calls.h"
 #include "fs/open.h"
 #include "store/layout.h"
 
@@ -32,22 +33,22 @@ struct Evidence {
   std::uint64_t changed = 0;  // ns, of the witness
 };
 
-std::uint64_t nanoseconds(const struct statx_timestamp& time) {
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+std::uint64_t nanoseconds(std::int64_t seconds, std::uint64_t rest) {
+  return static_cast<std::uint64_t>(seconds) * 1'000'000'000 + rest;
 }
 
 Result<Evidence> gather_evidence(const Store& store) {
   Evidence found;
-  struct statx stx {};
-  if (::statx(store.fd(), "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &stx) != 0)
-    return system_error(errno, "stat " + printable(store.path()));
-  found.inode = stx.stx_ino;
-  if ((stx.stx_mask & STATX_BTIME) != 0) found.born = nanoseconds(stx.stx_btime);
+  const auto birth = fs::birth_of(store.fd());
+  if (!birth) return system_error(birth.error().number, "stat " + printable(store.path()));
+  found.inode = birth->inode;
+  found.born = nanoseconds(birth->seconds, birth->nanoseconds);
   struct statfs fs {};
   if (::fstatfs(store.fd(), &fs) == 0) std::memcpy(&found.fs, &fs.f_fsid, sizeof found.fs);
   const std::string witness = fs::join(kPrivateDir, kWitness);
-  if (::statx(store.fd(), witness.c_str(), AT_SYMLINK_NOFOLLOW, STATX_CTIME, &stx) == 0)
-    found.changed = nanoseconds(stx.stx_ctime);
+  struct stat st {};
+  if (::fstatat(store.fd(), witness.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0)
+    found.changed = nanoseconds(st.st_ctim.tv_sec, static_cast<std::uint64_t>(st.st_ctim.tv_nsec));
   return found;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/interrupt.h"
 #include "base/text.h"
+#include "fs/newer_calls.h"
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "store/state_file.h"
@@ -27,13 +28,6 @@ namespace {
 bool same_content(const struct stat& a, const struct stat& b) {
   return S_ISREG(b.st_mode) && a.st_size == b.st_size && a.st_mtim.tv_sec == b.st_mtim.tv_sec &&
          a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
-}
-
-/// Neither can it be renamed over, nor anything be renamed into it from outside.
-bool is_mount_root(int directory, const std::string& name) {
-  struct statx stx {};
-  return ::statx(directory, name.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &stx) == 0 &&
-         (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
 /// What one part of the tree adds to the plan.
@@ -264,7 +258,7 @@ class Scanner {
         return true;
       }
       if (candidate.directory && !options_.source_is_store) part.note(full, st);
-      const bool mount = is_mount_root(to, name);
+      const bool mount = fs::is_mount_root(to, name);
       if (mount || candidate.directory != S_ISDIR(st.st_mode)) {
         part.skip(full,
                   std::string("what is in its place ") +

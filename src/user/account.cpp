@@ -17,6 +17,7 @@
 #include "fs/file.h"
 #include "fs/identity.h"
 #include "fs/mounts.h"
+#include "fs/newer_calls.h"
 #include "ui/remedies.h"
 #include "user/privileges.h"
 
@@ -135,7 +136,7 @@ bool is_our_home(const std::string& path) {
   if (path.empty() || path.front() != '/' || ::stat(path.c_str(), &st) != 0 || !S_ISDIR(st.st_mode))
     return false;
   if (st.st_uid == ::geteuid()) return true;
-  return ::geteuid() != 0 && ::faccessat(AT_FDCWD, path.c_str(), W_OK | X_OK, AT_EACCESS) == 0;
+  return ::geteuid() != 0 && fs::access_by_rights(AT_FDCWD, path, W_OK | X_OK) == 0;
 }
 
 /// Whether our user namespace has these ids at all: who may change its user can act as them then.

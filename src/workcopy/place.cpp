@@ -17,6 +17,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "fs/newer_calls.h"
 
 namespace claude_init::workcopy {
 namespace {
@@ -124,9 +125,8 @@ Result<UniqueFd> open_place(const std::string& path, const Demand& demand, Fit f
   UniqueFd fd = open_directory(path);
   struct statvfs fs {};
   if (!fd.valid() || ::fstatvfs(fd.get(), &fs) != 0) return system_error(errno, printable(path));
-  if (::faccessat(fd.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
-    return system_error(errno, printable(path));
-  }
+  if (const int error = fs::access_by_rights(fd.get(), ".", W_OK | X_OK); error != 0)
+    return system_error(error, printable(path));
   const bool comfortable = fit == Fit::comfortable;
   if (comfortable && demand.exec && (fs.f_flag & ST_NOEXEC) != 0) {
     return refuse(ErrorKind::invalid, "is mounted noexec, and the state has programs in it");

@@ -20,7 +20,7 @@ def fixture_image(docker, tmp_path_factory):
     """As the official one is: nginx with njs, openssl, curl."""
     context = tmp_path_factory.mktemp("nginx")
     (context / "Dockerfile").write_text(
-        "FROM debian:bookworm-slim\nRUN apt-get update && apt-get install --yes --no-install-recommends "
+        "FROM debian:trixie-slim\nRUN apt-get update && apt-get install --yes --no-install-recommends "
         "nginx libnginx-mod-http-js openssl curl ca-certificates && rm -rf /var/lib/apt/lists/*\n")
     docker("build", "--network=host", "--tag", IMAGE, context, timeout=600)
     return IMAGE

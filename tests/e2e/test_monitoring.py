@@ -21,7 +21,7 @@ def fixture_image(docker, tmp_path_factory):
         pytest.skip("needs prometheus (apt-get install prometheus)")
     context = tmp_path_factory.mktemp("prometheus")
     shutil.copy(program, context)
-    (context / "Dockerfile").write_text("FROM debian:bookworm-slim\nCOPY prometheus /bin/\n"
+    (context / "Dockerfile").write_text("FROM debian:trixie-slim\nCOPY prometheus /bin/\n"
                                         "RUN install --directory --owner=nobody /prometheus\nUSER nobody\n")
     docker("build", "--tag", IMAGE, context)
     return IMAGE

@@ -117,8 +117,8 @@ def is_binary(pid):
 class Init:
     """`claude-init init` with its standard output on a pipe. `pid` is claude-init's own, seen from outside."""
 
-    def __init__(self, command, *options, pid1=True, wait=True, mount_proc=True, **more):
-        line = [BINARY, "init", *map(str, options), "--", *command]
+    def __init__(self, command, *options, pid1=True, wait=True, mount_proc=True, wrapper=(), **more):
+        line = [*wrapper, BINARY, "init", *map(str, options), "--", *command]
         namespace = [word for word in NAMESPACE if mount_proc or word != "--mount-proc"] if pid1 else []
         self.process = subprocess.Popen(
             namespace + line, stdin=more.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE,

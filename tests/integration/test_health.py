@@ -29,7 +29,7 @@ class Health:
     """A host with a CLI that answers what `answer`, a shell script, says."""
 
     def __init__(self, host, here):
-        self.host, self.here = host, here
+        self.host, self.here, self.wrapper = host, here, []
         (here / "bin").mkdir()
         cli = here / "bin/claude"
         cli.write_text(CLI.format(here=here))
@@ -47,7 +47,7 @@ class Health:
             return 0
 
     def command(self, *options):
-        return [BINARY, "health", "--user", str(os.geteuid()), "--store", self.host.store, *options]
+        return [*self.wrapper, BINARY, "health", "--user", str(os.geteuid()), "--store", self.host.store, *options]
 
     def __call__(self, *options, **variables):
         """Exit status and what was said."""

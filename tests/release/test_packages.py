@@ -9,6 +9,7 @@ import pytest
 from clone import Clone, needed
 
 VERSION = "9.8.7"
+EXAMPLES = "usr/share/doc/claude-init/examples/"
 
 
 def run(*words, **more):
@@ -75,15 +76,23 @@ def test_the_package_has_what_one_needs_and_depends_on_nothing(deb, tmp_path):
     assert {"usr/bin/claude-init", "usr/share/man/man1/claude-init.1.gz", "usr/share/man/man1/claude-init-run.1.gz",
             "usr/share/bash-completion/completions/claude-init", "usr/share/zsh/vendor-completions/_claude-init",
             "usr/share/fish/vendor_completions.d/claude-init.fish", "usr/lib/systemd/system/claude-init-keep@.service",
-            "usr/libexec/claude-init/hooks/webhook", "usr/share/doc/claude-init/copyright",
-            "usr/share/doc/claude-init/examples/compose.yaml"} <= files
+            "usr/libexec/claude-init/hooks/webhook", "usr/libexec/claude-init/hooks/kubernetes-secret",
+            "usr/share/doc/claude-init/copyright", EXAMPLES + "compose.yaml", EXAMPLES + "webhook/README.md",
+            EXAMPLES + "deploy/gateway/Dockerfile", EXAMPLES + "deploy/gateway/gateway",
+            EXAMPLES + "deploy/systemd/seal-key.conf"} <= files
     run("dpkg-deb", "--extract", deb, tmp_path)
     told = run(tmp_path / "usr/bin/claude-init", "--version").splitlines()
     commit = run("git", "rev-parse", "--short=12", "HEAD", cwd=deb.parents[1]).strip()
     assert told[0] == f"claude-init {VERSION} ({commit})" and any(line.startswith("Boost 1.") for line in told)
     assert os.fsencode(deb.parents[1]) not in (tmp_path / "usr/bin/claude-init").read_bytes()
-    unit = (tmp_path / "usr/lib/systemd/system/claude-init-keep@.service").read_text()
-    assert "\nExecStart=/usr/bin/claude-init keep\n" in unit
+    assert os.access(tmp_path / EXAMPLES / "deploy/gateway/gateway", os.X_OK)
+
+
+def verify(unit, manuals):
+    environment = {"PATH": os.environ["PATH"], "MANPATH": str(manuals), "LC_ALL": "C.UTF-8"}
+    verified = subprocess.run(["systemd-analyze", "verify", unit], env=environment, capture_output=True, text=True,
+                              check=False, timeout=120)
+    assert (verified.returncode, verified.stderr) == (0, "")
 
 
 def test_the_unit_is_one_and_is_confined(deb, tmp_path):
@@ -92,22 +101,34 @@ def test_the_unit_is_one_and_is_confined(deb, tmp_path):
     unit = (tmp_path / "usr/lib/systemd/system/claude-init-keep@.service").read_text()
     # As it would be installed, but for where: what it names has to be there, and its man page to be found.
     instance = tmp_path / "claude-init-keep@root.service"
-    instance.write_text(unit.replace("/usr/bin/claude-init", f"{tmp_path}/usr/bin/claude-init"))
-    environment = {"PATH": os.environ["PATH"], "MANPATH": f"{tmp_path}/usr/share/man", "LC_ALL": "C.UTF-8"}
-    verified = subprocess.run(["systemd-analyze", "verify", instance], env=environment, capture_output=True, text=True,
-                              check=False, timeout=120)
-    assert (verified.returncode, verified.stderr) == (0, "")
+    instance.write_text(unit.replace("=claude-init ", f"={tmp_path}/usr/bin/claude-init "))
+    verify(instance, tmp_path / "usr/share/man")
     # In tenths: up to 2.4 is OK.
-    subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=24", instance], env=environment,
-                   stdout=subprocess.DEVNULL, check=True, timeout=120)
+    run("systemd-analyze", "security", "--offline=true", "--threshold=24", instance, timeout=120)
 
 
 def test_the_archive_has_the_same_files_beneath_one_directory(releases, deb):
     archive = next(releases[0].glob("*.tar.gz"))
     name = archive.name.removesuffix(".tar.gz")
     files = files_of(run("tar", "--list", "--verbose", "--gzip", "--file", archive))
+    installed = {file.removeprefix("usr/").replace("zsh/vendor-completions", "zsh/site-functions")
+                 for file in files_of(run("dpkg-deb", "--contents", deb))}
+    doc = "share/doc/claude-init/"
     assert {file.removeprefix(name + "/") for file in files} == \
-        {file.removeprefix("usr/") for file in files_of(run("dpkg-deb", "--contents", deb))} | {"LICENSE"}
+        installed - {doc + "changelog.gz", "share/lintian/overrides/claude-init"} | {doc + "LICENSE", doc + "INSTALL"}
+
+
+def test_the_archive_names_no_place_that_it_has_to_be_in(releases, tmp_path):
+    needed("systemd-analyze", "man")
+    archive = next(releases[0].glob("*.tar.gz"))
+    run("tar", "--extract", "--gzip", "--strip-components=1", "--file", archive, "--directory", tmp_path)
+    unit = tmp_path / "lib/systemd/system/claude-init-keep@.service"
+    text = unit.read_text()
+    assert "\nExecStart=claude-init keep\n" in text and "/usr/bin/claude-init" not in text
+    # As INSTALL says for another prefix.
+    instance = tmp_path / "claude-init-keep@root.service"
+    instance.write_text(text.replace("[Service]\n", f"[Service]\nExecSearchPath={tmp_path}/bin\n"))
+    verify(instance, tmp_path / "share/man")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

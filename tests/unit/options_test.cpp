@@ -68,6 +68,11 @@ TEST_CASE(
   CHECK_THAT(refused({"rnu"}), Contains("did you mean 'run'?"));
   CHECK_THAT(refused({"hist"}), Contains("did you mean 'history'?"));
   CHECK_THAT(refused({"histroy"}), Contains("did you mean 'history'?"));
+  CHECK_THAT(refused({"heath"}), Contains("did you mean 'health'?"));
+  CHECK_THAT(refused({"captrue"}), Contains("did you mean 'capture'?"));
+  CHECK_THAT(refused({"statu"}), Contains("did you mean 'health'?"));
+  CHECK_THAT(refused({"lgoin"}), Contains("did you mean 'setup'?"));
+  CHECK_THAT(refused({"srve"}), Contains("did you mean 'keep'?"));
   CHECK_THAT(refused({"frobnicate"}),
              Contains("write setup, run, keep, health, renew, capture, restore, history or init"));
 }

