@@ -43,6 +43,7 @@ std::string as_json(const std::string& store, const std::vector<Generation>& gen
                     {"state", login::name_of(generation.state)},
                     {"access_expires_at", deadline(access_until(generation))},
                     {"login_expires_at", deadline(login_until(generation))},
+                    {"sealed", generation.sealed},
                     {"has_refresh_token", generation.login && generation.login->has_refresh_token}});
   }
   const ordered_json out{{"store", store}, {"generations", std::move(list)}};
