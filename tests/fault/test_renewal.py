@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness import sample
+from harness import KEY, sample, whole_login
 
 DRIVER = os.environ.get("RENEWAL_DRIVER", "")
 pytestmark = [

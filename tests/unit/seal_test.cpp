@@ -46,7 +46,7 @@ std::string hex(std::string_view bytes) {
 
 }  // namespace
 
-// The bytes are those of tests/integration/sealed_format.py, which has no library of ours, nor libsodium.
+// The bytes are those of tests/sealed_format.py, which has no library of ours, nor libsodium.
 TEST_CASE("a sealed text has exactly these bytes") {
   const std::string head =
       "636c617564652d696e6974207365616c0100000071f8aab059b9f41cb6a90e9abbd91cebb889c2a4a3a1428e"
