@@ -18,36 +18,36 @@ _claude_init() {
   fi
   case $subcommand in
     setup)
-      options='--store --allow-ephemeral --checkpoint --store-owner --store-mode --keep-generations --locking --adopt --user --until-login --renew --renew-before --renew-command --max-bytes --max-files --max-depth --include --exclude --grace --stop-timeout --group --rewrite --remap-exit --pdeathsig --login-command --log-level --log-format --help -h --help-all'
-      valued='--store --checkpoint --store-owner --store-mode --keep-generations --locking --user --renew --renew-before --renew-command --max-bytes --max-files --max-depth --include --exclude --grace --stop-timeout --rewrite --remap-exit --pdeathsig --login-command --log-level --log-format'
+      options='--store --allow-ephemeral --checkpoint --store-owner --store-mode --keep-generations --locking --seal-key --old-seal-key --adopt --user --until-login --renew --renew-before --renew-command --max-bytes --max-files --max-depth --include --exclude --grace --stop-timeout --group --rewrite --remap-exit --pdeathsig --login-command --log-level --log-format --help -h --help-all'
+      valued='--store --checkpoint --store-owner --store-mode --keep-generations --locking --seal-key --old-seal-key --user --renew --renew-before --renew-command --max-bytes --max-files --max-depth --include --exclude --grace --stop-timeout --rewrite --remap-exit --pdeathsig --login-command --log-level --log-format'
       ;;
     run)
-      options='--store --user --wait-login --allow-no-login --allow-new-privileges --exec --copy --refresh-token --workdir --persist --sessions --max-sessions --renew --renew-before --renew-command --checkpoint --store-owner --store-mode --keep-generations --locking --max-bytes --max-files --max-depth --include --exclude --grace --stop-timeout --group --rewrite --remap-exit --pdeathsig --login-command --log-level --log-format --help -h --help-all'
-      valued='--store --user --copy --refresh-token --workdir --persist --sessions --max-sessions --renew --renew-before --renew-command --checkpoint --store-owner --store-mode --keep-generations --locking --max-bytes --max-files --max-depth --include --exclude --grace --stop-timeout --rewrite --remap-exit --pdeathsig --login-command --log-level --log-format'
+      options='--store --user --wait-login --allow-no-login --allow-new-privileges --exec --copy --refresh-token --workdir --persist --sessions --max-sessions --renew --renew-before --renew-command --checkpoint --store-owner --store-mode --keep-generations --locking --seal-key --max-bytes --max-files --max-depth --include --exclude --grace --stop-timeout --group --rewrite --remap-exit --pdeathsig --login-command --log-level --log-format --help -h --help-all'
+      valued='--store --user --copy --refresh-token --workdir --persist --sessions --max-sessions --renew --renew-before --renew-command --checkpoint --store-owner --store-mode --keep-generations --locking --seal-key --max-bytes --max-files --max-depth --include --exclude --grace --stop-timeout --rewrite --remap-exit --pdeathsig --login-command --log-level --log-format'
       ;;
     keep)
-      options='--store --publish --publish-placeholder --listen --allow-host --on-change --renew --renew-before --renew-command --check-every --grace --stop-timeout --login-command --log-level --log-format --help -h --help-all'
-      valued='--store --publish --publish-placeholder --listen --allow-host --on-change --renew --renew-before --renew-command --check-every --grace --stop-timeout --login-command --log-level --log-format'
+      options='--store --publish --publish-placeholder --seal-key --old-seal-key --listen --allow-host --on-change --renew --renew-before --renew-command --check-every --grace --stop-timeout --login-command --log-level --log-format --help -h --help-all'
+      valued='--store --publish --publish-placeholder --seal-key --old-seal-key --listen --allow-host --on-change --renew --renew-before --renew-command --check-every --grace --stop-timeout --login-command --log-level --log-format'
       ;;
     health)
-      options='--store --user --live --max-age --live-timeout --live-command --format --json --detailed-exit-code --login-command --log-level --log-format --help -h --help-all'
-      valued='--store --user --max-age --live-timeout --live-command --format --login-command --log-level --log-format'
+      options='--store --seal-key --user --live --max-age --live-timeout --live-command --format --json --detailed-exit-code --login-command --log-level --log-format --help -h --help-all'
+      valued='--store --seal-key --user --max-age --live-timeout --live-command --format --login-command --log-level --log-format'
       ;;
     renew)
-      options='--store --force --renew-before --renew-command --format --json --login-command --log-level --log-format --help -h --help-all'
-      valued='--store --renew-before --renew-command --format --login-command --log-level --log-format'
+      options='--store --seal-key --force --renew-before --renew-command --format --json --login-command --log-level --log-format --help -h --help-all'
+      valued='--store --seal-key --renew-before --renew-command --format --login-command --log-level --log-format'
       ;;
     capture)
-      options='--from --delete --store --store-owner --store-mode --keep-generations --locking --adopt --max-bytes --max-files --max-depth --include --exclude --format --json --login-command --log-level --log-format --help -h --help-all'
-      valued='--from --store --store-owner --store-mode --keep-generations --locking --max-bytes --max-files --max-depth --include --exclude --format --login-command --log-level --log-format'
+      options='--from --delete --store --store-owner --store-mode --keep-generations --locking --seal-key --adopt --max-bytes --max-files --max-depth --include --exclude --format --json --login-command --log-level --log-format --help -h --help-all'
+      valued='--from --store --store-owner --store-mode --keep-generations --locking --seal-key --max-bytes --max-files --max-depth --include --exclude --format --login-command --log-level --log-format'
       ;;
     restore)
-      options='--store --to --generation --refresh-token --max-bytes --max-files --max-depth --include --exclude --format --json --login-command --log-level --log-format --help -h --help-all'
-      valued='--store --to --generation --refresh-token --max-bytes --max-files --max-depth --include --exclude --format --login-command --log-level --log-format'
+      options='--store --seal-key --to --generation --refresh-token --max-bytes --max-files --max-depth --include --exclude --format --json --login-command --log-level --log-format --help -h --help-all'
+      valued='--store --seal-key --to --generation --refresh-token --max-bytes --max-files --max-depth --include --exclude --format --login-command --log-level --log-format'
       ;;
     history)
-      options='--store --format --json --login-command --log-level --log-format --help -h --help-all'
-      valued='--store --format --login-command --log-level --log-format'
+      options='--store --seal-key --format --json --login-command --log-level --log-format --help -h --help-all'
+      valued='--store --seal-key --format --login-command --log-level --log-format'
       ;;
     init)
       options='--grace --stop-timeout --group --rewrite --remap-exit --pdeathsig --log-level --log-format --help -h --help-all'
@@ -114,6 +114,8 @@ _claude_init() {
         --store-owner) _claude_init_offer -u ;;
         --store-mode) _claude_init_offer -W 'private group' ;;
         --locking) _claude_init_offer -W 'auto flock lease' ;;
+        --seal-key) compopt -o filenames; _claude_init_offer -f ;;
+        --old-seal-key) compopt -o filenames; _claude_init_offer -f ;;
         --user) _claude_init_offer -u ;;
         --renew) _claude_init_offer -W 'auto never' ;;
         --pdeathsig) _claude_init_offer -A signal ;;
@@ -134,6 +136,7 @@ _claude_init() {
         --store-owner) _claude_init_offer -u ;;
         --store-mode) _claude_init_offer -W 'private group' ;;
         --locking) _claude_init_offer -W 'auto flock lease' ;;
+        --seal-key) compopt -o filenames; _claude_init_offer -f ;;
         --pdeathsig) _claude_init_offer -A signal ;;
         --log-level) _claude_init_offer -W 'error warn info debug trace' ;;
         --log-format) _claude_init_offer -W 'text json' ;;
@@ -144,6 +147,8 @@ _claude_init() {
         --store) compopt -o filenames; _claude_init_offer -d ;;
         --publish) compopt -o filenames; _claude_init_offer -d ;;
         --publish-placeholder) compopt -o filenames; _claude_init_offer -d ;;
+        --seal-key) compopt -o filenames; _claude_init_offer -f ;;
+        --old-seal-key) compopt -o filenames; _claude_init_offer -f ;;
         --on-change) _claude_init_offer -c ;;
         --renew) _claude_init_offer -W 'auto never' ;;
         --log-level) _claude_init_offer -W 'error warn info debug trace' ;;
@@ -153,6 +158,7 @@ _claude_init() {
     health)
       case $option in
         --store) compopt -o filenames; _claude_init_offer -d ;;
+        --seal-key) compopt -o filenames; _claude_init_offer -f ;;
         --user) _claude_init_offer -u ;;
         --format) _claude_init_offer -W 'text json prometheus' ;;
         --log-level) _claude_init_offer -W 'error warn info debug trace' ;;
@@ -162,6 +168,7 @@ _claude_init() {
     renew)
       case $option in
         --store) compopt -o filenames; _claude_init_offer -d ;;
+        --seal-key) compopt -o filenames; _claude_init_offer -f ;;
         --format) _claude_init_offer -W 'text json' ;;
         --log-level) _claude_init_offer -W 'error warn info debug trace' ;;
         --log-format) _claude_init_offer -W 'text json' ;;
@@ -174,6 +181,7 @@ _claude_init() {
         --store-owner) _claude_init_offer -u ;;
         --store-mode) _claude_init_offer -W 'private group' ;;
         --locking) _claude_init_offer -W 'auto flock lease' ;;
+        --seal-key) compopt -o filenames; _claude_init_offer -f ;;
         --format) _claude_init_offer -W 'text json' ;;
         --log-level) _claude_init_offer -W 'error warn info debug trace' ;;
         --log-format) _claude_init_offer -W 'text json' ;;
@@ -182,6 +190,7 @@ _claude_init() {
     restore)
       case $option in
         --store) compopt -o filenames; _claude_init_offer -d ;;
+        --seal-key) compopt -o filenames; _claude_init_offer -f ;;
         --to) compopt -o filenames; _claude_init_offer -d ;;
         --refresh-token) _claude_init_offer -W 'withhold copy' ;;
         --format) _claude_init_offer -W 'text json' ;;
@@ -192,6 +201,7 @@ _claude_init() {
     history)
       case $option in
         --store) compopt -o filenames; _claude_init_offer -d ;;
+        --seal-key) compopt -o filenames; _claude_init_offer -f ;;
         --format) _claude_init_offer -W 'text json' ;;
         --log-level) _claude_init_offer -W 'error warn info debug trace' ;;
         --log-format) _claude_init_offer -W 'text json' ;;

@@ -24,6 +24,7 @@ LICENCES = {
     r"gcc-\d+(-cross)?": "GPL-3.0-or-later WITH GCC-exception-3.1",
     "glibc": "LGPL-2.1-or-later",
     "cross-toolchain-base": "LGPL-2.1-or-later",  # glibc, for another architecture
+    "libsodium": "ISC",
     "linux": None,
     "nlohmann-json3": "MIT",
     "libxcrypt": None,

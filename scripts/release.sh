@@ -54,7 +54,7 @@ cross_packages() {
   local package
   echo g++-aarch64-linux-gnu
   for package in $(scripts/lib/build-packages); do
-    case $package in libboost* | libfmt*) echo "$package:$1" ;; esac
+    case $package in libboost* | libfmt* | libsodium*) echo "$package:$1" ;; esac
   done
 }
 

@@ -32,7 +32,7 @@ int await_login(const supervise::Loop& loop, const LoginWait& wait, const option
   bool changed = false;
   const auto check_now = [&] {
     changed = false;
-    seen = store::inspect(wait.store, unix_now());
+    seen = store::inspect(wait.store, unix_now(), wait.how);
     wait.on_change(seen);
     return wait.can_be_used(seen);
   };
@@ -66,7 +66,7 @@ int await_login(const supervise::Loop& loop, const LoginWait& wait, const option
                       health::explain(seen, health_context(seen, environment)), environment);
   };
   // 1.
-  seen = store::inspect(wait.store, unix_now());
+  seen = store::inspect(wait.store, unix_now(), wait.how);
   watch_as(seen.owner);
   watch_word();
   // 2.

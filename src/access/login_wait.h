@@ -19,6 +19,7 @@ struct LoginWait {
   // The store may have another login; before `can_be_used`.
   std::function<void(const store::Inspection&)> on_change;
   std::function<renew::Renewer*()> renewer;  // as in Wait
+  store::StoreOptions how{};                 // the store is opened
 };
 
 /// Waits on the loop until the store has a login that can be used, saying once what it waits for and what to

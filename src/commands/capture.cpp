@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "access/capture_report.h"
+#include "access/sealing.h"
 #include "access/store_access.h"
 #include "base/text.h"
 #include "commands/commands.h"
@@ -16,6 +17,7 @@
 #include "lock/lock.h"
 #include "log/log.h"
 #include "options/store_path.h"
+#include "renew/renewal.h"
 #include "sync/prepare.h"
 #include "ui/console.h"
 #include "ui/exit_status.h"
@@ -132,10 +134,15 @@ int capture_command(const options::Capture& options, const options::Environment&
   if (const auto is = check_is_configuration(*from); !is) return ui::refuse(console, is.error(), kExitUsage);
   // 2.
   if (const auto made = access::create_directories(path); !made) return ui::refuse(console, made.error());
-  auto store = access::open_to_write(path, options.storing, environment);
+  options::Storing storing = options.storing;
+  if (const auto taken = access::take_fitting_seal_key(options.sealing, path, storing.options); !taken)
+    return ui::refuse(console, taken.error());
+  auto store = access::open_to_write(path, storing, environment);
   if (!store) return ui::refuse(console, store.error());
   if (const auto own = access::check_not_published(*store); !own) return ui::refuse(console, own.error());
   if (const auto fit = sync::prepare(*store, 0); !fit) return ui::refuse(console, fit.error());
+  if (const auto settled = renew::settle(*store, "capture", kLockWait); !settled)
+    return ui::refuse(console, settled.error());
   const auto lock = lock::Lock::acquire(*store, "store", "capture", kLockWait);
   if (!lock) return ui::refuse(console, lock.error());
   if (const auto settled = access::settle_identity(*store, options.storing, *lock); !settled)

@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "access/health_context.h"
+#include "access/sealing.h"
 #include "cli/known.h"
 #include "commands/commands.h"
 #include "fs/identity.h"
@@ -33,7 +34,7 @@ namespace {
 
 /// Whether the workload's user could read the login's refresh token, were it to look for the store.
 bool can_read_refresh_token(const user::Account& workload, const store::Inspection& inspection) {
-  if (!inspection.login || !inspection.login->has_refresh_token) return false;
+  if (!inspection.login || !inspection.login->has_refresh_token || inspection.sealed) return false;
   const fs::ActAs as({workload.uid, workload.gid});
   const std::string path = fs::join(inspection.path, store::kCredentials);
   if (as.effective() && fs::access_by_rights(AT_FDCWD, path, R_OK) == 0) return true;
@@ -88,7 +89,10 @@ int health_command(const options::Health& options, const options::Environment& e
   if (!account) return ui::refuse(account.error());
   // 1.
   const std::string path = options::choose_store(options.store, account->home, environment);
-  store::Inspection inspection = store::inspect(path, unix_now());
+  store::StoreOptions opening;
+  if (const auto taken = access::take_seal_key(options.sealing, path, opening); !taken)
+    return ui::refuse(taken.error());
+  store::Inspection inspection = store::inspect(path, unix_now(), opening);
   // 2.
   std::optional<health::Live> live;
   if (options.live && inspection.state == login::State::usable) {

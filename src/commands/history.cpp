@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "access/health_context.h"
+#include "access/sealing.h"
 #include "access/store_access.h"
 #include "base/text.h"
 #include "commands/commands.h"
@@ -42,6 +43,7 @@ std::string as_json(const std::string& store, const std::vector<Generation>& gen
                     {"state", login::name_of(generation.state)},
                     {"access_expires_at", deadline(access_until(generation))},
                     {"login_expires_at", deadline(login_until(generation))},
+                    {"sealed", generation.sealed},
                     {"has_refresh_token", generation.login && generation.login->has_refresh_token}});
   }
   const ordered_json out{{"store", store}, {"generations", std::move(list)}};
@@ -77,7 +79,10 @@ std::string as_text(const std::string& store, const std::vector<Generation>& gen
 int history_command(const options::History& options, const options::Environment& environment) {
   const ui::Console console(access::is_plain(environment));
   const std::string path = options::choose_store(options.store, environment.get("HOME"), environment);
-  const auto store = store::Store::open(path);
+  store::StoreOptions opening;
+  if (const auto taken = access::take_seal_key(options.sealing, path, opening); !taken)
+    return ui::refuse(console, taken.error());
+  const auto store = store::Store::open(path, opening);
   if (!store) return ui::refuse(console, access::with_how_to_read(store.error(), path, environment));
   const auto generations = store::list_generations(*store, unix_now());
   if (!generations)

@@ -11,6 +11,7 @@
 
 #include "access/health_context.h"
 #include "access/renewal.h"
+#include "access/sealing.h"
 #include "access/store_access.h"
 #include "base/text.h"
 #include "commands/commands.h"
@@ -69,7 +70,10 @@ Result<keep::Keeper::Options> keeper_options(const options::Keep& options, const
     return context;
   };
   keeper.renews = !options.renewal.never;
-  keeper.renewal = access::renewer_options(options.renewal, keeper.store, environment, "keep");
+  store::StoreOptions how;
+  if (const auto taken = access::take_seal_key(options.sealing, keeper.store, how); !taken)
+    return taken.error();
+  keeper.renewal = access::renewer_options(options.renewal, keeper.store, environment, "keep", how);
   keeper.renewal.turns = &turns;
   return keeper;
 }

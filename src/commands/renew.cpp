@@ -7,6 +7,7 @@
 
 #include "access/health_context.h"
 #include "access/renewal.h"
+#include "access/sealing.h"
 #include "access/store_access.h"
 #include "access/wait.h"
 #include "base/text.h"
@@ -14,8 +15,10 @@
 #include "health/health.h"
 #include "log/log.h"
 #include "options/store_path.h"
+#include "renew/renewal.h"
 #include "renew/renewer.h"
 #include "store/inspect.h"
+#include "store/sealed.h"
 #include "store/store.h"
 #include "ui/console.h"
 #include "ui/exit_status.h"
@@ -26,6 +29,7 @@ namespace {
 
 using Kind = renew::Outcome::Kind;
 
+constexpr Milliseconds kSettling{5000};  // for a capture that is under way
 // Two commands one after another, where the second finds out what the first one did.
 constexpr Milliseconds kPatience = 2 * (renew::Renewer::kTimeLimit + Milliseconds(10'000));
 
@@ -91,9 +95,8 @@ std::string_view name_of(Kind kind) {
   return "failed";
 }
 
-int report(const renew::Outcome& outcome, const std::string& path, options::Format format,
+int report(const renew::Outcome& outcome, const store::Inspection& seen, options::Format format,
            const options::Environment& environment) {
-  const store::Inspection seen = store::inspect(path, unix_now());
   const bool good = outcome.kind == Kind::renewed || outcome.kind == Kind::not_due;
   if (format == options::Format::json) {
     const int failed = ui::print(as_json(name_of(outcome.kind), good ? "" : outcome.reason, seen));
@@ -112,6 +115,12 @@ int report(const renew::Outcome& outcome, const std::string& path, options::Form
 
 /// Whether this one can be renewed; else prints why not and gives the status.
 std::optional<int> why_none(const store::Inspection& seen, const options::Environment& environment) {
+  if (seen.sealed && !seen.opened && seen.problem.empty()) {
+    const auto store = store::Store::open(seen.path);
+    return ui::refuse(
+        store ? store::needs_key(*store, "its login cannot be renewed without the key") : store.error(),
+        kExitNotRenewedHere);
+  }
   const bool lives = seen.state == login::State::usable || seen.state == login::State::renewable;
   if (!lives) {
     access::print_explanation(log::Level::error, "",
@@ -144,7 +153,14 @@ int renew_command(const options::Renew& options, const options::Environment& env
                   const supervise::Inherited& inherited) {
   // 1.
   const std::string path = options::choose_store(options.store, environment.get("HOME"), environment);
-  const store::Inspection seen = store::inspect(path, unix_now());
+  store::StoreOptions opening;
+  if (const auto taken = access::take_fitting_seal_key(options.sealing, path, opening); !taken)
+    return ui::refuse(taken.error());
+  if (const auto store = store::Store::open(path, opening)) {
+    if (const auto settled = renew::settle(*store, "renew", kSettling); !settled)
+      return ui::refuse(settled.error());
+  }
+  const store::Inspection seen = store::inspect(path, unix_now(), opening);
   const options::Format format = options.output.chosen();
   if (const auto status = why_none(seen, environment)) {
     const int failed =
@@ -161,7 +177,7 @@ int renew_command(const options::Renew& options, const options::Environment& env
   boost::asio::io_context io(1);
   loop::Reaper reaper;
   const supervise::Loop loop{io, reaper, inherited};
-  renew::Renewer::Options how = access::renewer_options(options.renewal, path, environment, "renew");
+  renew::Renewer::Options how = access::renewer_options(options.renewal, path, environment, "renew", opening);
   how.on_outcome = [](const renew::Outcome&) {};  // reported below
   renew::Renewer renewer(loop, std::move(how));
   access::Wait wait;
@@ -174,7 +190,7 @@ int renew_command(const options::Renew& options, const options::Environment& env
   const int stopped = access::wait_until_over(loop, wait);
   // 3.
   if (!renewer.last()) return stopped != 0 ? 128 + stopped : kExitStoreBusy;
-  const int status = report(*renewer.last(), path, format, environment);
+  const int status = report(*renewer.last(), store::inspect(path, unix_now(), opening), format, environment);
   return stopped != 0 && status != kExitOk ? 128 + stopped : status;
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "access/health_context.h"
+#include "access/sealing.h"
 #include "access/store_access.h"
 #include "base/text.h"
 #include "commands/commands.h"
@@ -83,14 +84,15 @@ std::string as_json(const std::string& store, const std::string& to, const sync:
 
 /// The status for a login that could not be restored, or that is of no use to anybody, which is told.
 int report_login(const ui::Console& console, const std::string& store, const sync::RestoreReport& restored,
-                 const options::Restore& options, const options::Environment& environment) {
+                 const options::Restore& options, const store::StoreOptions& opening,
+                 const options::Environment& environment) {
   if (!restored.login) return kExitOk;  // it was not asked for
   const int status = exit_status_of(*restored.login);
   if (status == kExitOk) return status;
   const bool in_vain = restored.login_restored && *restored.login != login::State::missing;
   const std::string_view before =
       in_vain ? "the login that was restored cannot be used: " : "no login was restored: ";
-  const store::Inspection seen = store::inspect(store, unix_now());
+  const store::Inspection seen = store::inspect(store, unix_now(), opening);
   if (seen.state == login::State::renewable && *restored.login == login::State::expired) {
     console.bad(
         fmt::format("{}it is expired: its access token has ended, and it is without its refresh token",
@@ -120,7 +122,10 @@ int restore_command(const options::Restore& options, const options::Environment&
   const ui::Console console(access::is_plain(environment));
   // 1.
   const std::string path = options::choose_store(options.store, environment.get("HOME"), environment);
-  auto store = store::Store::open(path);
+  store::StoreOptions opening;
+  if (const auto taken = access::take_seal_key(options.sealing, path, opening); !taken)
+    return ui::refuse(console, taken.error());
+  auto store = store::Store::open(path, opening);
   if (!store) return ui::refuse(console, access::with_how_to_read(store.error(), path, environment));
   const auto to = access::named_directory("--to", options.to, path);
   if (!to) return ui::refuse(console, to.error(), kExitUsage);
@@ -163,7 +168,7 @@ int restore_command(const options::Restore& options, const options::Environment&
     if (const int failed = ui::print(as_json(path, to->path, *restored)); failed != kExitOk) return failed;
   }
   report(console, *restored, options, to->path);
-  const int status = report_login(console, path, *restored, options, environment);
+  const int status = report_login(console, path, *restored, options, opening, environment);
   const sync::Skipped* failed = sync::first_failed(restored->skipped);
   if (status != kExitOk || failed == nullptr) return status;
   return exit_status_of(system_error(failed->error, failed->path));

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "access/renewal.h"
+#include "access/sealing.h"
 #include "access/store_access.h"
 #include "access/store_lock.h"
 #include "base/interrupt.h"
@@ -78,11 +79,12 @@ void warn_of_foreign_directory(const user::Account& account) {
 }
 
 /// Where there is a store that can be read: also without a login in it, for the settings.
-Result<std::optional<store::Store>> open_store(const store::Inspection& inspection) {
+Result<std::optional<store::Store>> open_store(const store::Inspection& inspection,
+                                               const store::StoreOptions& how) {
   std::optional<store::Store> store;
   if (inspection.state == login::State::no_store || inspection.state == login::State::unreadable)
     return store;
-  auto opened = store::Store::open(inspection.path);
+  auto opened = store::Store::open(inspection.path, how);
   if (!opened) return opened.error();
   store = std::move(*opened);
   return store;
@@ -185,7 +187,7 @@ Result<Filled> prepare_copy(const options::Run& options, const options::Environm
                             const user::Account& account, const store::Inspection& inspection,
                             std::optional<run::KeptSessions>& sessions) {
   // 1.
-  const auto store = open_store(inspection);
+  const auto store = open_store(inspection, options.storing.options);
   if (!store) return store.error();
   sync::RestoreOptions what = wanted_of(options);
   sync::Size size;
@@ -272,13 +274,16 @@ follow::Coherence::Options coherent_session(const options::Run& options, run::Lo
   if (renewer && can_renew) session.renewed = follow::Coherence::Options::Renewed::here;
   if (renewer) session.on_store_change = [&renewer] { renewer->check_now(); };
   session.store = inspection.path;
+  session.how = options.storing.options;
   session.state = copy.state();
   session.who = account.identity();
   session.filter = options.filter;
   session.refresh_token = options.refresh_token;
   session.checkpoint = options.checkpoint;
   session.why_not = why_not_writable(inspection);
-  const auto store = store::Store::open(inspection.path);
+  const auto store = store::Store::open(inspection.path, session.how);
+  if (inspection.sealed && !inspection.opened)
+    session.renewed = follow::Coherence::Options::Renewed::elsewhere;
   if (store && store::is_published(*store)) {
     session.why_not = "the store is a published one, which has no refresh tokens";
     session.renewed = follow::Coherence::Options::Renewed::elsewhere;
@@ -345,13 +350,16 @@ user::NewPrivileges new_privileges_of(const options::Run& options) {
 /// 3. A working copy of the store's state, the target's own.
 /// 4. The command, as the target: instead of us, or supervised.
 /// 5. What it wrote down is saved where that was asked for, still supervised; nothing is left behind.
-int run_command(const options::Run& options, const options::Environment& environment,
+int run_command(const options::Run& given, const options::Environment& environment,
                 const supervise::Inherited& inherited) {
+  options::Run options = given;
   // 1.
   auto account = user::choose_account(options.user, environment.get("HOME"));
   if (!account) return ui::refuse(account.error());
   warn_if_stuck_as_root(*account);
   const std::string path = options::choose_store(options.store, account->home, environment);
+  const auto taken = access::take_fitting_seal_key(options.sealing, path, options.storing.options);
+  if (!taken) return ui::refuse(taken.error());
 
   // 2.
   boost::asio::io_context io(1);

@@ -95,6 +95,7 @@ follow::Coherence::Options coherent_session(const options::Setup& options, const
     if (wait) wait->check_now();
   };
   coherent.store = found.store.path();
+  coherent.how = found.store.options();
   coherent.state = session.state;
   coherent.who = account.identity();
   coherent.filter = options.filter;
@@ -140,7 +141,7 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
   supervise::Hooks hooks;
   if (!found.read_only && !options.renewal.never) {
     auto how = access::renewer_options(options.renewal, found.store.path(), environment, "setup",
-                                       options.storing.options);
+                                       found.store.options());
     how.log_in = [] { return "here: claude, then /login"; };
     renewer.emplace(loop, std::move(how));
     hooks.ending = [&renewer] { renewer->stop(); };
@@ -152,7 +153,7 @@ Result<Ended> run_session(const options::Setup& options, const options::Environm
   coherence.start();
   if (renewer) renewer->check_now();  // from here on the watches see every change
   // 2.
-  const auto state = [&] { return store::inspect(found.store.path(), unix_now()); };
+  const auto state = [&] { return store::inspect(found.store.path(), unix_now(), found.store.options()); };
   Ended ended;
   if (renewer && state().state == login::State::renewable) {
     const int stopped = access::await_renewal(loop, found.store.path(), *renewer);
@@ -253,7 +254,7 @@ int setup_command(const options::Setup& options, const options::Environment& env
   const auto found = setup::open_setup_store(options, environment, *account, console);
   if (!found) return ui::refuse(console, found.error());
   user::keep_given_groups(*account, found->store.owner().gid);
-  const store::Inspection before = store::inspect(found->store.path(), unix_now());
+  const store::Inspection before = store::inspect(found->store.path(), unix_now(), found->store.options());
   if (const auto why = setup::why_not_replaceable(before, environment))
     return ui::refuse(console, *why, exit_status_of(before.state));
   // 2.

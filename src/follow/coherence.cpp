@@ -22,10 +22,11 @@ Coherence::Coherence(boost::asio::io_context& io, Options options)
     : options_(std::move(options)),
       follows_(options_.filter.captures(store::kCredentials)),
       inotify_(io),
-      follower_(io, inotify_,
-                {options_.store, options_.state, options_.who, options_.refresh_token,
-                 warns_early() ? kOneHour : kLastMinutes,
-                 [this](UnixMs expires_at) { say_how_long(expires_at); }, options_.on_store_change}),
+      follower_(
+          io, inotify_,
+          {options_.store, options_.state, options_.who, options_.refresh_token,
+           warns_early() ? kOneHour : kLastMinutes, [this](UnixMs expires_at) { say_how_long(expires_at); },
+           options_.on_store_change, options_.how}),
       checkpoint_(
           io, inotify_,
           {options_.state, options_.who, options_.filter, options_.checkpoint, true,

@@ -45,6 +45,7 @@ class Coherence {
     std::string why_not_saved{};  // without `save`: why, and where to log in; else `why_not` says it
     /// The store's login is another one.
     std::function<void()> on_store_change{};
+    store::StoreOptions how{};  // the store is opened
   };
   Coherence(boost::asio::io_context& io, Options options);
 

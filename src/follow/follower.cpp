@@ -9,6 +9,7 @@
 #include "fs/open.h"
 #include "log/log.h"
 #include "login/login.h"
+#include "store/sealed.h"
 #include "store/state_file.h"
 #include "store/store.h"
 
@@ -20,8 +21,7 @@ constexpr Milliseconds kInterval{2000};            // between two looks where in
 constexpr std::int64_t kLastLook = 5 * 60 * 1000;  // by then a renewal has come, if one is to come
 
 /// One of the two login files as it is now; nothing where there is none. Error: it cannot be known.
-Result<std::optional<Secret>> read_login(const store::Tree& tree) {
-  store::StateFile file = store::read_state_file(tree, store::kCredentials);
+Result<std::optional<Secret>> text_of(store::StateFile file) {
   if (file.problem) return *file.problem;
   return std::move(file.text);
 }
@@ -68,11 +68,12 @@ Result<Move> Follower::compare_and_give() {
   // 1.
   const auto config = fs::open_root(options_.state.config_dir, options_.who);
   if (!config) return config.error_with("follow the login");
-  const auto copys = read_login({config->get(), options_.state.config_dir, options_.who});
+  const auto copys = text_of(
+      store::read_state_file({config->get(), options_.state.config_dir, options_.who}, store::kCredentials));
   if (!std::exchange(begun_, true) && copys && *copys) remember((*copys)->reveal());
-  const auto store = store::Store::open(options_.store);
+  const auto store = store::Store::open(options_.store, options_.how);
   if (!store) return store.error_with("follow the login");
-  auto stores = read_login(store->tree());
+  auto stores = text_of(store::read_login(*store));
   if (!stores) return stores.error_with("follow the login");
   if (!copys && is_for_now(copys.error())) return copys.error_with("follow the login");
   // A copy that is not a file, far too large or closed to its user is a broken one.
@@ -115,9 +116,9 @@ Result<void> Follower::give(std::string_view store_login, std::optional<std::str
 
 void Follower::adopted() {
   // Not what the copy has: that may be a later one by now, which is still to be saved.
-  const auto store = store::Store::open(options_.store);
+  const auto store = store::Store::open(options_.store, options_.how);
   if (!store) return;
-  const auto stores = read_login(store->tree());
+  const auto stores = text_of(store::read_login(*store));
   if (stores && *stores) remember((*stores)->reveal());
 }
 
@@ -148,7 +149,7 @@ void Follower::check_before_expiry() {
 void Follower::on_time() {
   const UnixMs expires_at = expires_at_;
   static_cast<void>(check_now());
-  if (expires_at_ != expires_at) return;               // that has set the timer
+  if (expires_at_ != expires_at) return;                // that has set the timer
   if (unix_now() < due_) return check_before_expiry();  // the clock was set
   const bool first = !std::exchange(noticed_, true);
   if (first && options_.on_expiring) options_.on_expiring(expires_at);

@@ -34,6 +34,7 @@ class Follower {
     std::function<void(UnixMs expires_at)> on_expiring{};
     /// The store's login is another one than before, whether or not it was given.
     std::function<void()> on_store_change{};
+    store::StoreOptions how{};  // the store is opened
   };
   Follower(boost::asio::io_context& io, loop::Inotify& inotify, Options options);
 

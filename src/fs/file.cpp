@@ -65,6 +65,22 @@ Result<std::string> read_sized(int fd, off_t size, std::size_t limit, std::strin
   return text;
 }
 
+/// Where it is a plain file with so many names.
+void overwrite(int fd, nlink_t names) {
+  constexpr off_t kMost = 1 << 20;
+  struct stat st {};
+  if (::fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != names) return;
+  static constexpr std::array<char, 4096> kZeros{};
+  const off_t size = std::min(st.st_size, kMost);
+  for (off_t at = 0; at < size;) {
+    const auto part = std::min(static_cast<std::size_t>(size - at), kZeros.size());
+    const ssize_t n = ::pwrite(fd, kZeros.data(), part, at);
+    if (n <= 0) return;
+    at += n;
+  }
+  (void)::fdatasync(fd);
+}
+
 }  // namespace
 
 Result<std::string> read_all(int fd, std::size_t limit, std::string_view what) {
@@ -139,19 +155,13 @@ Result<void> replace_with_copy(int directory, const std::string& name, const Reg
 }
 
 void overwrite_file(int directory, const std::string& path) {
-  constexpr off_t kMost = 1 << 20;
   const UniqueFd fd(
       ::openat(directory, path.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  struct stat st {};
-  if (!fd.valid() || ::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1) return;
-  static constexpr std::array<char, 4096> kZeros{};
-  for (off_t left = std::min(st.st_size, kMost); left > 0;) {
-    const ssize_t n =
-        ::write(fd.get(), kZeros.data(), std::min(static_cast<std::size_t>(left), kZeros.size()));
-    if (n <= 0) return;
-    left -= n;
-  }
-  (void)::fdatasync(fd.get());
+  if (fd.valid()) overwrite(fd.get(), 1);
+}
+
+void overwrite_unnamed(int fd) {
+  overwrite(fd, 0);
 }
 
 Result<void> sync_to_disk(int fd, std::string_view what) {

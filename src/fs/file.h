@@ -50,6 +50,9 @@ enum class Sync { no, yes };
 /// is. Best effort.
 void overwrite_file(int directory, const std::string& path);
 
+/// The same of an open file that has no name any more, since another was put in its place.
+void overwrite_unnamed(int fd);
+
 /// fsync(2). A file system that does not know it for directories says EINVAL: there is nothing to wait for.
 [[nodiscard]] Result<void> sync_to_disk(int fd, std::string_view what);
 

@@ -46,8 +46,28 @@ std::string login_deadline(const login::Login& login, UnixMs now) {
   return fmt::format("The login itself ends {}.", when(*login.refresh_expires_at, now));
 }
 
+/// Without the key.
+bool is_shut(const store::Inspection& inspection) {
+  return inspection.sealed && !inspection.opened;
+}
+
+/// With a key that does not open it, or where there is nothing to be opened any more.
+bool cannot_be_opened(const store::Inspection& inspection) {
+  return is_shut(inspection) && !inspection.problem.empty() && !inspection.is_for_now;
+}
+
+Explanation sealed_shut(std::string_view state, const store::Inspection& inspection) {
+  Explanation out;
+  out.headline = fmt::format("{}: {}", state, printable(inspection.problem));
+  out.meaning = fmt::format("Nothing was changed. The access token beside it, in {}, works until it expires.",
+                            credentials_of(inspection));
+  if (!inspection.remedy.empty()) out.remedies = {inspection.remedy};
+  return out;
+}
+
 std::string_view where_renewed(const store::Inspection& inspection) {
   if (inspection.login->has_refresh_token) return " and can be renewed without a new login.";
+  if (is_shut(inspection)) return ". The store is sealed: only with its key it is renewed.";
   return inspection.placeholder
              ? ". This store has a placeholder instead: the gateway puts the access token into each request."
              : "; it is renewed where the refresh token is kept, not here.";
@@ -116,6 +136,13 @@ Explanation expired(const store::Inspection& inspection, const Context& context)
     out.meaning = fmt::format("It ended {}, and its last access token {}. {}",
                               when(*login.refresh_expires_at, context.now),
                               when(login.expires_at, context.now), kNormalEnd);
+  } else if (is_shut(inspection)) {
+    out.headline = "expired: the access token has run out, and the store is sealed";
+    out.meaning = fmt::format("It ran out {}. Only with the store's key it is renewed.",
+                              when(login.expires_at, context.now));
+    out.remedies.emplace_back(
+        "see that the keeper runs, which has the key (claude-init keep --seal-key FILE)");
+    return out;
   } else {
     out.headline = "expired: the access token has run out and nothing here can renew it";
     out.meaning =
@@ -206,6 +233,11 @@ Explanation empty(const store::Inspection& inspection, const Context& context) {
 }
 
 Explanation malformed(const store::Inspection& inspection, const Context& context) {
+  if (cannot_be_opened(inspection)) {
+    Explanation shut = sealed_shut("malformed", inspection);
+    shut.remedies.push_back(log_in_again(inspection, context));
+    return shut;
+  }
   Explanation out;
   out.headline = "malformed: .credentials.json cannot be understood";
   out.meaning = fmt::format(
@@ -284,6 +316,7 @@ Explanation barred_from_our_own(const store::Inspection& inspection, const Conte
 /// Who may read, who tries, and what of it to change. With nothing known of the file it is the directory that
 /// bars the way, and with nothing known of that one above it.
 Explanation unreadable(const store::Inspection& inspection, const Context& context) {
+  if (cannot_be_opened(inspection)) return sealed_shut("unreadable", inspection);
   Explanation out;
   if (!inspection.remedy.empty()) {
     out.headline = "unreadable: " + printable(inspection.problem);
@@ -405,7 +438,15 @@ std::string as_text(const Explanation& explanation) {
 }
 
 std::string as_text(const store::Inspection& inspection, const Context& context) {
-  return as_text(explain(inspection, context));
+  Explanation words = explain(inspection, context);
+  if (const std::string_view how = how_kept(inspection); !how.empty())
+    words.meaning += fmt::format("\n  Refresh token: {}.", how);
+  return as_text(words);
+}
+
+std::string_view how_kept(const store::Inspection& inspection) {
+  if (inspection.sealed) return "sealed";
+  return inspection.login && inspection.login->has_refresh_token ? "in plain" : "";
 }
 
 bool is_healthy(State state) {

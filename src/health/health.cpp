@@ -31,6 +31,7 @@ std::string as_json(const store::Inspection& inspection, const Context& context)
     if (inspection.placeholder) out["placeholder"] = true;
     if (login->refresh_expires_at) out["login"] = deadline(*login->refresh_expires_at, context.now);
   }
+  if (inspection.state != login::State::no_store) out["sealed"] = inspection.sealed;
   if (const auto& live = context.live) {
     out["live"] = {{"works", live->works},
                    {"at", format_iso8601(live->at)},

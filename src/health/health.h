@@ -59,6 +59,9 @@ struct Explanation {
 [[nodiscard]] std::string as_text(const Explanation& explanation);
 [[nodiscard]] std::string as_text(const store::Inspection& inspection, const Context& context);
 
+/// How the store keeps its refresh token: "sealed", "in plain", "" where there is none, or none is seen.
+[[nodiscard]] std::string_view how_kept(const store::Inspection& inspection);
+
 /// One object on one line, with a newline. Times are ISO 8601 and seconds from now; absent where unknown.
 [[nodiscard]] std::string as_json(const store::Inspection& inspection, const Context& context);
 

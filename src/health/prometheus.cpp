@@ -70,6 +70,12 @@ void add_logins(Metrics& metrics, const std::vector<NamedStore>& stores, UnixMs 
   constexpr std::string_view kReady = "claude_init_login_ready";
   metrics.family(kReady, "gauge", "1 if a workload can use the login now.");
   for (const NamedStore& store : stores) metrics.sample(kReady, of(store), store.ready ? 1 : 0);
+  constexpr std::string_view kSealed = "claude_init_login_sealed";
+  metrics.family(kSealed, "gauge", "1 if the refresh token is sealed, 0 if it is stored in plain.");
+  for (const NamedStore& store : stores) {
+    if (store.seen->sealed || (store.seen->login && store.seen->login->has_refresh_token))
+      metrics.sample(kSealed, of(store), store.seen->sealed ? 1 : 0);
+  }
   add_deadline(metrics, stores, now, "access_token", "the access token ends; it is renewed before.",
                [](const login::Login& login) {
                  return login.has_access_token ? std::optional(login.expires_at) : std::nullopt;

@@ -25,6 +25,7 @@ constexpr Milliseconds kInterval{2000};        // between two looks where inotif
 constexpr std::int64_t kFarAway = 365 * kDay;  // nothing is due, but the clock may be set
 // A store that cannot be written may become writable without an event: by a remount, its mode, its server.
 constexpr std::int64_t kRefusedAgain = 10 * kMinute;
+constexpr std::int64_t kUnsettledAgain = 10'000;  // another process has the lock, or a CLI is at its login
 // A store that cannot be read for the moment (no descriptors, no memory, its disk).
 constexpr std::int64_t kUnknownAgain = 2000;
 constexpr std::int64_t kUnknownAtMost = kMinute;
@@ -76,7 +77,8 @@ Keeper::Keeper(const supervise::Loop& loop, loop::Inotify& inotify, Options opti
       options_(std::move(options)),
       on_event_(std::move(tell)),
       monitor_(options_.name, {}, options_.renews),
-      timer_(loop.io) {
+      timer_(loop.io),
+      how_(options_.renewal.how) {
   const auto add = [&](const std::string& directory, login::Withheld withheld) {
     if (directory.empty()) return;
     outlets_.emplace_back(loop.io, inotify,
@@ -131,6 +133,20 @@ void Keeper::count_generations() {
   if (newest && *newest > 0) captures_ = *newest;
 }
 
+/// Sealed where it has to be (sync/settle.h). What cannot be done now is tried again, and said once.
+void Keeper::settle(const store::Inspection& seen) {
+  const bool can_be = !stopped_ && seen.state != login::State::no_store && why_not_writable(seen).empty();
+  const auto store = can_be && how_.seal ? open_store() : Result<store::Store>(Error{});
+  if (!store) return;
+  const auto settled = renew::settle(*store, "keep", Milliseconds(0));
+  const std::string why = settled ? std::string() : settled.error().message();
+  const bool is_news = std::exchange(unsettled_, why) != why;
+  if (!settled && is_news) {
+    const bool busy = settled.error().kind == ErrorKind::busy;
+    log::failure(busy ? log::Level::info : log::Level::warn, settled.error());
+  }
+}
+
 /// 1. The store as it is now; its owner may have changed with it.
 /// 2. What of it is news.
 /// 3. The renewal of the login that it has, and its publication, where that could not begin before.
@@ -140,6 +156,7 @@ void Keeper::check_now() {
   const UnixMs now = unix_now();
   store::Inspection seen = inspect(now);
   if (is_unknown_for_now(seen, now)) return;
+  settle(seen);
   const bool exists = seen.state != login::State::no_store;
   if (exists && seen.mode != 0 && seen.owner != owner_) {
     boost::asio::post(loop_.io, [this, owner = seen.owner] {  // we are in a watch's call
@@ -161,7 +178,8 @@ void Keeper::check_now() {
   // 4.
   const UnixMs next = monitor_.next_look(now).value_or(now + kFarAway);
   const bool refused = !refused_.empty() && may_be_renewed(seen);
-  const auto armed = timer_.at(refused ? std::min(next, now + kRefusedAgain) : next, [this] { check_now(); });
+  const UnixMs again = !unsettled_.empty() ? now + kUnsettledAgain : refused ? now + kRefusedAgain : next;
+  const auto armed = timer_.at(std::min(next, again), [this] { check_now(); });
   if (!armed) log::failure(log::Level::warn, armed.error());
 }
 

@@ -31,7 +31,7 @@ class Keeper {
  public:
   struct Options {
     std::string name;
-    std::string store;    // absolute
+    std::string store;        // absolute
     std::string publish;      // the directory of a published store; "" = none
     std::string placeholder;  // that of one without any token; "" = none
     /// What to type where one of these is another user's; "" where it is not known.
@@ -61,6 +61,7 @@ class Keeper {
   void watch(fs::Identity owner);
   [[nodiscard]] store::Inspection inspect(UnixMs now);
   [[nodiscard]] Result<store::Store> open_store() const;
+  void settle(const store::Inspection& seen);
   void watch_generations();
   void count_generations();
   void renew_where_we_may(const store::Inspection& seen);
@@ -87,12 +88,13 @@ class Keeper {
   std::optional<loop::FileWatch> login_;
   std::optional<loop::FileWatch> settings_;  // whose login it is
   std::optional<renew::Renewer> renewer_;
-  std::string refused_;  // why, and of which access token, that was told; "" = it is not
+  std::string refused_;                      // why, and of which access token, that was told; "" = it is not
   std::optional<loop::FileWatch> identity_;  // while the store is a copy
   std::optional<loop::FileWatch> generations_;
   std::uint64_t captures_ = 0;  // when they could last be counted
   Publishing publishing_;
   std::deque<Outlet> outlets_;  // what it is published into, in the order of Options
+  std::string unsettled_;       // why the store could not be sealed; "" = it is, or there is no key
   bool stopped_ = false;
 };
 

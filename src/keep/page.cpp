@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "health/health.h"
 #include "keep/report.h"
 #include "store/inspect.h"
 
@@ -121,6 +122,8 @@ std::string deadlines(const Shown& shown, UnixMs now) {
     out += fmt::format("<p class=\"next\">Renewed by itself in {}.</p>\n",
                        format_duration(*shown.next_renewal - now));
   }
+  if (const std::string_view kept = health::how_kept(shown.record->seen()); !kept.empty())
+    out += fmt::format("<p class=\"next\">Refresh token {}.</p>\n", kept);
   if (!shown.cli.empty()) out += fmt::format("<p class=\"next\">Claude Code {}.</p>\n", escaped(shown.cli));
   return out;
 }

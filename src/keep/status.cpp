@@ -30,6 +30,7 @@ ordered_json store_of(const Shown& shown, UnixMs now) {
     if (seen.login->has_access_token) out["access_token"] = deadline(seen.login->expires_at, now);
     if (seen.login->refresh_expires_at) out["login"] = deadline(*seen.login->refresh_expires_at, now);
   }
+  if (seen.state != login::State::no_store) out["sealed"] = seen.sealed;
   if (seen.renewal_rejected) out["renewal_rejected"] = true;
   if (seen.renewal_burnt) out["renewal_burnt"] = true;
   if (!shown.cli.empty()) out["claude_code"] = shown.cli;

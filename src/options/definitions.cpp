@@ -34,6 +34,7 @@ void define(Definitions& to, Setup& setup) {
            {"go on although the store disappears with the container"});
   add_checkpoint(to, setup.checkpoint);
   add_storing(to, setup.storing);
+  add_seal_keys(to, setup.sealing);
   add_adopt(to, setup.storing);
   add_user(to, setup.user, "user of the shell or command");
   add_wait(to, "--until-login", setup.until_login,
@@ -83,6 +84,7 @@ void define(Definitions& to, Run& run) {
   to.topic = "Store";
   add_checkpoint(to, run.checkpoint);
   add_storing(to, run.storing);
+  add_seal_key(to, run.sealing);
   add_limits(to, run.limits);
   add_filter(to, run.filter);
   add_supervision(to, run.supervision);
@@ -102,6 +104,7 @@ void define(Definitions& to, Keep& keep) {
            {"keep in DIR the same without any token: jobs behind the gateway mount it", "",
             "work=/srv/placeholder"},
            Completes::directory);
+  add_seal_keys(to, keep.sealing);
   to.topic = "Reports";
   add_text(to, "--listen", "ADDR:PORT", keep.listen,
            {"answer /livez, /readyz, /readyz/NAME, /status, /metrics and / over HTTP: no secrets, no TLS", "",
@@ -124,6 +127,7 @@ void define(Definitions& to, Keep& keep) {
 
 void define(Definitions& to, Renew& renew) {
   add_store(to, renew.store);
+  add_seal_key(to, renew.sealing);
   to.topic = "Renewal";
   add_flag(to, "--force", renew.force,
            {"renew although it is not due, which spends the refresh token for the next one"});
@@ -134,6 +138,7 @@ void define(Definitions& to, Renew& renew) {
 
 void define(Definitions& to, Health& health) {
   add_store(to, health.store);
+  add_seal_key(to, health.sealing);
   add_user(to, health.user, "user of the command, for whom claude-init judges what can be read");
   to.topic = "Server";
   add_flag(
@@ -176,6 +181,7 @@ void define(Definitions& to, Capture& capture) {
            {"delete from the store what DIR does not have; never a login, and nothing if DIR is empty"});
   add_store(to, capture.store);
   add_storing(to, capture.storing);
+  add_seal_key(to, capture.sealing);
   add_adopt(to, capture.storing);
   add_limits(to, capture.limits);
   add_filter(to, capture.filter);
@@ -185,6 +191,7 @@ void define(Definitions& to, Capture& capture) {
 
 void define(Definitions& to, Restore& restore) {
   add_store(to, restore.store);
+  add_seal_key(to, restore.sealing);
   to.topic = "Target";
   add_text(to, "--to", "DIR", restore.to,
            {"the configuration directory to fill: ~/.claude, or $CLAUDE_CONFIG_DIR", "", "~/.claude"},
@@ -201,6 +208,7 @@ void define(Definitions& to, Restore& restore) {
 
 void define(Definitions& to, History& history) {
   add_store(to, history.store);
+  add_seal_key(to, history.sealing);
   add_output(to, history.output, {"for you, or for a program", "text"});
   mark_early(to, {"--store", "--format", "--json"});
 }

@@ -211,6 +211,22 @@ void add_storing(Definitions& to, Storing& storing) {
                        "auto"});
 }
 
+void add_seal_key(Definitions& to, Sealing& sealing) {
+  add_text(to, "--seal-key", "FILE", sealing.key,
+           {"the key of a sealed store: at least 32 bytes, outside the store, not readable by all; with it "
+            "the refresh token is never stored in plain",
+            "the store is not sealed, or its refresh token is not needed", "/run/secrets/claude-seal-key"},
+           Completes::file);
+}
+
+void add_seal_keys(Definitions& to, Sealing& sealing) {
+  add_seal_key(to, sealing);
+  add_text(to, "--old-seal-key", "FILE", sealing.old_key,
+           {"the key before: seals everything anew with that of --seal-key; needed once", "",
+            "/run/secrets/claude-seal-key.old"},
+           Completes::file);
+}
+
 void add_adopt(Definitions& to, Storing& storing) {
   to.topic = "Store";
   add_flag(to, "--adopt", storing.options.adopt,

@@ -23,6 +23,10 @@ void add_supervision(Definitions& to, supervise::Options& options);
 void add_filter(Definitions& to, store::Filter& filter);
 void add_limits(Definitions& to, sync::Limits& limits);
 void add_storing(Definitions& to, Storing& storing);
+/// The key of a sealed store.
+void add_seal_key(Definitions& to, Sealing& sealing);
+/// That, and the one before it, by who puts everything in order.
+void add_seal_keys(Definitions& to, Sealing& sealing);
 /// Not where somebody may not be there to say that the original is not used any more.
 void add_adopt(Definitions& to, Storing& storing);
 void add_checkpoint(Definitions& to, Milliseconds& checkpoint);

@@ -9,7 +9,7 @@
 namespace claude_init::options {
 
 /// What a shell offers for a value that is none of a few words.
-enum class Completes { nothing, directory, user, signal, command };
+enum class Completes { nothing, directory, file, user, signal, command };
 
 /// What people read of an option. `help`: what it does, a phrase without a full stop at the end.
 struct Text {

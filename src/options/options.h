@@ -54,6 +54,12 @@ struct Init {
   std::vector<std::string> command;  // never empty
 };
 
+/// The key that the store's login is sealed with; "" = none.
+struct Sealing {
+  std::string key;      // a file
+  std::string old_key;  // a file, where it is to be sealed anew
+};
+
 /// How a store is written to.
 struct Storing {
   store::StoreOptions options;
@@ -68,6 +74,7 @@ struct Setup {
   std::optional<Milliseconds> until_login;  // end by itself when there is a login, or after so long
   Milliseconds checkpoint = kCheckpoint;
   Renewal renewal;
+  Sealing sealing;
   Storing storing;
   sync::Limits limits;
   store::Filter filter;
@@ -103,6 +110,7 @@ struct Run {
   std::optional<Milliseconds> wait_login;  // how long to wait for a login; unset: not at all
   bool allow_new_privileges = false;       // --allow-new-privileges: no PR_SET_NO_NEW_PRIVS
   bool exec = false;
+  Sealing sealing;
   Storing storing;
   sync::Limits limits;
   store::Filter filter;
@@ -121,6 +129,7 @@ struct Keep {
   std::string listen;                          // ADDR:PORT; "" = no listener
   std::vector<std::string> allow_hosts;        // names beside its own that it answers to
   std::string on_change;                       // for /bin/sh -c; "" = nothing
+  Sealing sealing;
   Renewal renewal;
   supervise::Options supervision;
 };
@@ -129,12 +138,14 @@ struct Keep {
 struct Renew {
   std::string store;
   bool force = false;  // also where it is not due
+  Sealing sealing;
   Renewal renewal;
   Output output;
 };
 
 struct Health {
   std::string store;
+  Sealing sealing;
   std::string user;
   Output output;
   bool live = false;
@@ -150,12 +161,14 @@ struct Capture {
   std::string from;  // never empty
   bool delete_missing = false;
   Output output;
+  Sealing sealing;
   Storing storing;
   sync::Limits limits;
   store::Filter filter;
 };
 
 struct Restore {
+  Sealing sealing;
   std::string store;
   std::string to;                // never empty
   std::uint64_t generation = 0;  // 0 = what the store has now
@@ -166,6 +179,7 @@ struct Restore {
 };
 
 struct History {
+  Sealing sealing;
   std::string store;
   Output output;
 };

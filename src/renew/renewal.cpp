@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,9 +24,11 @@
 #include "store/layout.h"
 #include "store/provenance.h"
 #include "store/rejection.h"
+#include "store/sealed.h"
 #include "store/state_file.h"
 #include "sync/capture.h"
 #include "sync/prepare.h"
+#include "sync/settle.h"
 #include "user/privileges.h"
 
 namespace claude_init::renew {
@@ -90,12 +93,13 @@ int become_renewer(const std::function<int()>& drop, int null, int output, int d
   return ::fcntl(lock, F_SETFD, 0) == 0 ? 0 : errno;
 }
 
-/// Whether no CLI that works in the store itself is at its login. Held for an instant only: while our command
-/// runs others must be able to save into the store, and a lock that we leave when we are killed keeps CLIs
-/// waiting.
-Result<void> check_cli_locks(const store::Store& store, std::string_view purpose) {
+/// Whether no CLI that works in the store itself is at its login, which is sealed then if it has to be. Held
+/// for an instant only: while our command runs others must be able to save into the store, and a lock that we
+/// leave when we are killed keeps CLIs waiting.
+Result<void> settle_login(const store::Store& store, std::string_view purpose) {
   const auto lock = lock::Lock::acquire(store, "store", purpose, Milliseconds(0));
   if (!lock) return lock.error();
+  if (auto settled = sync::settle(store, *lock); !settled) return settled;
   const auto locks = lock::CliLocks::take(store.tree(), lock::CliLocks::What::login, lock->patience_ends());
   return locks ? Result<void>() : locks.error();
 }
@@ -115,6 +119,27 @@ std::optional<Outcome> check_home(const store::Store& store) {
                 : failed(own.error());
 }
 
+/// 1. What a renewal has left. One that runs now is its own affair.
+/// 2. The rest.
+Result<void> settle(const store::Store& store, std::string_view purpose, Milliseconds wait) {
+  if (!store.options().seal) return Done{};
+  // 1.
+  const bool left = [&] {
+    const fs::ActAs as(store.owner());
+    struct stat st {};
+    const std::string directory = fs::join(store::kPrivateDir, kDirectory);
+    return ::fstatat(store.fd(), directory.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+  }();
+  if (left) {
+    const auto right = Renewal::take_right(store, purpose, wait);
+    if (!right && right.error().kind != ErrorKind::busy) return right.error();
+  }
+  // 2.
+  if (sync::is_settled(store)) return Done{};
+  const auto lock = lock::Lock::acquire(store, "store", purpose, wait);
+  return lock ? sync::settle(store, *lock) : Result<void>(lock.error());
+}
+
 /// 1. The lock: busy means that another process renews, and the store will change.
 /// 2. What an earlier renewal that was cut short has left: if it has new tokens, they are published.
 /// 3. The store's login, now that no other claude-init can renew it: another one than the one that is due
@@ -127,14 +152,18 @@ std::variant<Renewal, Outcome> Renewal::begin(const std::string& path, const Sec
   // 1.
   auto store = store::Store::open(path, how);
   if (!store) return failed(store.error());
+  if (!store->options().seal && store::is_sealed(*store)) {
+    const Error sealed = store::needs_key(*store, "its login cannot be renewed");
+    return Outcome{Kind::refused, sealed.message(), sealed.remedy, "sealed"};
+  }
   auto lock = lock::Lock::acquire(*store, "renewal", purpose, Milliseconds(0));
   if (!lock) return failed(lock.error());
   Renewal renewal(std::move(*store), std::move(*lock));
   // 2.
   if (auto recovered = renewal.recover()) return *recovered;
   // 3.
-  if (const auto free = check_cli_locks(renewal.store_, purpose); !free) return failed(free.error());
-  const store::StateFile login = store::read_state_file(renewal.store_.tree(), store::kCredentials);
+  if (const auto free = settle_login(renewal.store_, purpose); !free) return failed(free.error());
+  const store::StateFile login = store::read_login(renewal.store_);
   if (login.problem) return failed(*login.problem);
   if (!login.text || !(login::access_token(login.text->reveal()) == due))
     return Outcome{Kind::not_due, {}, {}};
@@ -163,7 +192,8 @@ Result<lock::Lock> Renewal::take_right(const store::Store& store, std::string_vi
   return std::move(renewal.lock_);
 }
 
-/// 1. The login as it is: recover() needs it to tell what the rest was made from.
+/// 1. The login as it is: recover() needs it to tell what the rest was made from. Of a sealed store without
+///    what is sealed there, which is not needed for that.
 /// 2. Claude's login with its deadline passed, in a configuration directory: no other one is the command's.
 /// 3. A home, since the CLI wants one.
 Result<void> Renewal::make_directory(std::string_view login) {
@@ -177,7 +207,9 @@ Result<void> Renewal::make_directory(std::string_view login) {
   auto directory = fs::make_directory(private_.get(), kDirectory, 0700);
   if (!directory) return directory.error();
   // 1.
-  auto written = fs::write_file(directory->get(), kGiven, login, 0600, fs::Sync::yes);
+  auto given = store_.options().seal ? login::without_refresh_token(login) : Secret(std::string(login));
+  if (!given) return given.error();
+  auto written = fs::write_file(directory->get(), kGiven, given->reveal(), 0600, fs::Sync::yes);
   if (!written) return written;
   // 2.
   const auto config = fs::make_directory(directory->get(), kConfig, 0700);
@@ -195,7 +227,7 @@ Result<void> Renewal::make_directory(std::string_view login) {
   if (::fstat(directory->get(), &st) != 0) return system_error(errno, "look at the renewal's directory");
   made_ = st.st_mtim;
   directory_ = std::move(*directory);
-  given_ = Secret(std::string(login));
+  given_ = std::move(*given);
   return Done{};
 }
 
@@ -241,7 +273,7 @@ Result<Renewal::Made> Renewal::made() const {
 
 /// Whether the store has the login that the command was given.
 Result<bool> Renewal::still_has_given() const {
-  const store::StateFile login = store::read_state_file(store_.tree(), store::kCredentials);
+  const store::StateFile login = store::read_login(store_);
   if (login.problem) return *login.problem;
   return login.text && login::access_token(login.text->reveal()) == login::access_token(given_.reveal());
 }

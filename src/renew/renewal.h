@@ -26,6 +26,11 @@ namespace claude_init::renew {
 /// Whether this store is where it was made. Nothing: it is. `refused`: it is a copy.
 [[nodiscard]] std::optional<Outcome> check_home(const store::Store& store);
 
+/// Brings a store that has the key in order (sync/settle.h), after what a renewal that was cut short has left
+/// is in the store. Waits for each lock at most `wait`. Nothing without a key, or where nothing is to be
+/// done.
+[[nodiscard]] Result<void> settle(const store::Store& store, std::string_view purpose, Milliseconds wait);
+
 /// A renewal that holds the store's "renewal" lock and whose command is to be run:
 ///
 ///     begin() → command() → (spawned, has ended) → finish()

@@ -14,6 +14,7 @@
 #include "store/generations.h"
 #include "store/layout.h"
 #include "store/rejection.h"
+#include "store/sealed.h"
 #include "store/state_file.h"
 #include "store/store.h"
 
@@ -34,11 +35,11 @@ Renewer::Renewer(const supervise::Loop& loop, Options options)
 
 /// A store that cannot be read now keeps the timer as it is: the renewal will say what is wrong.
 void Renewer::check_now() {
-  const auto store = store::Store::open(options_.store);
+  const auto store = store::Store::open(options_.store, options_.how);
   if (!store) return arm();
   if (!tool_.version && cli::is_claude(options_.command))
     tool_.version = cli::parse_version(store::read_renewer_note(store->tree()).version);
-  const store::StateFile file = store::read_state_file(store->tree(), store::kCredentials);
+  const store::StateFile file = store::read_login(*store);
   if (file.problem) return arm();
   login::Judged judged = login::judge_file(file.text ? file.text->reveal() : "{}", unix_now());
   const std::optional<login::Login>& login = judged.login;

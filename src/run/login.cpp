@@ -45,7 +45,7 @@ Result<std::optional<lock::Lock>> take_right_to_renew(const store::Inspection& i
 /// 3. The right to renew, where the command itself can renew.
 int obtain_login(const supervise::Loop& loop, const options::Run& options,
                  const options::Environment& environment, const std::string& path, LoginSource& source) {
-  const auto inspect = [&] { return store::inspect(path, unix_now()); };
+  const auto inspect = [&] { return store::inspect(path, unix_now(), options.storing.options); };
   const bool handed_on = options.refresh_token == store::RefreshToken::copy;
   const auto can_be_used = [&](const store::Inspection& seen) {
     return health::can_be_used(seen.state, handed_on);
@@ -72,10 +72,11 @@ int obtain_login(const supervise::Loop& loop, const options::Run& options,
   // 2.
   if (options.wait_login && !can_be_used(seen) &&
       access::health_context(seen, environment).shadowing.empty()) {
-    const int stopped = access::await_login(loop,
-                                            {path, *options.wait_login, can_be_used, renew_where_we_may,
-                                             [&renewer] { return renewer ? &*renewer : nullptr; }},
-                                            environment);
+    const int stopped =
+        access::await_login(loop,
+                            {path, *options.wait_login, can_be_used, renew_where_we_may,
+                             [&renewer] { return renewer ? &*renewer : nullptr; }, options.storing.options},
+                            environment);
     if (stopped != 0) return 128 + stopped;
     seen = inspect();
   }

@@ -133,7 +133,7 @@ void greet(const ui::Console& console, const FoundStore& store, const user::Acco
 
 int report_capture(const ui::Console& console, const FoundStore& store, const sync::CaptureReport& report,
                    bool login_is_new) {
-  const store::Inspection after = store::inspect(store.store.path(), unix_now());
+  const store::Inspection after = store::inspect(store.store.path(), unix_now(), store.store.options());
   const login::Verdict& verdict = report.login;
   int status = kExitOk;
   console.blank();

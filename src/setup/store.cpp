@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "access/health_context.h"
+#include "access/sealing.h"
 #include "access/store_access.h"
 #include "access/store_lock.h"
 #include "base/text.h"
@@ -19,8 +20,10 @@
 #include "lock/lock.h"
 #include "log/log.h"
 #include "options/store_path.h"
+#include "renew/renewal.h"
 #include "store/inspect.h"
 #include "store/provenance.h"
+#include "store/sealed.h"
 #include "sync/prepare.h"
 #include "ui/remedies.h"
 
@@ -124,7 +127,10 @@ Result<FoundStore> open_setup_store(const options::Setup& options, const options
   }
   if (in_container && environment.get("KUBERNETES_SERVICE_HOST").empty())
     warn_if_just_made(path, account, console);
-  auto store = access::open_to_write(path, options.storing, environment);
+  options::Storing storing = options.storing;
+  if (auto taken = access::take_fitting_seal_key(options.sealing, path, storing.options); !taken)
+    return taken.error();
+  auto store = access::open_to_write(path, storing, environment);
   if (!store) return store.error();
 
   if (const auto own = access::check_not_published(*store); !own) return own.error();
@@ -146,6 +152,11 @@ Result<FoundStore> open_setup_store(const options::Setup& options, const options
     if (auto settled = access::settle_identity(found.store, options.storing, *lock); !settled)
       return settled.error();
   }
+  if (found.read_only) return found;
+  if (!found.store.options().seal && store::is_sealed(found.store))
+    return store::needs_key(found.store, "a login that is made here could not be saved");
+  if (auto settled = renew::settle(found.store, "setup", access::kCaptureWait); !settled)
+    return settled.error();
   return found;
 }
 

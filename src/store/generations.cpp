@@ -18,6 +18,7 @@
 #include "fs/tree.h"
 #include "log/log.h"
 #include "store/layout.h"
+#include "store/sealed.h"
 #include "store/state_file.h"
 
 namespace claude_init::store {
@@ -30,14 +31,20 @@ constexpr const char* kRenewal =
     "renewal";  // proven, also where the mark is missing: earlier versions made none
 constexpr std::string_view kProven = "\nproven\n";
 
-/// The login files of a directory.
-using Contents = std::array<StateFile, kLoginFiles.size()>;
+/// What is kept: the login files, and what is sealed of a login.
+constexpr auto kKeptFiles = [] {
+  std::array<std::string_view, kLoginFiles.size() + 1> names{};
+  std::copy(kLoginFiles.begin(), kLoginFiles.end(), names.begin());
+  names.back() = kSealedLogin;
+  return names;
+}();
+using Contents = std::array<StateFile, kKeptFiles.size()>;
 
 /// Error: one of them cannot be read now. What is no file, far too large or closed to us is none.
 Result<Contents> read_contents(const Tree& tree) {
   Contents contents;
-  for (std::size_t i = 0; i < kLoginFiles.size(); ++i) {
-    contents[i] = read_state_file(tree, kLoginFiles[i]);
+  for (std::size_t i = 0; i < kKeptFiles.size(); ++i) {
+    contents[i] = read_state_file(tree, kKeptFiles[i]);
     if (contents[i].problem && is_for_now(*contents[i].problem)) return *contents[i].problem;
   }
   return contents;
@@ -120,7 +127,8 @@ Generation describe(const Store& store, std::uint64_t number, UnixMs now) {
     return generation;
   }
   static_cast<void>(read_about(*opened, generation));  // to be shown: then it is not
-  const StateFile credentials = read_state_file(opened->tree(), kCredentials);
+  const StateFile credentials = read_login(*opened);
+  generation.sealed = is_sealed(*opened);
   if (credentials.problem) generation.state = state_of_problem(*credentials.problem);
   if (credentials.text) {
     login::Judged judged = login::judge_file(credentials.text->reveal(), now);
@@ -142,6 +150,11 @@ Result<void> fill(int directory, const Contents& contents, const std::string& ab
   }
   const auto own = fs::make_directory(directory, std::string(kPrivateDir), modes.directory);
   if (!own) return own.error();
+  if (const auto& sealed = contents.back().text) {
+    const std::string name = fs::name_of(std::string(kSealedLogin));
+    auto written = fs::write_file(own->get(), name, sealed->reveal(), modes.file, fs::Sync::yes);
+    if (!written) return written;
+  }
   if (auto written = fs::write_file(own->get(), kAbout, about, modes.file, fs::Sync::yes); !written)
     return written;
   if (auto synced = fs::sync_to_disk(own->get(), kAbout); !synced) return synced;
@@ -191,7 +204,7 @@ Result<void> keep_current(const Store& store, std::string_view reason, bool prov
   }
   const std::uint64_t next = existing->empty() ? 1 : existing->back() + 1;
   const UnixMs at = reason == kFound ? written_at(*current) : unix_now();
-  const StateFile& login = current->front();
+  const StateFile login = read_login(store);
   const auto known = login.text ? is_proven(store, login.text->reveal()) : Result<bool>(false);
   if (!proves && !known) return known.error();
   const bool proven = proves || *known;
@@ -223,7 +236,7 @@ Result<std::vector<Kept>> list_all(const Store& store, std::uint64_t* absurd) {
     const auto opened = open_generation(store, number);
     Kept& kept = all.emplace_back();
     kept.number = number;
-    const StateFile login = opened ? read_state_file(opened->tree(), kCredentials) : StateFile{};
+    const StateFile login = opened ? read_login(*opened) : StateFile{};
     const std::optional<Error> problem = opened ? login.problem : opened.error();
     if (problem && is_for_now(*problem)) kept.unknown = problem;
     kept.has_login = login.text.has_value();
@@ -288,6 +301,11 @@ Result<std::vector<Generation>> list_generations(const Store& store, UnixMs now)
   std::vector<Generation> generations;
   for (const std::uint64_t number : *found) generations.push_back(describe(store, number, now));
   return generations;
+}
+
+Result<std::vector<std::uint64_t>> generation_numbers(const Store& store) {
+  auto found = numbers(store);
+  return found ? std::move(found) : found.error_with("the generations of " + printable(store.path()));
 }
 
 Result<std::uint64_t> newest_generation(const Store& store) {

@@ -13,7 +13,8 @@
 
 /// Earlier versions of the login files (`.credentials.json`, `.claude.json`, the settings), copied whole to
 /// STORE/.claude-init/generations/NUMBER. The newest one is what the last capture that changed any of them
-/// has put into the store.
+/// has put into the store. Of a sealed store both files of the login are copied, as they are
+/// (store/sealed.h).
 namespace claude_init::store {
 
 inline constexpr unsigned kKeepGenerations = 5;
@@ -28,6 +29,7 @@ struct Generation {
   std::string account;  // the e-mail address, else the account's uuid, "" if neither is known
   login::State state = login::State::missing;  // at `now`
   std::optional<login::Login> login;           // deadlines; no tokens in it
+  bool sealed = false;
 };
 
 /// The oldest first. A store without any is an empty list; one that is damaged is listed as far as it can be
@@ -37,6 +39,9 @@ struct Generation {
 
 /// The number of the newest; 0 where there is none. Nothing but names is read.
 [[nodiscard]] Result<std::uint64_t> newest_generation(const Store& store);
+
+/// All their numbers, in ascending order.
+[[nodiscard]] Result<std::vector<std::uint64_t>> generation_numbers(const Store& store);
 
 /// A generation as something to restore from. Error: not_found.
 [[nodiscard]] Result<Store> open_generation(const Store& store, std::uint64_t number);

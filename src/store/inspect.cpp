@@ -17,6 +17,7 @@
 #include "store/layout.h"
 #include "store/published.h"
 #include "store/rejection.h"
+#include "store/sealed.h"
 #include "store/snapshot.h"
 #include "store/state_file.h"
 
@@ -25,7 +26,9 @@ namespace {
 
 void judge_login(const Store& store, UnixMs now, Inspection& found) {
   const Tree tree = store.tree();
-  const StateFile file = read_state_file(tree, kCredentials);
+  const StateFile file = read_login(store);
+  found.sealed = is_sealed(store);
+  found.opened = found.sealed && store.options().seal && !file.problem;
   if (file.st) {
     found.file_owner = fs::owner_of(*file.st);
     found.file_mode = file.st->st_mode;
@@ -34,9 +37,10 @@ void judge_login(const Store& store, UnixMs now, Inspection& found) {
   if (file.problem) {
     found.state = state_of_problem(*file.problem);
     found.problem = file.problem->message();
+    found.remedy = found.sealed ? file.problem->remedy : "";
     found.is_for_now = is_for_now(*file.problem);
     found.denied = file.problem->kind == ErrorKind::permission;
-    found.in_the_way = found.state == login::State::malformed;
+    found.in_the_way = found.state == login::State::malformed && !file.damaged;
     return;
   }
   if (!file.text) {

@@ -22,7 +22,7 @@ struct Inspection {
   // The server has rejected its refresh token: it works until the access token expires, and is dead then.
   bool renewal_rejected = false;
   bool renewal_burnt = false;  // that, since a renewal spent the refresh token and did not save the new one
-  bool denied = true;       // unreadable: permission was denied, not something else
+  bool denied = true;          // unreadable: permission was denied, not something else
   bool is_for_now = false;  // unreadable: by an error of this moment (no descriptors, no memory, a device's)
   std::string barred_by;    // where `mode` is 0: the directory above that may not be entered, if it is known
   std::string problem;      // what is wrong, for a person; "" if usable
@@ -38,6 +38,8 @@ struct Inspection {
   // setup session has made it: until when it works is not known.
   bool deadline_doubtful = false;
   std::vector<login::Other> other_logins;  // beside it
+  bool sealed = false;                     // its login is (store/sealed.h)
+  bool opened = false;                     // and was read by its key
   bool open_to_all = false;  // the login can be read by everyone: its mode and those of all directories
                              // above it allow that
   bool read_only = false;    // the mount is read-only

@@ -19,6 +19,8 @@ inline constexpr const char* kAtomicWriterData = "..data";  // the link in a Kub
 inline constexpr std::array<std::string_view, 4> kLoginFiles{kCredentials, kClaudeJson, "settings.json",
                                                              "settings.local.json"};
 
+inline constexpr std::string_view kSealedLogin = ".claude-init/sealed-login";  // store/sealed.h
+
 // In our directory, of a transaction (sync/transaction.h):
 inline constexpr const char* kStage = "stage";
 inline constexpr const char* kJournal = "journal";

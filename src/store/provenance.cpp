@@ -18,6 +18,7 @@
 #include "fs/newer_calls.h"
 #include "fs/open.h"
 #include "store/layout.h"
+#include "store/sealed.h"
 
 namespace claude_init::store {
 namespace {
@@ -70,8 +71,9 @@ struct Record {
 
 std::string format(const Record& record) {
   const Evidence& e = record.evidence;
-  return fmt::format("store {}\nhost {}\nsince {}\ninode {}\nborn {}\nfs {}\nchanged {}\n", record.id.store,
-                     record.id.host, record.id.since, e.inode, e.born, e.fs, e.changed);
+  const std::string before = record.id.before.empty() ? "" : fmt::format("before {}\n", record.id.before);
+  return fmt::format("store {}\n{}host {}\nsince {}\ninode {}\nborn {}\nfs {}\nchanged {}\n", record.id.store,
+                     before, record.id.host, record.id.since, e.inode, e.born, e.fs, e.changed);
 }
 
 template <class Number>
@@ -91,6 +93,7 @@ Result<Record> parse(std::string_view text, const std::string& path) {
   }
   Record record;
   record.id.store = values["store"];
+  record.id.before = values["before"];
   record.id.host = values["host"];
   parse_number(values, "since", record.id.since);
   parse_number(values, "inode", record.evidence.inode);
@@ -103,9 +106,9 @@ Result<Record> parse(std::string_view text, const std::string& path) {
   return record;
 }
 
-Result<Record> read_record(const Store& store) {
+Result<Record> read_record(const Store& store, int root) {
   const std::string name = fs::join(kPrivateDir, kIdentity);
-  const auto file = fs::open_regular(store.fd(), name, fs::Links::refuse);
+  const auto file = fs::open_regular(root, name, fs::Links::refuse);
   if (!file) return file.error();
   const auto text = fs::read_all(*file, kMaxId, name);
   if (!text) return text.error();
@@ -149,16 +152,23 @@ Result<void> ensure_id(const Store& store) {
   return Done{};
 }
 
+Result<seal::Home> home_of(const Store& store) {
+  const fs::ActAs as(store.owner());
+  const auto record = read_record(store, store.home());
+  if (!record) return record.error_with("the identity of " + printable(store.path()));
+  return seal::Home{record->id.store, record->id.before};
+}
+
 Result<StoreId> read_id(const Store& store) {
   const fs::ActAs as(store.owner());
-  const auto record = read_record(store);
+  const auto record = read_record(store, store.fd());
   if (!record) return record.error_with("the identity of " + printable(store.path()));
   return record->id;
 }
 
 Result<void> check_identity(const Store& store) {
   const fs::ActAs as(store.owner());
-  const auto record = read_record(store);
+  const auto record = read_record(store, store.fd());
   if (!record) {
     return record.error().number == ENOENT ? Result<void>(Done{})
                                            : record.error_with("the identity of " + printable(store.path()));
@@ -177,10 +187,13 @@ Result<void> check_identity(const Store& store) {
 
 Result<StoreId> replace_id(const Store& store) {
   const fs::ActAs as(store.owner());
-  const auto record = new_record(store);
+  auto record = new_record(store);
   if (!record) return record.error();
   const auto own = open_own(store);
   if (!own) return own.error();
+  // Who has the key seals it anew, under the new name (sync/settle.h).
+  const auto former = read_record(store, store.fd());
+  if (former && is_sealed(store)) record->id.before = former->id.store;
   const auto written =
       fs::replace_file(own->get(), kIdentity, format(*record), store.modes().file, fs::Sync::yes);
   if (!written) return written.error();

@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "seal/seal.h"
 #include "store/store.h"
 
 /// Which store this is, and whether it is where it was made. A copy of a store holds the same refresh token,
@@ -26,8 +27,8 @@
 /// may be missing, its own, or its host's.
 ///
 /// Not noticed: a copy of a whole file system below its files (dd, a snapshot of a disk or of a virtual
-/// machine that runs beside the original); mv within one file system, which leaves one store only; a copy on a
-/// file system whose change time is the modification time (sshfs).
+/// machine that runs beside the original); mv within one file system, which leaves one store only; a copy on
+/// a file system whose change time is the modification time (sshfs).
 namespace claude_init::store {
 
 inline constexpr const char* kIdentity = "id";  // in kPrivateDir
@@ -36,6 +37,7 @@ struct StoreId {
   std::string store;  // 32 hexadecimal digits
   std::string host;
   UnixMs since = 0;
+  std::string before{};  // its name until it was taken over, if a login was sealed then
 };
 
 /// Gives the store its identity where it has none. Lock::acquire() does. Errors: read_only, permission,
@@ -49,6 +51,9 @@ struct StoreId {
 /// without an identity passes. Error usage: it was copied or moved here; what that means is the text, --adopt
 /// the remedy. Others as read_id().
 [[nodiscard]] Result<void> check_identity(const Store& store);
+
+/// The names that what is sealed in it is bound to. Errors as read_id().
+[[nodiscard]] Result<seal::Home> home_of(const Store& store);
 
 /// Gives it another name, made here and now. Errors as ensure_id(), and those of looking at the place.
 [[nodiscard]] Result<StoreId> replace_id(const Store& store);

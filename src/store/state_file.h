@@ -19,6 +19,7 @@ struct StateFile {
   std::optional<Secret> text;     // the whole file; nothing where it is missing or cannot be read
   std::optional<struct stat> st;  // where it is there
   std::optional<Error> problem;   // why it cannot be read; nothing where it is missing
+  bool damaged = false;           // by store/sealed.h: it is sealed, by our key, and its bytes are others
   UniqueFd fd;                    // of open_state_file() only
 };
 

@@ -57,6 +57,8 @@ Result<Store> Store::open_inside(const std::string& relative_path) const {
   if (!root) return root.error();
   Store inside;
   inside.root_ = std::move(*root);
+  inside.home_.reset(::fcntl(home(), F_DUPFD_CLOEXEC, 0));
+  if (!inside.home_.valid()) return system_error(errno, "open " + printable(relative_path));
   inside.path_ = fs::join(path_, relative_path);
   inside.owner_ = owner_;
   inside.options_ = options_;

@@ -2,12 +2,14 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "fs/identity.h"
+#include "seal/seal.h"
 #include "store/lock_options.h"
 #include "store/tree.h"
 
@@ -28,6 +30,8 @@ struct StoreOptions {
   // Whose it has to be: for who opens it again and again by its path, in which somebody else may have put
   // another directory.
   std::optional<uid_t> owner{};
+  // --seal-key: the login is sealed with it, and read with it (store/sealed.h).
+  std::shared_ptr<const seal::Seal> seal{};
 };
 
 /// An opened store: a plain `.claude` tree with our `.claude-init/` in its root. Reading needs no more than
@@ -37,11 +41,13 @@ class Store {
   /// `path` is fs::open_named()'s. Errors: not_found, permission, invalid (not a directory).
   [[nodiscard]] static Result<Store> open(const std::string& path, const StoreOptions& options = {});
 
-  /// A directory in it as a store of its own, with the same owner. No link is followed. Errors: not_found,
-  /// permission.
+  /// A directory in it as a store of its own, with the same owner; what is sealed there is bound to this one.
+  /// No link is followed. Errors: not_found, permission.
   [[nodiscard]] Result<Store> open_inside(const std::string& relative_path) const;
 
   [[nodiscard]] int fd() const { return root_.get(); }
+  /// The root of the store whose name is that of what is sealed here: its own, or of the one it lies in.
+  [[nodiscard]] int home() const { return home_.valid() ? home_.get() : root_.get(); }
   [[nodiscard]] const std::string& path() const { return path_; }
   /// The owner of the root, whose rights are used inside; ourselves where that is the overflow uid.
   [[nodiscard]] fs::Identity owner() const { return owner_; }
@@ -54,6 +60,7 @@ class Store {
 
  private:
   UniqueFd root_;
+  UniqueFd home_;  // of one that lies in another
   std::string path_;
   StoreOptions options_;
   fs::Identity owner_;

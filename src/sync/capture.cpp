@@ -15,7 +15,9 @@
 #include "login/merge.h"
 #include "login/placeholder.h"
 #include "login/secrets.h"
+#include "store/sealed.h"
 #include "store/state_file.h"
+#include "sync/settle.h"
 #include "sync/stage.h"
 #include "sync/transaction.h"
 
@@ -72,7 +74,11 @@ class Capture {
   Result<NewLogin> judge_login(const store::Tree& from) {
     // 2.
     store::StateFile source = source_login(from);
-    store::StateFile stored = store::read_state_file(to_, store::kCredentials);
+    store::StateFile stored = store::read_login(store_);
+    if (stored.damaged) {  // nothing that a login could be worse than
+      stored.problem.reset();
+      stored.text.emplace();
+    }
     // Readers of a published store can keep us from reading it (fcntl(2), leases), and it has nothing of its
     // own: what cannot be read there is replaced.
     const std::optional<Error>& unread = is_published() ? source.problem : stored.problem;
@@ -97,6 +103,10 @@ class Capture {
       verdict.reason = "the store's cannot be read (" + stored.problem->message() + ")";
     }
     if (!source.text || (stored.problem && !is_published())) return NewLogin{};
+    if (!is_published() && !store_.options().seal && store::is_sealed(store_)) {
+      if (verdict.choice != login::Choice::take) return NewLogin{};
+      return store::needs_key(store_, "a login that is put there now would lie there in plain");
+    }
     return NewLogin{merged(source.text->reveal(), view(stored)), *source.st, stored.st.has_value()};
   }
 
@@ -311,7 +321,9 @@ class Capture {
     if (auto kept = generations_.before_change(); !kept) return kept;
     auto transaction = Transaction::begin(to_, modes_, Durability::each);
     if (!transaction) return transaction.error();
-    if (auto added = transaction->add_file(name, text); !added) return added;
+    const bool is_login = name == store::kCredentials;
+    const auto added = is_login ? add_login(*transaction, store_, text) : transaction->add_file(name, text);
+    if (!added) return added;
     if (auto held = lock_.verify(); !held) return held;
     if (auto committed = transaction->commit(); !committed) return committed;
     if (name == store::kClaudeJson && options_.baseline != nullptr) noted_.note(name, source);
@@ -353,7 +365,8 @@ Error after_login(const Error& error, const login::Verdict& verdict) {
 
 }  // namespace
 
-// 1. The store's lock is held. A committed journal is rolled forward; an uncommitted stage is dropped.
+// 1. The store's lock is held. A login that lies in plain and has a key is sealed. A committed journal is
+//    rolled forward; an uncommitted stage is dropped.
 // Then, for the login first and alone, for `.claude.json`, which may lie beside the configuration directory,
 // and for everything else:
 // 2. Scan source and store: what is new, changed or gone. The login files by content, the rest by size and
@@ -367,6 +380,7 @@ Error after_login(const Error& error, const login::Verdict& verdict) {
 Result<CaptureReport> capture(const store::StatePaths& from, fs::Identity source, const store::Store& to,
                               const lock::Lock& lock, const CaptureOptions& options) {
   // 1.
+  if (const auto settled = settle(to, lock); !settled) return settled.error_with("capture");
   if (const auto recovered = Transaction::recover(to.tree()); !recovered)
     return recovered.error_with("capture");
   Capture capture(to, lock, options);

@@ -17,6 +17,7 @@
 #include "login/placeholder.h"
 #include "store/layout.h"
 #include "store/published.h"
+#include "store/sealed.h"
 #include "store/state_file.h"
 #include "sync/blank.h"
 #include "sync/prepare.h"
@@ -52,7 +53,7 @@ bool has_login_of_its_own(const store::StateFile& file, const Secret& renews, co
   if (!file.text || renews.empty()) return false;
   const login::State state = login::judge_file(file.text->reveal(), unix_now()).state;
   if (state != login::State::usable && state != login::State::renewable) return false;
-  const store::StateFile stored = store::read_state_file(from.tree(), store::kCredentials);
+  const store::StateFile stored = store::read_login(from);
   return !stored.text || !(login::refresh_token(stored.text->reveal()) == renews);
 }
 
@@ -142,10 +143,12 @@ Result<store::Store> open_published(const std::string& directory, const store::S
   // searched.
   if (!searched && there.problem && is_for_now(*there.problem))
     return Result<void>(*there.problem).error_with("publish");
-  if (!marked && has_login_of_its_own(there, renews, from)) {
-    return make_error(ErrorKind::invalid,
-                      printable(directory) + " holds a login of its own, which publishing would end",
-                      "name another directory, or remove .credentials.json from it if nobody needs it");
+  const bool sealed = !marked && store::is_sealed(*store);
+  if (sealed || (!marked && has_login_of_its_own(there, renews, from))) {
+    return make_error(
+        ErrorKind::invalid, printable(directory) + " holds a login of its own, which publishing would end",
+        sealed ? "name another directory"
+               : "name another directory, or remove .credentials.json from it if nobody needs it");
   }
   // 3.
   if (!searched || !renews.empty()) {

@@ -19,6 +19,7 @@
 #include "login/login.h"
 #include "login/secrets.h"
 #include "store/published.h"
+#include "store/sealed.h"
 #include "store/snapshot.h"
 #include "store/state_file.h"
 #include "sync/blank.h"
@@ -70,11 +71,11 @@ login::State state_of(const store::StateFile& file) {
 
 class Restore {
  public:
-  explicit Restore(const RestoreOptions& options) : options_(options) {}
+  Restore(const store::Store& from, const RestoreOptions& options) : from_(from), options_(options) {}
 
   /// A pass that begins. What an earlier one has done stays done, but what it reports is not doubled.
-  Result<void> begin_pass(const store::Store& from) {
-    auto snapshot = store::Snapshot::take(from.tree());
+  Result<void> begin_pass() {
+    auto snapshot = store::Snapshot::take(from_.tree());
     if (!snapshot) return snapshot.error();
     begin_pass(std::move(*snapshot));
     return Done{};
@@ -151,9 +152,12 @@ class Restore {
     report_.login.reset();
     report_.login_restored = false;
     if (!options_.filter.captures(store::kCredentials)) return Done{};
-    const store::StateFile file = wanted(
-        store::kCredentials,
-        [](const store::Tree& tree, std::string_view name) { return store::read_state_file(tree, name); });
+    // Withheld, it is what the plain file has, with the key or without.
+    const bool whole = options_.refresh_token == store::RefreshToken::copy;
+    const store::StateFile file =
+        wanted(store::kCredentials, [&](const store::Tree& tree, std::string_view name) {
+          return whole ? store::read_login(from_) : store::read_state_file(tree, name);
+        });
     if (file.problem && is_for_now(*file.problem)) return *file.problem;
     report_.login = state_of(file);
     if (!file.text) return Done{};
@@ -182,7 +186,7 @@ class Restore {
       report_.login_restored = report_.files > before;
       return done;
     };
-    if (options_.refresh_token == store::RefreshToken::copy) return put_login(stored.reveal());
+    if (whole) return put_login(stored.reveal());
     const auto withheld = login::without_refresh_token(stored.reveal());
     if (!withheld) return withheld.error();
     parsed->has_refresh_token = false;
@@ -238,6 +242,7 @@ class Restore {
     return Done{};
   }
 
+  const store::Store& from_;
   const RestoreOptions& options_;
   std::optional<store::Snapshot> snapshot_;
   std::optional<Plan> plan_;  // of an empty place
@@ -291,7 +296,7 @@ Result<Measured> measure(const store::Store& from, const RestoreOptions& options
   return Measured{size, std::move(*snapshot), std::move(*plan), std::move(stored)};
 }
 
-// 1. The place.
+// 1. The place. The refresh token of a sealed store is copied by who has the key.
 // 2. Pass by pass, without a lock, until the store has stayed as it was for a whole one. The later passes
 //    have little to do: only what was changed meanwhile is copied again.
 // 3. A store that is never still for that long is held still, if we may.
@@ -299,8 +304,11 @@ Result<RestoreReport> restore(const store::Store& from, const store::StatePaths&
                               const RestoreOptions& options, std::optional<Measured> measured) {
   constexpr int kLockFree = 5;
   constexpr int kPasses = 50;
-  Restore restore(options);
+  Restore restore(from, options);
   // 1.
+  if (options.refresh_token == store::RefreshToken::copy && options.filter.captures(store::kCredentials) &&
+      options.extent != store::Extent::sessions && !from.options().seal && store::is_sealed(from))
+    return store::needs_key(from, "its refresh token cannot be copied");
   const auto config = make_root(to.config_dir, target);
   if (!config) return config.error_with("restore");
   const store::Tree tree{config->get(), to.config_dir, target};
@@ -313,7 +321,7 @@ Result<RestoreReport> restore(const store::Store& from, const store::StatePaths&
     // 2.
     if (pass == 1 && measured && is_empty(tree)) {
       restore.begin_pass(std::move(*measured));
-    } else if (const auto begun = restore.begin_pass(from); !begun) {
+    } else if (const auto begun = restore.begin_pass(); !begun) {
       return begun.error_with("restore");
     }
     const auto done = restore_once(restore, to, tree, target);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <utility>
@@ -133,8 +134,8 @@ Durability durability_for(std::uint64_t entries) {
 }
 
 // 1. A committed journal is rolled forward. It was written by whoever can write to the store: one that was
-//    read and cannot be believed is set aside, as it would stop every capture from now on. After any other error
-//    all is left as it is, to be done later.
+//    read and cannot be believed is set aside, as it would stop every capture from now on. After any other
+//    error all is left as it is, to be done later.
 // 2. What is left in the stage is of a transaction that never was.
 Result<void> Transaction::recover(const store::Tree& tree) {
   const fs::ActAs as(tree.who);
@@ -237,7 +238,8 @@ Result<void> Transaction::commit() {
     if (auto written = write_journal(); !written) return written;
   }
   // 7.
-  if (auto done = put_into_place(journaled); !done) return done;
+  const bool is_login = !journaled && durability_ != Durability::none;
+  if (auto done = is_login ? put_login_into_place() : put_into_place(journaled); !done) return done;
   log::debug("committed", {{"path", to_.path},
                            {"entries", journal_.moves.size() + journal_.deletions.size()},
                            {"took", took_since(start)}});
@@ -247,16 +249,36 @@ Result<void> Transaction::commit() {
 
 /// A login file is a transaction of its own, and its rename is both the commit point and all there is to do:
 /// readers compare the file itself (store/snapshot.h). So no journal ever names one, and nothing but its own
-/// content and one directory entry has to reach the disk for it. A tree that nobody needs after a crash has
-/// no journal either.
+/// content and one directory entry has to reach the disk for it. The same holds for a sealed login and the
+/// plain file that is derived from it: the sealed one is the commit point. A tree that nobody needs after a
+/// crash has no journal either.
 bool Transaction::needs_journal() const {
   if (durability_ == Durability::none) return false;
   const auto is_login_file = [](const store::Journal::Move& move) {
-    return move.path == store::kCredentials || move.path == store::kClaudeJson;
+    return move.path == store::kCredentials || move.path == store::kClaudeJson ||
+           move.path == store::kSealedLogin;
   };
-  const bool one_move =
-      journal_.moves.size() == 1 && journal_.deletions.empty() && journal_.directories.empty();
-  return !one_move || !is_login_file(journal_.moves.front());
+  return !journal_.deletions.empty() || !journal_.directories.empty() ||
+         !std::all_of(journal_.moves.begin(), journal_.moves.end(), is_login_file);
+}
+
+/// One after the other, each on the disk before the next. Where the first lies in a directory of ours that
+/// may be new, that is on the disk before.
+Result<void> Transaction::put_login_into_place() {
+  struct stat st {};
+  const std::string sealed(store::kSealedLogin);
+  const bool sealed_first = journal_.moves.size() > 1;
+  if (sealed_first && ::fstatat(to_.root, sealed.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (auto synced = fs::sync_to_disk(to_.root, to_.path); !synced) return synced;
+  }
+  for (const store::Journal::Move& move : journal_.moves) {
+    const auto conflicts = apply(to_, stage_.get(), {{move}, {}, {}}, {.durable = true, .again = false});
+    if (!conflicts) return conflicts.error();
+    if (!conflicts->empty())
+      return system_error(conflicts->front().number,
+                          "put into place " + printable(fs::join(to_.path, move.path)));
+  }
+  return Done{};
 }
 
 // a. Everything staged is on the disk, its names and the stage's own too.

@@ -71,6 +71,7 @@ class Transaction {
   Transaction(const store::Tree& to, const store::Modes& modes, Durability durability);
   [[nodiscard]] bool needs_journal() const;
   [[nodiscard]] Result<void> write_journal();
+  [[nodiscard]] Result<void> put_login_into_place();
   [[nodiscard]] Result<void> put_into_place(bool journaled);
   void drop_stage();
 

@@ -18,6 +18,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from isolation import isolate, isolate_temporary_files  # noqa: E402
+from sealed_format import MAGIC, open_  # noqa: E402
 
 isolate()
 isolate_temporary_files()
@@ -28,6 +29,7 @@ SANITIZED = os.path.isfile(DRIVER) and b"__asan_init" in Path(DRIVER).read_bytes
 LANE = os.environ.get("CLAUDE_INIT_TEST_LANE", "full")  # of scripts/test.sh: quick, full, long
 LONG, QUICK = LANE == "long", LANE == "quick"
 OWN = ".claude-init"  # what is ours in a store
+KEY = b"FAKE key of the fault tests, which is long enough"  # of store_driver and renewal_driver
 
 os.umask(0o077)
 os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")  # the leak check does not work under ptrace
@@ -109,10 +111,35 @@ def fingerprint(root):
         if not name.startswith(OWN):
             return name, entry
         content = PASSING.sub(b"*", entry[3]) if entry[0] == "file" and "/stage/" not in name else entry[2:]
+        if entry[0] == "file" and entry[3].startswith(MAGIC):
+            content = opened(root, entry[3])  # each time it has another nonce
+        if name.startswith(f"{OWN}/locks/"):
+            content = b""  # whose it was last
         return PASSING.sub(b"*", os.fsencode(name)), entry[:2], content
 
     entries = sorted(repr(settled(name, entry)) for name, entry in read_tree(root, own=True).items())
     return hashlib.sha256("\n".join(entries).encode()).digest()
+
+
+def name_of_store(root):
+    with open(os.path.join(root, OWN, "id"), "rb") as file:
+        return re.search(rb"^store (.+)$", file.read(), re.MULTILINE)[1]
+
+
+def opened(root, sealed):
+    """The text of what is sealed in a store; b"" where it is not whole (in the stage)."""
+    with contextlib.suppress(AssertionError, FileNotFoundError):
+        return open_(sealed, KEY, name_of_store(root))
+    return b""
+
+
+def whole_login(root, directory):
+    """The login of a store, or of a generation in it: what is sealed, else the plain file; None where there is none."""
+    for name in (os.path.join(OWN, "sealed-login"), ".credentials.json"):
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(directory, name), "rb") as file:
+            content = file.read()
+            return opened(root, content) if content.startswith(MAGIC) else content
+    return None
 
 
 def sample(items, one_of):

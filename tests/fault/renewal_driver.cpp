@@ -1,16 +1,18 @@
-// renewal_driver STORE WORDS…: one renewal of the store's login by that command, as a program of its own, for
-// tests that kill it at a system call. Prints what became of it; waits for somebody else's renewal to end.
+// renewal_driver [sealed] STORE WORDS…: one renewal of the store's login by that command, as a program of its
+// own, for tests that kill it at a system call. Prints what became of it; waits for somebody else's renewal
+// to end.
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <thread>
 
 #include "login/login.h"
 #include "renew/renewal.h"
-#include "store/layout.h"
-#include "store/state_file.h"
+#include "seal/seal.h"
+#include "store/sealed.h"
 #include "supervise/signals.h"
 
 using namespace claude_init;
@@ -22,16 +24,16 @@ int tell(std::string text, int status) {
   return ::write(STDOUT_FILENO, text.data(), text.size()) >= 0 ? status : 2;
 }
 
-Secret token_in(const std::string& path) {
-  const auto store = store::Store::open(path);
+Secret token_in(const std::string& path, const store::StoreOptions& how) {
+  const auto store = store::Store::open(path, how);
   if (!store) return {};
-  const auto file = store::read_state_file(store->tree(), store::kCredentials);
+  const auto file = store::read_login(*store);
   return file.text ? login::access_token(file.text->reveal()) : Secret();
 }
 
-renew::Outcome renew_once(const std::string& path, const std::vector<std::string>& words,
-                          const supervise::Inherited& inherited) {
-  auto begun = renew::Renewal::begin(path, token_in(path), "test");
+renew::Outcome renew_once(const std::string& path, const store::StoreOptions& how,
+                          const std::vector<std::string>& words, const supervise::Inherited& inherited) {
+  auto begun = renew::Renewal::begin(path, token_in(path, how), "test", how);
   if (const auto* outcome = std::get_if<renew::Outcome>(&begun)) return *outcome;
   auto& renewal = std::get<renew::Renewal>(begun);
   const auto spawned = supervise::spawn(inherited, renewal.command(words, {"PATH=/usr/bin:/bin"}), -1);
@@ -44,11 +46,18 @@ renew::Outcome renew_once(const std::string& path, const std::vector<std::string
 }  // namespace
 
 int main(int argc, char** argv) {
+  store::StoreOptions how;
+  if (argc > 1 && std::string_view(argv[1]) == "sealed") {
+    auto key = seal::Key::derive(Secret("FAKE key of the fault tests, which is long enough"));
+    if (!key) return tell(key.error().what, 1);
+    how.seal = std::make_shared<const seal::Seal>(std::move(*key));
+    ++argv, --argc;
+  }
   if (argc < 3) return 64;
   const supervise::Inherited inherited = supervise::take_over_signals();
   const std::vector<std::string> words(argv + 2, argv + argc);
   for (;;) {
-    const renew::Outcome outcome = renew_once(argv[1], words, inherited);
+    const renew::Outcome outcome = renew_once(argv[1], how, words, inherited);
     switch (outcome.kind) {
       case renew::Outcome::Kind::renewed:
         return tell("renewed", 0);

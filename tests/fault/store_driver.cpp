@@ -3,6 +3,7 @@
 //   store_driver capture CONFIG_DIR STORE [delete] [LIMIT=N]...   LIMIT: max_bytes, max_files, max_depth
 //   store_driver restore STORE CONFIG_DIR [LIMIT=N]...
 //   store_driver recover STORE...
+//   store_driver sealed VERB...      the same of a store with a key; to recover is also to settle
 //
 // The source is read with the rights of its owner. Prints what the report says, one skipped path a line; on
 // an error its text on standard error, and exits with 1.
@@ -11,13 +12,16 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/text.h"
 #include "login/login.h"
+#include "seal/seal.h"
 #include "sync/capture.h"
 #include "sync/restore.h"
+#include "sync/settle.h"
 #include "sync/transaction.h"
 
 using namespace claude_init;
@@ -49,13 +53,25 @@ fs::Identity owner_of(const char* path) {
                                                     : fs::current_identity();
 }
 
+Result<store::Store> open_store(const char* path, bool sealed) {
+  store::StoreOptions options;
+  if (sealed) {
+    auto key = seal::Key::derive(Secret("FAKE key of the fault tests, which is long enough"));
+    if (!key) return key.error();
+    options.seal = std::make_shared<const seal::Seal>(std::move(*key));
+  }
+  return store::Store::open(path, options);
+}
+
 struct Options {
   sync::Limits limits;
   bool delete_missing = false;
+  bool sealed = false;
 };
 
-Options parse(int count, char** words) {
+Options parse(int count, char** words, bool sealed) {
   Options options;
+  options.sealed = sealed;
   sync::Limits& limits = options.limits;
   for (int i = 0; i < count; ++i) {
     const std::string_view word(words[i]);
@@ -69,7 +85,7 @@ Options parse(int count, char** words) {
 }
 
 int capture(const char* config_dir, const char* path, const Options& asked) {
-  const auto store = store::Store::open(path);
+  const auto store = open_store(path, asked.sealed);
   if (!store) return fail(store.error());
   const auto lock = lock::Lock::acquire(*store, "store", "test", Milliseconds{0});
   if (!lock) return fail(lock.error());
@@ -85,7 +101,7 @@ int capture(const char* config_dir, const char* path, const Options& asked) {
 }
 
 int restore(const char* path, const char* config_dir, const Options& asked) {
-  const auto store = store::Store::open(path);
+  const auto store = open_store(path, asked.sealed);
   if (!store) return fail(store.error());
   const sync::RestoreOptions options{.refresh_token = store::RefreshToken::copy, .limits = asked.limits};
   const auto report =
@@ -94,9 +110,14 @@ int restore(const char* path, const char* config_dir, const Options& asked) {
   return succeed("saved", report->skipped);
 }
 
-int recover(const char* path) {
-  const auto store = store::Store::open(path);
+int recover(const char* path, bool sealed) {
+  const auto store = open_store(path, sealed);
   if (!store) return fail(store.error());
+  if (sealed) {
+    const auto lock = lock::Lock::acquire(*store, "store", "test", Milliseconds{0});
+    if (!lock) return fail(lock.error());
+    if (const auto settled = sync::settle(*store, *lock); !settled) return fail(settled.error());
+  }
   const auto recovered = sync::Transaction::recover(store->tree());
   return recovered ? 0 : fail(recovered.error());
 }
@@ -104,14 +125,16 @@ int recover(const char* path) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const bool sealed = argc > 1 && std::string_view(argv[1]) == "sealed";
+  if (sealed) ++argv, --argc;
   const std::string_view verb = argc > 2 ? argv[1] : "";
   if (verb == "recover") {
     int status = 0;
-    for (int i = 2; i < argc; ++i) status |= recover(argv[i]);
+    for (int i = 2; i < argc; ++i) status |= recover(argv[i], sealed);
     return status;
   }
   if (argc < 4) return 64;
-  const Options options = parse(argc - 4, argv + 4);
+  const Options options = parse(argc - 4, argv + 4, sealed);
   if (verb == "capture") return capture(argv[2], argv[3], options);
   return verb == "restore" ? restore(argv[2], argv[3], options) : 64;
 }

@@ -48,9 +48,10 @@ FAILURES = {
 INTERRUPTED = ["read", "write", "pread64", "pwrite64", "fsync", "fdatasync", "flock", "copy_file_range"]
 
 
-@pytest.fixture(params=["capture", "restore"])
+@pytest.fixture(params=["capture", "restore", "sealed capture", "moving capture"])
 def world(request):
-    made = World(request.param)
+    key, _, operation = request.param.rpartition(" ")
+    made = World(operation, key=key)
     yield made
     made.remove()
 

@@ -18,9 +18,10 @@ CHANGES = {"renameat", "renameat2", "unlinkat", "mkdirat", "linkat", "symlinkat"
            "fchmod", "fchmodat", "utimensat"}
 
 
-@pytest.fixture(params=["capture", "restore"])
+@pytest.fixture(params=["capture", "restore", "sealed capture", "moving capture"])
 def world(request):
-    made = World(request.param)
+    key, _, operation = request.param.rpartition(" ")
+    made = World(operation, key=key)
     yield made
     made.remove()
 
@@ -84,9 +85,10 @@ def test_larger_state_killed_at_samples():
         world.remove()
 
 
-def test_recovery_killed_before_every_change():
+@pytest.mark.parametrize("key", ["", "sealed", "moving"])
+def test_recovery_killed_before_every_change(key):
     """From the states of the disk that a kill leaves: from all of them in the long lane, else from every sixth."""
-    world = World("capture")
+    world = World("capture", key=key)
     wrecks, after = Wrecks(world), Wrecks(world)
 
     def wreck(first):
@@ -98,10 +100,13 @@ def test_recovery_killed_before_every_change():
             wreck(first)
             if not wrecks.is_new() or (len(wrecks.seen) % 6 != 1 and not LONG):
                 continue
-            calls = calls_of("recover", world.destination)
+            calls = calls_of(*world.recovery)
             for n in sample([n for n, name in enumerate(calls, 1) if LONG or name in CHANGES], 23):
                 wreck(first)
-                assert killed_before(n, "recover", world.destination).returncode == -signal.SIGKILL
+                killed = killed_before(n, *world.recovery)
+                if key and killed.returncode == 125:
+                    continue  # how often it looks for a CLI's lock differs from time to time: it had ended by then
+                assert killed.returncode == -signal.SIGKILL
                 try:
                     if after.is_new():
                         after.examine()

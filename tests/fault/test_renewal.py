@@ -3,6 +3,7 @@ is a script, and the server a file with the only refresh token that it still acc
 the login for good, as it would with reuse detection."""
 
 import collections
+import glob
 import json
 import os
 import re
@@ -10,10 +11,11 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
-from harness import sample
+from harness import sample, whole_login
 
 DRIVER = os.environ.get("RENEWAL_DRIVER", "")
 pytestmark = [
@@ -32,7 +34,8 @@ mv "$CLAUDE_CONFIG_DIR/t" "$CLAUDE_CONFIG_DIR/.credentials.json"
 
 
 class World:
-    def __init__(self, root):
+    def __init__(self, root, sealed):
+        self.sealed = ["sealed"] if sealed else []
         self.root, self.store = root, os.path.join(root, "store")
         self.server, self.script = os.path.join(root, "server"), os.path.join(root, "renew.sh")
         with open(self.script, "w") as file:
@@ -48,12 +51,16 @@ class World:
             file.write("1")
 
     def run(self, *strace):
-        return subprocess.run([*strace, DRIVER, self.store, "/bin/sh", self.script], capture_output=True, text=True, timeout=60)
+        return subprocess.run([*strace, DRIVER, *self.sealed, self.store, "/bin/sh", self.script], capture_output=True, text=True, timeout=60)
 
     def token(self):
         """The number of the refresh token in the store, whose file is whole at any time."""
-        with open(os.path.join(self.store, ".credentials.json")) as file:
-            return json.load(file)["claudeAiOauth"]["refreshToken"].removeprefix("FAKE-r")
+        login = json.loads(whole_login(self.store, self.store))
+        return login["claudeAiOauth"]["refreshToken"].removeprefix("FAKE-r")
+
+    def files_with_refresh_tokens(self):
+        return [path for path in glob.glob(f"{self.store}/**", recursive=True, include_hidden=True)
+                if os.path.isfile(path) and b"FAKE-r" in Path(path).read_bytes()]
 
     def accepted(self):
         with open(self.server) as file:
@@ -79,11 +86,13 @@ class World:
         assert self.accepted() != "reuse", f"{what}: a spent token was presented"
         assert self.token() == self.accepted(), f"{what}: the store has a spent token"
         assert not os.path.exists(os.path.join(self.store, ".claude-init/renewal")), what
+        assert not self.sealed or self.files_with_refresh_tokens() == [], what
 
 
-@pytest.fixture
-def world(tmp_path):
-    return World(str(tmp_path))
+@pytest.fixture(params=["plain", "sealed"])
+def world(request, tmp_path):
+    """A store in plain; "sealed": it gets its key with the first renewal."""
+    return World(str(tmp_path), request.param == "sealed")
 
 
 def test_without_interference_the_login_is_renewed(world):

@@ -3,8 +3,9 @@
 import contextlib
 import glob
 import os
+import shutil
 
-from harness import OWN, drive, login, make_temporary, read_tree, remove, write_tree
+from harness import OWN, drive, login, make_temporary, read_tree, remove, whole_login, write_tree
 
 LOGIN, SETTINGS = ".credentials.json", ".claude.json"
 
@@ -33,27 +34,49 @@ class World:
     `old` and `new` are what the destination has before and after it. A capture is three transactions in this order:
     the login, .claude.json, everything else. So there are four whole states: old; with the login; with .claude.json
     too; new. A restore is not journaled: a working copy is not worth it, and is made again. Of it each file is whole.
+
+    `key`: of a store that is "sealed", or one in plain that gets its key with this operation, "moving". Then the old
+    login, derived from what was sealed, is one more state before the new one.
     """
 
-    def __init__(self, operation, old=None, new=None, root=None):
-        self.operation = operation
+    def __init__(self, operation, old=None, new=None, root=None, key=""):
+        self.operation, self.key = operation, key
         self.root = root or make_temporary()
         self.source = os.path.join(self.root, "source")
         self.destination = os.path.join(self.root, "destination")
         self.old_tree = OLD if old is None else old
-        write_tree(self.source, NEW if new is None else new, 1_700_000_000)
+        self.new_tree = NEW if new is None else new
+        write_tree(self.source, self.new_tree, 1_700_000_000)
+        self.template = os.path.join(self.root, "template")
+        derived = self.make_template() if key else None
         self.reset()
         self.old = read_tree(self.destination)
+        self.either = {path: (entry,) for path, entry in self.old.items()}
+        if derived and LOGIN in self.old:
+            self.either[LOGIN] = (self.old[LOGIN], derived)
         done = drive(*self.arguments)
         assert done.returncode == 0, done.stderr
         self.new = read_tree(self.destination)
         self.states = [self.mix(range(count)) for count in range(4)]
+        self.states += [{**self.old, LOGIN: entry} for entry in self.either.get(LOGIN, ())[1:]]
         self.reset()
+
+    def make_template(self):
+        """The old content, sealed, with the identity that this is bound to. Its login's plain file."""
+        os.mkdir(self.template, 0o700)
+        write_tree(self.template, self.old_tree, 1_600_000_000)
+        done = drive("sealed", "recover", self.template)
+        assert done.returncode == 0, done.stderr
+        return read_tree(self.template).get(LOGIN)
 
     @property
     def arguments(self):
         deletes = ["delete"] if self.operation == "capture" else []
-        return (self.operation, self.source, self.destination, *deletes)
+        return (*self.sealed, self.operation, self.source, self.destination, *deletes)
+
+    @property
+    def sealed(self):
+        return ("sealed",) if self.key else ()
 
     def mix(self, arrived):
         both = sorted(self.old.keys() | self.new.keys())
@@ -62,6 +85,9 @@ class World:
 
     def reset(self):
         remove(self.destination)
+        if self.key == "sealed":
+            shutil.copytree(self.template, self.destination, symlinks=True)
+            return
         os.mkdir(self.destination, 0o700)
         write_tree(self.destination, self.old_tree, 1_600_000_000)
 
@@ -75,27 +101,48 @@ class World:
                 if ".tmp." not in path and path not in CLI_LOCKS}
 
     def recover(self):
-        done = drive("recover", self.destination)
+        done = drive(*self.recovery)
         assert done.returncode == 0, done.stderr
+
+    @property
+    def recovery(self):
+        return (*self.sealed, "recover", self.destination)
 
     def check_files(self):
         """What any reader may count on at any moment: each file is whole, and none of the old ones is lost."""
         found = self.found()
         for path, entry in found.items():
-            assert entry in (self.old.get(path), self.new.get(path)), f"{path} is neither the old nor the new one"
+            assert entry in (*self.either.get(path, ()), self.new.get(path)), f"{path} is neither the old nor the new one"
         for path in self.old:
             assert path in found or path not in self.new, f"{path} is lost"
+        if self.key:
+            self.check_sealed(found)
+
+    def check_sealed(self, found, destination=None):
+        """What is sealed counts, and is never older than the plain file beside it."""
+        root = destination or self.destination
+        whole = whole_login(root, root)
+        new = self.new_tree[LOGIN].encode()
+        assert whole in (new, self.old_tree.get(LOGIN, "").encode() or None), "the whole login is neither old nor new"
+        assert whole == new or found.get(LOGIN) != self.new[LOGIN], "the plain file is newer than what is sealed"
+        if self.key == "sealed":
+            self.check_nothing_plain(root)
+
+    def check_nothing_plain(self, root):
+        for folder, _, names in os.walk(root):
+            for name in names:
+                path = os.path.join(folder, name)
+                if not os.path.islink(path):
+                    with open(path, "rb") as file:
+                        assert b"FAKE-r" not in file.read(), f"a refresh token lies in {path}"
 
     def has_lost_login(self, destination=None):
         """Whether a login that was replaced is not among the generations."""
         root = destination or self.destination
-        old = self.old.get(LOGIN)
+        old = self.old_tree.get(LOGIN)
         kept = [root, *glob.glob(os.path.join(glob.escape(root), OWN, "generations", "[0-9]*"))]
-        logins = []
-        for folder in kept:
-            with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, LOGIN), "rb") as file:
-                logins.append(file.read())
-        return self.operation == "capture" and old is not None and old[-1] not in logins
+        logins = [whole_login(root, folder) for folder in kept]
+        return self.operation == "capture" and old is not None and old.encode() not in logins
 
     def check_whole(self):
         """What recovery leaves: one of the whole states, and nothing half-done of ours."""
@@ -107,6 +154,9 @@ class World:
         assert not self.has_lost_login(), "the login that was replaced is not among the generations"
         for left in ("journal", "stage"):
             assert not os.path.exists(os.path.join(self.destination, OWN, left)), f"the {left} is left behind"
+        if self.key:
+            self.check_sealed(found)
+            self.check_nothing_plain(self.destination)
 
     def nearest(self, found):
         """How `found` differs from the whole state that it is most like."""

@@ -52,7 +52,7 @@ def test_the_sbom_names_each_library_with_its_version_and_licence(releases):
     sbom = json.loads(next(releases[0].glob("*.spdx.json")).read_text())
     packages = {each["name"]: each for each in sbom["packages"]}
     assert packages["claude-init"]["versionInfo"] == VERSION
-    for name in ("boost", "cli11", "fmtlib", "gcc", "glibc", "nlohmann-json3"):
+    for name in ("boost", "cli11", "fmtlib", "gcc", "glibc", "libsodium", "nlohmann-json3"):
         found = next(each for key, each in packages.items() if key.startswith(name))
         assert found["versionInfo"] and found["licenseDeclared"] not in ("", "NOASSERTION")
     linked = {each["relatedSpdxElement"] for each in sbom["relationships"] if each["relationshipType"] == "STATIC_LINK"}

@@ -44,6 +44,8 @@ std::string bash_action(const Option& option) {
   switch (option.completes) {
     case Completes::directory:
       return "compopt -o filenames; _claude_init_offer -d";
+    case Completes::file:
+      return "compopt -o filenames; _claude_init_offer -f";
     case Completes::user:
       return "_claude_init_offer -u";
     case Completes::signal:
@@ -84,6 +86,8 @@ std::string zsh_action(const Option& option) {
   switch (option.completes) {
     case Completes::directory:
       return "_files -/";
+    case Completes::file:
+      return "_files";
     case Completes::user:
       return "_users";
     case Completes::signal:
@@ -119,6 +123,8 @@ std::string fish_action(const Option& option) {
   switch (option.completes) {
     case Completes::directory:
       return " -x -a '(__fish_complete_directories)'";
+    case Completes::file:
+      return " -r";
     case Completes::user:
       return " -x -a '(__fish_complete_users)'";
     case Completes::signal:
