@@ -52,7 +52,7 @@ title "Does the stored login work?"
 fact store "$store"
 describe_backend
 [[ -d $store ]] ||
-  die "$exit_no_store" "There is no store at $store: nobody has logged in yet." "Log in: $setup_command"
+  die "$exit_no_store" "There is no store at $store: no login yet." "Log in: $setup_command"
 prepare_backend claude-runtime
 store_access=ro
 

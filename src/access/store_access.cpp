@@ -187,7 +187,7 @@ Result<void> settle_identity(const store::Store& store, const options::Storing& 
   }
   if (!identity) {
     log::failure(log::Level::warn, identity.error());
-    log::warn("what is captured is saved; nobody renews a login here until the store is taken over");
+    log::warn("captures are saved; no login is renewed here until the store is adopted");
   }
   return Done{};
 }

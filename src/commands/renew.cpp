@@ -61,7 +61,7 @@ std::string headline(const renew::Outcome& outcome) {
     case Kind::rejected:
       return "dead: " + outcome.reason;
     case Kind::busy:
-      return "not renewed: somebody else is at it: " + outcome.reason;
+      return "not renewed: another process is renewing: " + outcome.reason;
     default:
       return "not renewed: " + outcome.reason;
   }
@@ -102,7 +102,7 @@ int report(const renew::Outcome& outcome, const store::Inspection& seen, options
     const int failed = ui::print(as_json(name_of(outcome.kind), good ? "" : outcome.reason, seen));
     if (good || failed != kExitOk) return failed;
   } else if (good) {
-    const std::string how = outcome.kind == Kind::renewed ? "renewed" : "renewed by somebody else";
+    const std::string how = outcome.kind == Kind::renewed ? "renewed" : "renewed by another process";
     return ui::print(fmt::format("{}; {}\n", how, seen.login ? valid_until(seen) : "the login is gone"));
   }
   const ui::Console console(access::is_plain(environment));

@@ -123,7 +123,7 @@ void Coherence::say_how_long(UnixMs expires_at) const {
   if (options_.renewed == Options::Renewed::here) return;
   const std::string until = fmt::format("the login can be used until {}, which is in {}",
                                         format_utc(expires_at), format_duration(expires_at - unix_now()));
-  log::warn(options_.why_not.empty() ? until + "; nobody has renewed it"
+  log::warn(options_.why_not.empty() ? until + "; no renewal has come"
                                      : until + "; it cannot be renewed from here: " + options_.why_not);
 }
 

@@ -11,7 +11,7 @@ namespace {
 
 using login::State;
 
-constexpr std::string_view kNormalEnd = "That is its normal end: nothing is broken.";
+constexpr std::string_view kNormalEnd = "Each login expires after about four weeks: nothing is broken.";
 
 /// "2026-11-24 05:12 UTC (in 7 h 59 min)", "2026-11-23 20:00 UTC (1 h 12 min ago)".
 std::string when(UnixMs time, UnixMs now) {
@@ -42,8 +42,8 @@ std::string logged_in(const store::Inspection& inspection) {
 
 std::string login_deadline(const login::Login& login, UnixMs now) {
   if (!login.refresh_expires_at)
-    return "When the login itself ends is not recorded; it lives about four weeks.";
-  return fmt::format("The login itself ends {}.", when(*login.refresh_expires_at, now));
+    return "Claude Code has not recorded when the login itself expires: about four weeks after /login.";
+  return fmt::format("The login itself expires {}.", when(*login.refresh_expires_at, now));
 }
 
 /// Without the key.
@@ -114,7 +114,7 @@ Explanation renewable(const store::Inspection& inspection, const Context& contex
   Explanation out;
   out.headline = "renewable: " + logged_in(inspection) + "; the access token has to be renewed";
   out.meaning = fmt::format(
-      "The access token ran out {}, as each does after some hours; the login lives and renews it. {}",
+      "The access token expired {}, as each does after some hours; the login lives and renews it. {}",
       when(login.expires_at, context.now), login_deadline(login, context.now));
   out.remedies = {inspection.published
                       ? "whatever publishes it renews it: see that it runs (claude-init keep, --publish)"
@@ -132,21 +132,21 @@ Explanation expired(const store::Inspection& inspection, const Context& context)
     out.meaning =
         credentials_of(inspection) + " has tokens without scopes, which the CLI takes for not logged in.";
   } else if (login::has_ended(login, context.now)) {
-    out.headline = "expired: the login has ended";
-    out.meaning = fmt::format("It ended {}, and its last access token {}. {}",
+    out.headline = "expired: the login itself has expired";
+    out.meaning = fmt::format("It expired {}, and its last access token {}. {}",
                               when(*login.refresh_expires_at, context.now),
                               when(login.expires_at, context.now), kNormalEnd);
   } else if (is_shut(inspection)) {
-    out.headline = "expired: the access token has run out, and the store is sealed";
-    out.meaning = fmt::format("It ran out {}. Only with the store's key it is renewed.",
+    out.headline = "expired: the access token has expired, and the store is sealed";
+    out.meaning = fmt::format("It expired {}. Only with the store's key it is renewed.",
                               when(login.expires_at, context.now));
     out.remedies.emplace_back(
         "see that the keeper runs, which has the key (claude-init keep --seal-key FILE)");
     return out;
   } else {
-    out.headline = "expired: the access token has run out and nothing here can renew it";
+    out.headline = "expired: the access token has expired and nothing here can renew it";
     out.meaning =
-        fmt::format("It ran out {}. This store holds no refresh token.", when(login.expires_at, context.now));
+        fmt::format("It expired {}. This store holds no refresh token.", when(login.expires_at, context.now));
     out.remedies.emplace_back(
         "if another store renews this one, look at that: claude-init health --store DIR");
   }
@@ -165,8 +165,8 @@ Explanation dead(const store::Inspection& inspection, const Context& context) {
     return out;
   }
   if (inspection.login && login::has_ended(*inspection.login, context.now)) {
-    out.headline = "dead: the login has ended";
-    out.meaning = fmt::format("It ended {}, and the server does not renew it any more. {}",
+    out.headline = "dead: the login has expired";
+    out.meaning = fmt::format("It expired {}, and the server does not renew it any more. {}",
                               when(*inspection.login->refresh_expires_at, context.now), kNormalEnd);
     out.remedies = {log_in_again(inspection, context)};
     return out;
@@ -193,7 +193,7 @@ Explanation dead(const store::Inspection& inspection, const Context& context) {
 
 Explanation missing(const store::Inspection& inspection, const Context& context) {
   Explanation out;
-  out.headline = "missing: nobody has logged in";
+  out.headline = "missing: no login yet";
   const std::string path = printable(inspection.path);
   if (inspection.login) {
     out.meaning = credentials_of(inspection) + " is there and holds no login.";
@@ -224,9 +224,9 @@ Explanation missing(const store::Inspection& inspection, const Context& context)
 
 Explanation empty(const store::Inspection& inspection, const Context& context) {
   Explanation out;
-  out.headline = "empty: .credentials.json has nothing in it";
+  out.headline = "empty: .credentials.json has no content";
   out.meaning = credentials_of(inspection) + " has no content: " + std::string(kWhyEmpty) +
-                ", or somebody created it to have a file to mount.";
+                ", or it was created to have a file to mount.";
   out.remedies = {"look for free space: df -h " + shell_quote(inspection.path),
                   log_in_again(inspection, context)};
   return out;
@@ -282,7 +282,7 @@ Explanation barred(const store::Inspection& inspection, const Context& context) 
 std::string whose(const store::Inspection& inspection, const Context& context) {
   const bool file_seen = inspection.file_mode != 0;
   const fs::Identity owner = file_seen ? inspection.file_owner : inspection.owner;
-  return fmt::format("{} belongs to {}:{} with mode {:04o}, and we are {}:{}.",
+  return fmt::format("{} belongs to {}:{} with mode {:04o}, and claude-init runs as {}:{}.",
                      file_seen ? credentials_of(inspection) : printable(inspection.path), owner.uid,
                      owner.gid, (file_seen ? inspection.file_mode : inspection.mode) & 07777,
                      context.reader.uid, context.reader.gid);
@@ -320,7 +320,7 @@ Explanation unreadable(const store::Inspection& inspection, const Context& conte
   Explanation out;
   if (!inspection.remedy.empty()) {
     out.headline = "unreadable: " + printable(inspection.problem);
-    out.meaning = "It is not opened: it may be somebody else's that another person leads us to.";
+    out.meaning = "claude-init does not open it: a link of another user may lead to somebody else's file.";
     out.remedies = {inspection.remedy};
     return out;
   }
@@ -353,7 +353,8 @@ Explanation unreadable(const store::Inspection& inspection, const Context& conte
     if (reader.uid != 0) out.remedies.push_back(ui::how_to_drop_to(reader));
     out.remedies.push_back(reader.uid == 0 ? ui::how_to_become(owner) : ui::how_to_run_as(owner));
   }
-  out.remedies.push_back("give it to us: " + ui::how_to_give(inspection.path, reader, context.in_container));
+  out.remedies.push_back("change the owner: " +
+                         ui::how_to_give(inspection.path, reader, context.in_container));
   return out;
 }
 

@@ -49,7 +49,7 @@ void on_clock(const store::Inspection& inspection, const Context& context, std::
                                 format_utc(context.now), format_utc(inspection.file_modified), set));
   } else if (inspection.login && inspection.login->expires_at > context.now + kNoTokenLives) {
     notes.push_back(
-        fmt::format("the clock is wrong, or the login was made up: it says {}, and the access token ends "
+        fmt::format("the clock is wrong, or the login was made up: it says {}, and the access token expires "
                     "{}; {}",
                     format_utc(context.now), format_utc(inspection.login->expires_at), set));
   }
@@ -61,14 +61,14 @@ void on_end(const store::Inspection& inspection, const Context& context, std::ve
   if (inspection.login->refresh_expires_at) {
     const std::int64_t left = *inspection.login->refresh_expires_at - context.now;
     if (left < kEndsSoon) {
-      notes.push_back(left > 0 ? fmt::format("the login ends in {}: {}", format_duration(left), again)
-                               : "the login has ended and works until its access token runs out: " + again);
+      notes.push_back(left > 0 ? fmt::format("the login expires in {}: {}", format_duration(left), again)
+                               : "the login has expired and works until its access token expires: " + again);
     }
   }
   if (inspection.renewal_rejected) {
     const std::string why = inspection.renewal_burnt ? "a renewal cost this login"
                                                      : "the server does not renew this login any more";
-    notes.push_back(why + "; it works until its access token runs out: " + again);
+    notes.push_back(why + "; it works until its access token expires: " + again);
   }
 }
 
@@ -77,7 +77,7 @@ void on_copy(const store::Inspection& inspection, const Context& context, std::v
   const bool renewed = lives(inspection) && inspection.login && inspection.login->has_refresh_token;
   if (renewed && context.copied)
     notes.push_back(
-        fmt::format("nobody renews this login: {}; {}", context.copied->message(), context.copied->remedy));
+        fmt::format("this login is not renewed: {}; {}", context.copied->message(), context.copied->remedy));
 }
 
 /// Whether what is there outlives this container, and can be replaced in it.
@@ -110,8 +110,9 @@ void on_readers(const store::Inspection& inspection, const Context& context,
   }
   if (!context.exposed_to.empty()) {
     notes.push_back(fmt::format(
-        "{}, whom the command runs as, can read the refresh token in {}, and whoever has that can log "
-        "everyone out: where the command is not trusted mount a store that has only the access token{}",
+        "{}, the command's user, can read the refresh token in {}, and with it log everyone out: for a "
+        "command "
+        "that you do not trust, seal the store (--seal-key) or mount one that has only the access token{}",
         printable(context.exposed_to), printable(inspection.path),
         context.can_be_hidden ? ", or let root own the store's files" : ""));
   }
@@ -156,8 +157,8 @@ bool is_logged_in_to_elsewhere(const store::Inspection& inspection, const Contex
 
 std::string log_in_again(const store::Inspection& inspection, const Context& context) {
   return is_logged_in_to_elsewhere(inspection, context)
-             ? "whoever keeps the store that this one is published from renews it; log in there "
-               "(claude-init setup), not here: the login then comes by itself"
+             ? "this is a published copy: log in where the keeper runs (claude-init setup); it updates "
+               "here by itself"
              : "log in again: " + context.setup_command;
 }
 

@@ -76,11 +76,11 @@ void add_logins(Metrics& metrics, const std::vector<NamedStore>& stores, UnixMs 
     if (store.seen->sealed || (store.seen->login && store.seen->login->has_refresh_token))
       metrics.sample(kSealed, of(store), store.seen->sealed ? 1 : 0);
   }
-  add_deadline(metrics, stores, now, "access_token", "the access token ends; it is renewed before.",
+  add_deadline(metrics, stores, now, "access_token", "the access token expires; it is renewed before.",
                [](const login::Login& login) {
                  return login.has_access_token ? std::optional(login.expires_at) : std::nullopt;
                });
-  add_deadline(metrics, stores, now, "login", "the login itself ends and somebody has to log in again.",
+  add_deadline(metrics, stores, now, "login", "the login itself expires; log in again before.",
                [](const login::Login& login) { return login.refresh_expires_at; });
 }
 

@@ -47,7 +47,7 @@ std::string shown(const tcp::endpoint& endpoint) {
 /// What to do about an address that cannot be had.
 std::string remedy_for(const error_code& failure) {
   if (failure == asio::error::address_in_use)
-    return "somebody else listens there: name another port, --listen ADDR:PORT";
+    return "another process listens there: name another port, --listen ADDR:PORT";
   if (failure == asio::error::access_denied) return "name a port from 1024 on, --listen ADDR:PORT";
   if (failure.value() == EADDRNOTAVAIL) return "name an address of this machine, or :PORT for all of them";
   return "";

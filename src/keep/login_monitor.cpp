@@ -182,7 +182,7 @@ bool LoginMonitor::has_ended_normally(UnixMs now) const {
 /// server has rejected.
 std::string LoginMonitor::why_dead(UnixMs now) const {
   if (has_ended_normally(now)) {
-    return fmt::format("the login has ended, as each does after about four weeks: nothing is broken{}",
+    return fmt::format("the login has expired, as each does after about four weeks: nothing is broken{}",
                        seen_.state == State::usable ? "; " + validity(seen_, now) : "");
   }
   if (seen_.state == State::expired) {
@@ -233,7 +233,7 @@ std::vector<Event> LoginMonitor::tried(const renew::Outcome& outcome, UnixMs now
   add(news, now, Change::failing,
       outcome.kind == Kind::refused
           ? fmt::format("the login is not renewed from here: {}; {}", obstacle_.reason, validity(seen_, now))
-          : fmt::format("the login could not be renewed, which is tried again: {}; {}", obstacle_.reason,
+          : fmt::format("the login could not be renewed, retrying: {}; {}", obstacle_.reason,
                         validity(seen_, now)),
       outcome.remedy);
   return news;
@@ -259,8 +259,7 @@ std::vector<Event> LoginMonitor::published(Obstacle why, UnixMs now) {
   if (failed == failed_before) return news;
   if (failed) {
     add(news, now, Change::failing,
-        fmt::format("the login cannot be published, which is tried again: {}",
-                    printable(unpublished_.reason)),
+        fmt::format("the login cannot be published, retrying: {}", printable(unpublished_.reason)),
         unpublished_.remedy);
   } else {
     add(news, now, Change::recovered, "the login is published again");
@@ -299,7 +298,7 @@ void LoginMonitor::warn_of_waiting(std::vector<Event>& news, UnixMs now) {
                  "renew it elsewhere, or start the keeper without --renew=never", false};
   }
   add(news, now, Change::failing,
-      fmt::format("the access token ended on {} and has not been renewed{}{}",
+      fmt::format("the access token expired on {} and has not been renewed{}{}",
                   format_utc(seen_.login->expires_at), obstacle_.reason.empty() ? "" : ": ",
                   obstacle_.reason),
       obstacle_.remedy);
@@ -318,10 +317,10 @@ void LoginMonitor::warn_of_end(std::vector<Event>& news, UnixMs now) {
   if (notice >= warned_) return;
   warned_ = notice;
   add(news, now, Change::expiring,
-      left > 0 ? fmt::format("the login itself ends in {}, on {}", format_duration(left),
+      left > 0 ? fmt::format("the login itself expires in {}, on {}", format_duration(left),
                              format_utc(*seen_.login->refresh_expires_at))
-               : fmt::format("the login itself ended on {}; {}", format_utc(*seen_.login->refresh_expires_at),
-                             validity(seen_, now)),
+               : fmt::format("the login itself expired on {}; {}",
+                             format_utc(*seen_.login->refresh_expires_at), validity(seen_, now)),
       context_.setup_command);
 }
 

@@ -27,7 +27,7 @@ enum class Change {
   failing,    // a renewal did not bring one, or none has come for long, or it cannot be published; it is
               // tried again
   dead,       // the login cannot be renewed any more: log in again
-  expiring,   // the login itself ends in 7, 3 or 1 days
+  expiring,   // the login itself expires in 7, 3 or 1 days
   recovered,  // it works again after it did not, or after renewals failed, or is published again
   account_changed,  // another account's login
 };

@@ -33,7 +33,7 @@ void add_renewals(Metrics& metrics, const Report& view) {
   add_time(metrics, view, "claude_init_renewal_failing_since_timestamp_seconds",
            "Since when renewals fail; absent while they do not.", &LoginMonitor::failing_since);
   add_time(metrics, view, "claude_init_lock_wait_since_timestamp_seconds",
-           "Since when a renewal waits for a lock that somebody else holds; absent while none does.",
+           "Since when a renewal waits for a lock that another process holds; absent while none does.",
            &LoginMonitor::waiting_since);
   metrics.family("claude_init_renewals", "counter",
                  "Renewals by this keeper that brought a new access token.");

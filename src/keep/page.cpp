@@ -119,7 +119,7 @@ std::string deadlines(const Shown& shown, UnixMs now) {
   std::string out = bar("Access token", login->expires_at, now, 8 * kHour, 0);
   if (login->refresh_expires_at) out += bar("Login", *login->refresh_expires_at, now, 30 * kDay, kSoon);
   if (shown.next_renewal && *shown.next_renewal > now) {
-    out += fmt::format("<p class=\"next\">Renewed by itself in {}.</p>\n",
+    out += fmt::format("<p class=\"next\">Renews automatically in {}.</p>\n",
                        format_duration(*shown.next_renewal - now));
   }
   if (const std::string_view kept = health::how_kept(shown.record->seen()); !kept.empty())
@@ -136,21 +136,21 @@ std::string todo(std::string_view tone, std::string_view what, std::string_view 
 
 std::string_view what_to_do(const LoginMonitor& record, UnixMs now) {
   if (record.has_ended_normally(now))
-    return "The login has ended, as each does after about four weeks: nothing is broken. To log in again:";
+    return "The login has expired, as each does after about four weeks: nothing is broken. To log in again:";
   switch (record.seen().state) {
     case State::usable:
       if (record.seen().renewal_burnt)
-        return "A renewal cost this login. Log in again before its access token ends:";
-      return "The server has rejected this login. Log in again: jobs fail when its access token ends, or "
+        return "A renewal cost this login. Log in again before its access token expires:";
+      return "The server has rejected this login. Log in again: jobs fail when its access token expires, or "
              "already do.";
     case State::missing:
-      return "Nobody has logged in. To log in:";
+      return "No login yet. To log in:";
     case State::no_store:
       return "There is no store:";
     case State::unreadable:
       return "The store cannot be read:";
     default:
-      return "Somebody has to log in again:";
+      return "Log in again:";
   }
 }
 
@@ -162,21 +162,21 @@ std::string next_step(const Shown& shown, UnixMs now) {
   if (ends_soon(record, now)) {
     const std::int64_t left = *record.seen().login->refresh_expires_at - now;
     out += todo("warn",
-                left > 0 ? fmt::format("The login itself ends in {}. To log in again before that:",
+                left > 0 ? fmt::format("The login itself expires in {}. To log in again before that:",
                                        format_duration(left))
-                         : "The login itself has ended. To log in again:",
+                         : "The login itself has expired. To log in again:",
                 record.log_in());
   }
   if (record.failing_since()) {
     const auto& [reason, remedy_of_it, again] = record.obstacle();
     out += todo("warn",
-                fmt::format("Not renewed for {}{}{}.{}", format_duration(now - *record.failing_since()),
-                            reason.empty() ? "" : ": ", escaped(reason), again ? " It is tried again." : ""),
+                fmt::format("Renewal failing for {}{}{}.{}", format_duration(now - *record.failing_since()),
+                            reason.empty() ? "" : ": ", escaped(reason), again ? " Retrying." : ""),
                 remedy_of_it);
   }
   if (const Waiting* waiting = record.waiting()) {
     out += todo("warn",
-                fmt::format("The renewal waits for a lock, for {}: {}.",
+                fmt::format("The renewal has been waiting for a lock for {}: {}.",
                             format_duration(now - waiting->since), escaped(waiting->reason)),
                 "");
   }

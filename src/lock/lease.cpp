@@ -126,11 +126,11 @@ Result<void> Lease::verify() const {
   const std::lock_guard guard(beating_->mutex);
   const bool in_time = Clock::now() - beating_->last < beating_->times.stale - beating_->times.beat;
   if (there && in_time && !beating_->lost) return Done{};
-  return make_error(
-      ErrorKind::busy,
-      "the lock on " + printable(beating_->store) +
-          " was lost: we or its file system stood still for so long that somebody else may have it",
-      "try again");
+  return make_error(ErrorKind::busy,
+                    "the lock on " + printable(beating_->store) +
+                        " was lost: claude-init or its file system stood still for so long that another "
+                        "process may have it",
+                    "try again");
 }
 
 LeaseContest::LeaseContest(UniqueFd locks, std::string name, std::string text, const store::Tree& tree,

@@ -120,7 +120,7 @@ Error explain_lease(const Error& error, int directory, const std::string& name) 
   const std::vector<pid_t> holders = lock_holders(read_proc("/proc/locks"), "LEASE", st);
   return make_error(
       ErrorKind::busy,
-      "somebody has a lease on " + printable(name) + ": " +
+      "another process has a lease on " + printable(name) + ": " +
           (holders.empty() ? "a process that is not to be seen from here" : name_processes(holders)),
       "end that one first, or wait for it");
 }

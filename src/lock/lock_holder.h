@@ -39,7 +39,7 @@ struct Holder {
 /// cannot be seen from here, and how it can.
 [[nodiscard]] std::string name_flock_holder(int fd, const Holder& claim, UnixMs now);
 
-/// For a file of ours in an open directory that could not be opened since somebody has a lease on it
+/// For a file of ours in an open directory that could not be opened since another process has a lease on it
 /// (fcntl(2), F_SETLEASE: whoever can open it for reading), which the kernel takes away in 45 s: busy, with
 /// who that is. Any other error as it is.
 [[nodiscard]] Error explain_lease(const Error& error, int directory, const std::string& name);

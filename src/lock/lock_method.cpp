@@ -51,7 +51,7 @@ Result<store::Locking> read_method(int locks, const store::Store& store) {
   }
   const std::string path = fs::join(fs::join(fs::join(store.path(), store::kPrivateDir), kLocks), kMethod);
   return make_error(ErrorKind::invalid, printable(path) + " says neither flock nor lease",
-                    "remove it when nobody uses the store");
+                    "remove it while no process uses the store");
 }
 
 /// Makes `locks` with the record in it, under another name, and moves it into place: a second process
@@ -118,7 +118,7 @@ Result<Locks> open_locks(const store::Store& store) {
         ErrorKind::usage,
         fmt::format("{} is locked by {}, and --locking={} would not be seen by others",
                     printable(store.path()), store::name_of(locks->method), store::name_of(wanted)),
-        fmt::format("leave --locking out, or change it while nobody uses the store: "
+        fmt::format("leave --locking out, or change it while no process uses the store: "
                     "claude-init setup --adopt --locking={}",
                     store::name_of(wanted)));
   }

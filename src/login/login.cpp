@@ -267,7 +267,7 @@ Verdict compare(std::optional<std::string_view> source, std::optional<std::strin
   if (rules.renewed) {
     return to.parsed.access_token.reveal() == rules.given_access_token
                ? decide(Choice::take)
-               : decide(Choice::keep_store, "somebody else has put another one there meanwhile");
+               : decide(Choice::keep_store, "another process has put another one there meanwhile");
   }
   if (rules.by_person || rules.judged_before) return decide(Choice::take);
   if (!is_credible(theirs.expires_at, now)) {

@@ -64,7 +64,7 @@ inline void add_list(Definitions& to, const std::string& name, const char* value
 inline std::string check_flag(const std::string& text) {
   bool value = false;
   if (CLI::detail::lexical_cast(text, value)) return "";
-  return fmt::format("'{}' is not possible; write 1 or 0 (true or false, yes or no, on or off)", text);
+  return fmt::format("'{}' is not possible; use 1 or 0 (true or false, yes or no, on or off)", text);
 }
 
 inline void add_flag(Definitions& to, const std::string& name, bool& target, const Text& text) {

@@ -11,13 +11,13 @@ const std::vector<Page>& pages() {
        .description = "Checks the store, restores its state, runs COMMAND (default: an interactive shell) on "
                       "the terminal, and "
                       "captures the login and everything else at the end.\n\n"
-                      "A login is saved within a second of its being written, whatever happens to the "
+                      "A login is saved within a second, whatever happens to the "
                       "session after that.",
        .command = "[COMMAND...]",
        .examples = {{"claude-init setup", "opens a shell; type claude, /login, /exit, then exit"},
                     {"claude-init setup --store /srv/claude -- claude", "runs the CLI instead of a shell"},
                     {"claude-init setup --until-login 10m",
-                     "for scripts: ends by itself, or after ten minutes"}},
+                     "for scripts: exits with a login, or after ten minutes"}},
        .see_also = {"tutorial.md", "how-to/headless-login.md", "durability.md"}},
       {.name = "run",
        .summary = "run a command on a private copy of the store's state",

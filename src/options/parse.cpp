@@ -242,11 +242,11 @@ std::variant<CommandLine, Reply> parse_as(
 /// What of a run's options exclude each other; "" if none do.
 std::string contradiction_in(const Run& run) {
   if (run.exec && run.refresh_token == store::RefreshToken::copy) {
-    return "--exec leaves nobody to save a login that the command renews; take away one of --exec and "
+    return "with --exec a login that the command renews is not saved; take away one of --exec and "
            "--refresh-token copy";
   }
   if (run.exec && run.keeps_sessions()) {
-    return "--exec leaves nobody to save the sessions; take away --exec, or --persist and --sessions";
+    return "with --exec the sessions are not saved; take away --exec, or --persist and --sessions";
   }
   if (!run.sessions.empty() && !run.keeps_sessions()) {
     return "--sessions says where to save sessions and --persist none not to; take away one of them";

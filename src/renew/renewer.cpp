@@ -291,9 +291,9 @@ void Renewer::log_outcome(const Outcome& outcome) {
     case Outcome::Kind::renewed:
       return log::info("the login has been renewed", {{"store", options_.store}});
     case Outcome::Kind::not_due:
-      return log::debug("the login has been renewed by somebody else", {{"store", options_.store}});
+      return log::debug("the login has been renewed by another process", {{"store", options_.store}});
     case Outcome::Kind::busy:
-      return log::debug("somebody else renews the login", {{"reason", outcome.reason}});
+      return log::debug("another process renews the login", {{"reason", outcome.reason}});
     case Outcome::Kind::failed:
       return log::warn("the login could not be renewed; it will be tried again",
                        {{"reason", outcome.reason},

@@ -42,7 +42,7 @@ Outcome rejected_by_server(const Secret& given) {
   const auto login = login::parse(given.reveal());
   if (login && login::has_ended(*login, unix_now())) {
     return {Kind::rejected,
-            "it has ended, as each does after about four weeks: nothing is broken",
+            "it has expired, as each does after about four weeks: nothing is broken",
             {},
             "rejected"};
   }

@@ -27,8 +27,8 @@ void warn_of_other_cli(const supervise::Loop& loop, const FoundStore& found,
   static_cast<void>(access::wait_until_over(loop, wait));
   const std::string lacks = here ? cli::what_older_lacks(*here, *keeper) : "";
   if (lacks.empty()) return;
-  console.warning(fmt::format("Claude Code is {} here, and {} where the keeper renews this login: {}.",
-                              cli::text_of(*here), cli::text_of(*keeper), lacks));
+  console.warning(fmt::format("Claude Code is {} here, and {} in the keeper: {}.", cli::text_of(*here),
+                              cli::text_of(*keeper), lacks));
   console.text("Build both images with the same CLAUDE_CODE_VERSION.");
 }
 

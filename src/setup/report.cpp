@@ -33,7 +33,7 @@ void print_deadlines(const ui::Console& console, const login::Login& login) {
   if (login.refresh_expires_at) {
     console.detail("login", deadline(*login.refresh_expires_at, now));
   } else if (login.has_refresh_token) {
-    console.detail("login", "renewable (the CLI has not written down until when)");
+    console.detail("login", "renewable (Claude Code has not recorded until when)");
   } else {
     console.detail("login", "cannot be renewed: it has no refresh token");
   }
@@ -44,12 +44,12 @@ void print_next(const ui::Console& console, const FoundStore& store) {
     return;  // CLAUDE_INIT_LOGIN_COMMAND's author says how to go on, too
   console.blank();
   if (store.deployed) {
-    console.text("What uses this store goes on with it by itself: nothing has to be restarted.");
+    console.text("Running containers take it over; restart nothing.");
   } else if (store.in_container) {
     console.text("Use it, in any number of containers:");
     console.command(fmt::format("{} run --rm {} claude-runtime --print hello", ui::engine_command(),
                                 options::mounted(store.host_side, store.store.path(), ":ro")));
-    console.text("(If your -v named another place just now, name that one.)");
+    console.text("(Use the directory that you gave to -v.)");
   } else {
     console.text("Use it:");
     console.command(
@@ -73,7 +73,7 @@ int print_no_login(const ui::Console& console, const FoundStore& store, const lo
       break;
     case login::State::empty:
       console.bad("Login not saved: the CLI's .credentials.json is empty.", name);
-      console.text(fmt::format("Either {}. Start setup again and log in to the end.", health::kWhyEmpty));
+      console.text(fmt::format("Either {}. Start setup again and complete the login.", health::kWhyEmpty));
       break;
     case login::State::malformed:
       console.bad("Login not saved: the CLI's .credentials.json is incomplete or damaged.", name);

@@ -172,7 +172,7 @@ Result<void> announce(const FoundStore& found, LoginSession& session, const ui::
   }
   if (lock.error().kind != ErrorKind::busy) return lock.error();
   console.warning(lock.error().message());
-  console.text("Both sessions work. A login that is made in one of them is saved, and given to the other.");
+  console.text("Both sessions work. A login in one of them is saved, and passed to the other.");
   return Done{};
 }
 

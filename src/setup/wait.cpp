@@ -54,8 +54,7 @@ LoginWait::LoginWait(boost::asio::io_context& io, std::string store, Millisecond
     if (failure || *over) return;
     // Of one that has just come the rest is still awaited, and cut short.
     if (store::inspect(store, unix_now()).state != login::State::usable)
-      log::warn("nobody has logged in in time: this session ends",
-                {{"after", format_duration(limit.count())}});
+      log::warn("no login came in time: this session exits", {{"after", format_duration(limit.count())}});
     end(*over);
   });
 }
@@ -80,10 +79,10 @@ void greet_waiting(const ui::Console& console, const FoundStore& found, const us
   const std::string within =
       limit == options::kForever ? "" : fmt::format(" within {}", format_duration(limit.count()));
   if (shell) {
-    console.text(fmt::format("Log in{}; this session then saves the login and ends by itself.", within));
+    console.text(fmt::format("Log in{}; this session then saves the login and exits.", within));
     return;
   }
-  console.title(fmt::format("Waiting for somebody to log in{}.", within));
+  console.title(fmt::format("Waiting for a login{}.", within));
   console.text("From another terminal, with /login:");
   const std::string here = found.in_container ? exec_command(account, environment) : "";
   console.command(

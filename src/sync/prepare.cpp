@@ -27,8 +27,8 @@ std::string how_to_allow_writing(const store::Store& store) {
   const fs::Identity owner = store.owner();
   if (!fs::ActAs(owner).effective()) {
     const fs::Identity ours = fs::current_identity();
-    return "it belongs to uid " + std::to_string(owner.uid) + " and we are uid " + std::to_string(ours.uid) +
-           ": " + ui::how_to_give(store.path(), ours, in_container) +
+    return "it belongs to uid " + std::to_string(owner.uid) + " and claude-init runs as uid " +
+           std::to_string(ours.uid) + ": " + ui::how_to_give(store.path(), ours, in_container) +
            (in_container ? "; or " + ui::how_to_run_as(owner) : "");
   }
   struct stat st {};

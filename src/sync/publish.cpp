@@ -148,7 +148,7 @@ Result<store::Store> open_published(const std::string& directory, const store::S
     return make_error(
         ErrorKind::invalid, printable(directory) + " holds a login of its own, which publishing would end",
         sealed ? "name another directory"
-               : "name another directory, or remove .credentials.json from it if nobody needs it");
+               : "name another directory, or remove .credentials.json from it if it is not needed");
   }
   // 3.
   if (!searched || !renews.empty()) {

@@ -42,8 +42,8 @@ std::string how_to_run_as(fs::Identity who) {
 }
 
 std::string how_to_drop_to(fs::Identity who) {
-  return fmt::format("stay uid {0}: leave {2} run --user out, and add -e CLAUDE_INIT_USER={0}:{1}",
-                     who.uid, who.gid, engine_command());
+  return fmt::format("stay uid {0}: leave {2} run --user out, and add -e CLAUDE_INIT_USER={0}:{1}", who.uid,
+                     who.gid, engine_command());
 }
 
 std::string how_to_become(fs::Identity who) {
@@ -63,7 +63,7 @@ std::string how_to_make(const std::string& directory, fs::Identity who) {
 }
 
 std::string how_to_let_pass(const std::string& directory) {
-  return "let everybody pass there, which shows nobody what is in it: sudo chmod a+x " +
+  return "let every user pass through it, which does not show its content: sudo chmod a+x " +
          shell_quote(directory);
 }
 

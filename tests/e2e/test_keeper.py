@@ -63,7 +63,7 @@ def test_production_lives_on_what_the_keeper_publishes(fleet, endpoint):
     assert fleet.project.ask("/readyz")[0] == 200
     assert fleet.inbox.changes()[-1] == "dead"
     assert re.search(r"^claude_init_login_rejected\{.*\} 1$", fleet.project.ask("/metrics")[1], re.MULTILINE)
-    wait_until(lambda: fleet.project.ask("/readyz/claude")[0] == 503, "its access token ends")
+    wait_until(lambda: fleet.project.ask("/readyz/claude")[0] == 503, "its access token expires")
 
     fleet.log_in()
     wait_until(fleet.all_answer, "all answer again")

@@ -166,7 +166,7 @@ class TestWaiting:
             line = setup.stderr.readline()
             assert line, said
             said += line
-        assert "Waiting for somebody to log in within 5 min." in said
+        assert "Waiting for a login within 5 min." in said
         variables = [f"--env={name}={value}" for name, value in login.variables.items()]
         docker("exec", "--user", "node", *variables, container, "claude", "auth", "login")
         _, err = setup.communicate(timeout=60)

@@ -95,7 +95,7 @@ def test_the_refresh_token_is_handed_on_only_where_that_is_asked_for(place):
 
 
 @pytest.mark.parametrize("text, expected, told", [
-    (None, 67, "no login was restored: missing: nobody has logged in"),
+    (None, 67, "no login was restored: missing: no login yet"),
     ("", 65, "no login was restored: empty: "), ('{"claudeAiOauth":{"accessT', 65, "no login was restored: malformed: "),
     ("{}", 67, "no login was restored: missing: "),
     (login("a", left=-60, refresh=False), 68, "the login that was restored cannot be used: expired: ")],
@@ -441,7 +441,7 @@ def test_health_notes_that_a_store_is_a_copy(place):
     assert "copy" not in place.run("health", "--store", place.store)[1]
     subprocess.run(["cp", "-a", place.store, place.path / "copy"], check=True)
     status, out, _ = place.run("health", "--store", place.path / "copy")
-    assert status == 0 and "note: nobody renews this login: " in out and "setup --adopt" in out, out
+    assert status == 0 and "note: this login is not renewed: " in out and "setup --adopt" in out, out
     (place.store / ".claude-init/id").unlink()
     (place.store / ".claude-init/id").mkdir()
     assert "nobody renews" not in place.run("health", "--store", place.store)[1]

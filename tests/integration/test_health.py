@@ -265,7 +265,7 @@ def test_requests_over_plain_http(health, url, told):
 
 @pytest.mark.parametrize("make, told", [
     (lambda path: os.utime(path, (time.time() + 3600,) * 2), "and the login was written"),
-    (lambda path: path.write_text(login("a", left=500 * 86400)), "and the access token ends")])
+    (lambda path: path.write_text(login("a", left=500 * 86400)), "and the access token expires")])
 def test_a_clock_that_is_wrong(health, make, told):
     health.host.put(login("a"))
     assert "the clock is wrong" not in health()[1]

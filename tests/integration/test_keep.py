@@ -37,7 +37,7 @@ def test_a_dead_login_is_told_at_once_and_once_with_what_to_type_and_a_new_one_i
     keeping.store("dev", login("a", left=4))
     keeping.start("--publish", keeping.path / "published", "--login-command", LOG_IN + " {name}")
     keeping.says("the login is dead")
-    assert "expired" not in keeping.said()  # at once: not when its access token ends
+    assert "expired" not in keeping.said()  # at once: not when its access token expires
     assert 'error: the login is dead: the server rejected it' in keeping.said()
     assert f'→ {LOG_IN} dev\n' in keeping.said()
     time.sleep(5)  # beyond its expiry: it is not tried again, and not told again
@@ -110,7 +110,7 @@ def test_a_store_that_is_another_one_when_it_comes_back_is_kept_and_what_was_pub
     keeping.has_token("a", "published")
     (keeping.path / "dev").rename(keeping.path / "gone")
     keeping.store("dev")  # empty: what is seen of a volume that is not mounted
-    keeping.says("missing: nobody has logged in")
+    keeping.says("missing: no login yet")
     time.sleep(1)
     assert keeping.token("published") == "a"
     assert (keeping.path / "published/settings.json").exists()
@@ -123,7 +123,7 @@ def test_nothing_needs_to_be_there_at_the_start(keeping):
     keeping.start("--publish", keeping.path / "published")
     keeping.says("no-store")
     keeping.store("dev")
-    keeping.says("missing: nobody has logged in")
+    keeping.says("missing: no login yet")
     assert "claude-init setup --store " in keeping.said()
     keeping.put(login("a", left=-60))
     keeping.has_token("a+", "published")
@@ -211,7 +211,7 @@ def test_that_a_store_cannot_be_written_is_told_when_the_login_comes_later(keepi
     keeping.store("dev")
     read_only = ["unshare", "--mount", "sh", "-c", 'mount --bind -o ro "$0" "$0" && exec "$@"', keeping.path / "dev"]
     keeping.start(wrapper=read_only)
-    keeping.says("missing: nobody has logged in")
+    keeping.says("missing: no login yet")
     keeping.put(login("a"))
     keeping.says("the login is not renewed from here: the store is read-only")
     keeping.put(login("b", left=7200))  # somebody else renews it
@@ -293,7 +293,7 @@ def test_a_login_that_comes_while_the_watches_change_hands_is_seen(keeping):
     os.mkdir(keeping.path / "new", 0o700)
     os.chown(keeping.path / "new", 1234, 1234)
     (keeping.path / "new").rename(keeping.path / "dev")
-    keeping.says("missing: nobody has logged in")
+    keeping.says("missing: no login yet")
     time.sleep(0.3)  # its watches go at once, and those for the new owner take as long as this twice
     keeping.put(login("a"))
     os.chown(keeping.path / "dev/.credentials.json", 1234, 1234)

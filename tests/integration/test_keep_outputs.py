@@ -326,7 +326,7 @@ def test_the_ready_made_webhook_posts_the_change_and_keeps_its_url_to_itself(kee
     assert head.startswith(b"POST /FAKEsecret HTTP/1.1") and b"Content-Type: application/json" in head
     change = json.loads(body)
     assert change["change"] == "unusable"
-    assert change["text"] == f"dev: missing: nobody has logged in. → {LOG_IN}", "all that a chat shows"
+    assert change["text"] == f"dev: missing: no login yet. → {LOG_IN}", "all that a chat shows"
     assert any("curl" in line for line in arguments)
     assert not any("FAKEsecret" in line for line in arguments)
     assert keeping.stop()[0] == 0

@@ -309,7 +309,7 @@ def test_setup_lets_what_comes_with_a_login_be_written_before_it_ends(host):
 
 def test_setup_without_a_terminal_waits_for_somebody_elsewhere(host):
     setup = Setup(host, "--until-login", "10m")
-    assert "Waiting for somebody to log in within 10 min." in setup.waits()
+    assert "Waiting for a login within 10 min." in setup.waits()
     assert setup.process.poll() is None
     assert host.session("setup", "put b")[0] == 0
     status, err = setup.end()
@@ -379,7 +379,7 @@ def test_setup_ends_a_shell_on_a_terminal_when_somebody_has_logged_in_there(host
         shown += data
         if not data:
             break
-        if not typed and b"ends by itself" in shown:
+        if not typed and b"saves the login and exits" in shown:
             typed = True
             os.write(terminal, b'printf %s "$login_a" > "$CLAUDE_CONFIG_DIR/.credentials.json"\n')
     os.close(terminal)

@@ -83,7 +83,7 @@ TEST_CASE("both deadlines are told, and the access token's is no alarm") {
   const Explanation words = explain(logged_in(State::usable, kNow + 8 * kHour), context());
   CHECK(words.headline == "usable: logged in, a@example.org (max)");
   CHECK(contains(words.meaning, "access token is valid until 2026-11-24 05:12 UTC (in 8 h)"));
-  CHECK(contains(words.meaning, "The login itself ends 2026-12-21 00:12 UTC (in 27 d 3 h)."));
+  CHECK(contains(words.meaning, "The login itself expires 2026-12-21 00:12 UTC (in 27 d 3 h)."));
   const Explanation later = explain(logged_in(State::renewable, kNow - kHour), context());
   CHECK(contains(later.meaning, "2026-11-23 20:12 UTC (1 h ago)"));
   CHECK(contains(later.meaning, "in 27 d 3 h"));
@@ -92,7 +92,7 @@ TEST_CASE("both deadlines are told, and the access token's is no alarm") {
 TEST_CASE("a login that expired says which of its ends it was") {
   auto expired = logged_in(State::expired, kNow - kHour);
   expired.login->refresh_expires_at = kNow - kDay;
-  CHECK(contains(explain(expired, context()).headline, "the login has ended"));
+  CHECK(contains(explain(expired, context()).headline, "the login itself has expired"));
   CHECK(contains(explain(expired, context()).meaning, "(1 d ago)"));
   expired.login->refresh_expires_at.reset();
   expired.login->has_refresh_token = false;
@@ -106,8 +106,8 @@ TEST_CASE("a login that the server rejects after its own end has ended, and nobo
   CHECK(contains(explain(dead, context()).meaning, "ended elsewhere"));
   dead.login->refresh_expires_at = kNow - kDay;
   const Explanation words = explain(dead, context());
-  CHECK(words.headline == "dead: the login has ended");
-  CHECK(contains(words.meaning, "That is its normal end: nothing is broken."));
+  CHECK(words.headline == "dead: the login has expired");
+  CHECK(contains(words.meaning, "Each login expires after about four weeks: nothing is broken."));
   CHECK(words.remedies.size() == 1);
 }
 
@@ -161,7 +161,7 @@ TEST_CASE("of a published store it is said where a login is made, which is not t
     published.published = true;
     const std::string text = as_text(published, host);
     INFO(text);
-    CHECK(contains(text, "the store that this one is published from"));
+    CHECK(contains(text, "this is a published copy: log in where the keeper runs"));
     CHECK_FALSE(contains(text, "--store /pub"));
     host.told_setup_command = true;  // by whoever knows that store
     CHECK(contains(as_text(published, host), "claude-init setup --store /pub"));
@@ -186,7 +186,8 @@ TEST_CASE("a permission error names owner, mode and us, and what of it to change
   foreign.file_mode = 0100600;
   const Explanation words = explain(foreign, context());
   CHECK(contains(words.meaning,
-                 "/claude-auth/.credentials.json belongs to 1001:1001 with mode 0600, and we are 1000:1000"));
+                 "/claude-auth/.credentials.json belongs to 1001:1001 with mode 0600, and claude-init runs "
+                 "as 1000:1000"));
   CHECK(contains(words.meaning, "uid 1001 would be right"));
   CHECK(contains(as_text(words), "docker run --user 1001:1001"));
   CHECK(contains(as_text(words), "chown -R 1000:1000 HOST_DIR"));
@@ -294,7 +295,7 @@ TEST_CASE("a copy that nobody renews is noted where there is something to renew,
   auto seen = logged_in(State::usable, kNow + kHour);
   const auto usual = explain(seen, context()).notes;
   auto noted = explain(seen, copied).notes;
-  CHECK(std::erase(noted, "nobody renews this login: it is a copy; adopt it") == 1);
+  CHECK(std::erase(noted, "this login is not renewed: it is a copy; adopt it") == 1);
   CHECK(noted == usual);
   seen.state = State::renewable;
   CHECK(explain(seen, copied).remedies == std::vector<std::string>{"adopt it"});

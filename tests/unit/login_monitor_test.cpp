@@ -55,7 +55,7 @@ TEST_CASE(
   SECTION("its own end has passed") {
     const auto news = r.observe(expired, kNow);
     REQUIRE(changes(news) == Changes{Change::dead});
-    CHECK(news[0].text == "the login has ended, as each does after about four weeks: nothing is broken");
+    CHECK(news[0].text == "the login has expired, as each does after about four weeks: nothing is broken");
     CHECK(news[0].remedy == "docker compose run --rm setup");
   }
   SECTION("the CLI does not accept it") {
@@ -66,7 +66,7 @@ TEST_CASE(
     expired.login->refresh_expires_at.reset();
     expired.login->has_refresh_token = false;
     CHECK(r.observe(expired, kNow)[0].text ==
-          "expired: the access token has run out and nothing here can renew it");
+          "expired: the access token has expired and nothing here can renew it");
   }
 }
 
@@ -78,9 +78,9 @@ TEST_CASE("a login that the server rejects after its own end has come to that, a
   REQUIRE(changes(news) == Changes{
                                Change::dead,
                            });
-  CHECK(
-      news[0].text.starts_with("the login has ended, as each does after about four weeks: nothing is broken; "
-                               "its access token is valid"));
+  CHECK(news[0].text.starts_with(
+      "the login has expired, as each does after about four weeks: nothing is broken; "
+      "its access token is valid"));
 }
 
 TEST_CASE("a wait for a lock is told once, after some seconds, and is over with the first other outcome",
@@ -232,7 +232,7 @@ TEST_CASE("that a login cannot be published is told once, with what to type, and
   CHECK(r.published({}, kNow).empty());
   const auto news = r.published({"it is another user's", "chown", true}, kNow);
   REQUIRE(changes(news) == Changes{Change::failing});
-  CHECK(news[0].text == "the login cannot be published, which is tried again: it is another user's");
+  CHECK(news[0].text == "the login cannot be published, retrying: it is another user's");
   CHECK(news[0].remedy == "chown");
   CHECK_FALSE(r.ready());
   CHECK(r.published({"it is full", "free some", true}, kNow).empty());

@@ -61,7 +61,7 @@ TEST_CASE("what hides the login or exposes it is noted", "[notes]") {
 
   with = context();
   with.exposed_to = "node";
-  CHECK_THAT(note(usable(), with), Contains("node, whom the command runs as, can read the refresh token") &&
+  CHECK_THAT(note(usable(), with), Contains("node, the command's user, can read the refresh token") &&
                                        !Contains("let root own"));
   with.can_be_hidden = true;
   CHECK_THAT(note(usable(), with), Contains("or let root own the store's files"));
@@ -97,7 +97,7 @@ TEST_CASE("a clock that is wrong is noted by what was written, or ends, too far 
   ends.login->expires_at = kNow + 365 * 24 * kHour;  // claude setup-token
   CHECK(note(ends, context()).empty());
   ends.login->expires_at = kNow + 401 * 24 * kHour;
-  CHECK_THAT(note(ends, context()), Contains("the access token ends 2027-12-29"));
+  CHECK_THAT(note(ends, context()), Contains("the access token expires 2027-12-29"));
 }
 
 TEST_CASE("a place that does not keep a login is noted", "[notes]") {
@@ -117,9 +117,9 @@ TEST_CASE("an end that comes soon is noted, of a login that lives", "[notes]") {
   ends.login->refresh_expires_at = kNow + 72 * kHour;
   CHECK(note(ends, context()).empty());
   ends.login->refresh_expires_at = kNow + 72 * kHour - 60'000;
-  CHECK_THAT(note(ends, context()), Contains("the login ends in 2 d 23 h: log in again: docker run"));
+  CHECK_THAT(note(ends, context()), Contains("the login expires in 2 d 23 h: log in again: docker run"));
   ends.login->refresh_expires_at = kNow - 1;
-  CHECK_THAT(note(ends, context()), Contains("the login has ended"));
+  CHECK_THAT(note(ends, context()), Contains("the login has expired"));
   ends.state = State::expired;
   CHECK(note(ends, context()).empty());
 

@@ -247,10 +247,10 @@ TEST_CASE("what a variable sets wrong is told by its name, with what to write") 
   const std::string variable = refused({"run", "true"});
   const auto line = parsed_as<Run>({"run", "--exec", "true"});
   ::unsetenv("CLAUDE_INIT_EXEC");
-  CHECK_THAT(variable, Contains("CLAUDE_INIT_EXEC: 'maybe' is not possible; write 1 or 0"));
+  CHECK_THAT(variable, Contains("CLAUDE_INIT_EXEC: 'maybe' is not possible; use 1 or 0"));
   CHECK(line.exec);
   CHECK_THAT(refused({"run", "--exec=maybe", "true"}),
-             Contains("--exec: 'maybe' is not possible; write 1 or 0"));
+             Contains("--exec: 'maybe' is not possible; use 1 or 0"));
   for (const char* yes : {"1", "true", "yes", "on", "TRUE"}) {
     CHECK(parsed_as<Run>({"run", std::string("--exec=") + yes, "true"}).exec);
   }

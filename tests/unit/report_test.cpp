@@ -180,10 +180,10 @@ TEST_CASE("the page says what to type before a login that lives ends by itself",
   };
   CHECK_FALSE(contains(page_with(8 * kDay), "docker compose"));
   const std::string soon = page_with(60 * kHour);
-  CHECK(contains(soon, "The login itself ends in 2 d 12 h. To log in again before that:"));
+  CHECK(contains(soon, "The login itself expires in 2 d 12 h. To log in again before that:"));
   CHECK(contains(soon, "<code>docker compose run --rm setup</code>"));
   CHECK(contains(soon, "<span class=\"state warn\">usable</span>"));
-  CHECK(contains(page_with(-kHour), "The login itself has ended."));
+  CHECK(contains(page_with(-kHour), "The login itself has expired."));
 }
 
 TEST_CASE("why a login is not renewed, and what to do about it, is said wherever it is shown", "[keep]") {
@@ -198,7 +198,7 @@ TEST_CASE("why a login is not renewed, and what to do about it, is said wherever
     (void)record.tried({renew::Outcome::Kind::failed, "no <answer>", "look at the proxy", "no-answer"},
                        kNow - 5 * kMinute);
     CHECK(contains(as_page(view),
-                   "Not renewed for 5 min: no &lt;answer&gt;. It is tried again.</p>"
+                   "Renewal failing for 5 min: no &lt;answer&gt;. Retrying.</p>"
                    "<code>look at the proxy</code>"));
     CHECK(status()["failing_reason"] == "no <answer>");
     CHECK(status()["remedy"] == "look at the proxy");
@@ -207,7 +207,7 @@ TEST_CASE("why a login is not renewed, and what to do about it, is said wherever
   }
   SECTION("it is not") {
     (void)record.tried({renew::Outcome::Kind::refused, "it is a copy", "adopt it", "copied"}, kNow - kHour);
-    CHECK(contains(as_page(view), "Not renewed for 1 h: it is a copy.</p><code>adopt it</code>"));
+    CHECK(contains(as_page(view), "Renewal failing for 1 h: it is a copy.</p><code>adopt it</code>"));
     store::Inspection renewable = usable();
     renewable.state = State::renewable;
     (void)record.observe(renewable, kNow);
@@ -228,11 +228,11 @@ TEST_CASE("the page says what the matter is with a login that has ended, and wit
   ended.login->refresh_expires_at = kNow;
   (void)record.observe(ended, kNow);
   CHECK(contains(as_page(view),
-                 "The login has ended, as each does after about four weeks: nothing is broken."));
+                 "The login has expired, as each does after about four weeks: nothing is broken."));
   ended.login->scopes.clear();  // the CLI would not have taken it before its end either
   (void)record.observe(ended, kNow);
   CHECK_FALSE(contains(as_page(view), "as each does after about four weeks: nothing is broken. To log in"));
-  CHECK(contains(as_page(view), "Somebody has to log in again:"));
+  CHECK(contains(as_page(view), "Log in again:"));
   store::Inspection none;
   none.state = State::no_store;
   (void)record.observe(none, kNow);
