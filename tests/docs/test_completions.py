@@ -7,7 +7,7 @@ import subprocess
 import pexpect
 import pytest
 from pages import TOP
-from programs import needed
+from skips import needed
 
 COMPLETIONS = TOP / "completions"
 

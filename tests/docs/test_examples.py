@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 import yaml
 from pages import TOP, lines, links
-from programs import needed
+from skips import needed
 from test_options import SUBCOMMANDS, ask, options_in
 
 BINARY = os.environ["CLAUDE_INIT_BINARY"]

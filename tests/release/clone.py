@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from skips import needed
 
 TOP = Path(__file__).resolve().parents[2]
 # Nothing of the caller's: neither its git settings nor its times.
@@ -13,14 +13,6 @@ ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.
                "GIT_AUTHOR_NAME": "Test", "GIT_AUTHOR_EMAIL": "test@example.invalid", "GIT_COMMITTER_NAME": "Test",
                "GIT_COMMITTER_EMAIL": "test@example.invalid", "GIT_AUTHOR_DATE": "2026-01-02T03:04:05Z",
                "GIT_COMMITTER_DATE": "2026-01-02T03:04:05Z"}
-
-
-def needed(*names):
-    missing = [name for name in names if not shutil.which(name)]
-    if missing and os.environ.get("CLAUDE_INIT_TEST_NO_SKIP") == "1":
-        pytest.fail(f"there is no {', '.join(missing)}")
-    if missing:
-        pytest.skip(f"there is no {', '.join(missing)}")
 
 
 class Clone:

@@ -6,7 +6,8 @@ import os
 import subprocess
 
 import pytest
-from clone import Clone, needed
+from clone import Clone
+from skips import needed
 
 VERSION = "9.8.7"
 EXAMPLES = "usr/share/doc/claude-init/examples/"

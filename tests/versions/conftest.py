@@ -10,16 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 import pytest
 from clis import CHOSEN
 from machine import BINARY, machine
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport():
-    """Where everything must run, a test that skips itself has failed."""
-    outcome = yield
-    report = outcome.get_result()
-    if report.skipped and os.environ.get("CLAUDE_INIT_TEST_NO_SKIP") == "1":
-        report.outcome = "failed"
-        report.longrepr = f"skipped, and nothing may be: {report.longrepr}"
+from skips import pytest_runtest_makereport
 
 
 def pytest_generate_tests(metafunc):
