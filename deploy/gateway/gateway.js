@@ -13,7 +13,7 @@ const REFUSALS = {
     '--publish-placeholder, and unset ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN and CLAUDE_CODE_OAUTH_TOKEN'],
   path: [400, 'invalid_request_error', 'the gateway does not forward a path that is written in two ways'],
   more: [403, 'permission_error', 'the gateway does not forward requests for keys, tokens and sessions elsewhere'],
-  missing: [403, 'permission_error', 'nobody has logged in yet; run: ' + LOGIN_COMMAND],
+  missing: [403, 'permission_error', 'no login yet; run: ' + LOGIN_COMMAND],
   expired: [403, 'permission_error',
     'the access token has expired and the keeper has not renewed it; see its log, or log in again: ' + LOGIN_COMMAND],
   rejected: [403, 'permission_error', 'the server does not accept this login any more; log in again: ' + LOGIN_COMMAND],

@@ -69,15 +69,16 @@ int print_no_login(const ui::Console& console, const FoundStore& store, const lo
                                   ? "none either"
                                   : fmt::format("one that is {}", login::name_of(verdict.store_state))),
                   name);
-      console.text("Start setup again, type `claude`, follow /login, then `exit`.");
+      console.text("→ start setup again: claude, /login, /exit, then exit");
       break;
     case login::State::empty:
       console.bad("Login not saved: the CLI's .credentials.json is empty.", name);
-      console.text(fmt::format("Either {}. Start setup again and complete the login.", health::kWhyEmpty));
+      console.text(fmt::format("Either {}.", health::kWhyEmpty));
+      console.text("→ start setup again and complete the login");
       break;
     case login::State::malformed:
       console.bad("Login not saved: the CLI's .credentials.json is incomplete or damaged.", name);
-      console.text("Start setup again and log in.");
+      console.text("→ start setup again and log in");
       break;
     case login::State::unreadable:
       console.bad("Login not saved: the CLI's .credentials.json cannot be read.", name);
@@ -86,7 +87,7 @@ int print_no_login(const ui::Console& console, const FoundStore& store, const lo
       break;
     default:
       console.bad(fmt::format("Login not saved: it is {}.", login::name_of(verdict.source_state)), name);
-      console.text("Start setup again and log in with /login.");
+      console.text("→ start setup again and log in with /login");
   }
   return status;
 }

@@ -298,7 +298,7 @@ def test_the_cli_shows_what_the_gateway_says_without_a_login(place):
     (place.published / "login/.credentials.json").rename(place.published / "away")
     answer = place.ask("hello")
     assert answer.returncode == 1
-    assert f"API Error: 403 claude-init: nobody has logged in yet; run: {LOG_IN}" in answer.stdout
+    assert f"API Error: 403 claude-init: no login yet; run: {LOG_IN}" in answer.stdout
     (place.published / "away").rename(place.published / "login/.credentials.json")
     assert place.ask("hello").stdout.strip() == ANSWER
 

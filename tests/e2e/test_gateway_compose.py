@@ -129,7 +129,7 @@ def test_the_order_does_not_matter_and_a_login_that_dies_and_comes_back_restarts
     project("up", "--detach")
     wait_until(lambda: "docker compose run --rm setup" in project("logs", "worker").stderr + project("logs", "worker").stdout,
                "the worker says what to do")
-    assert "nobody has logged in yet" in project("exec", "-T", "gateway", "curl", "--silent", "http://127.0.0.1:8080/readyz").stdout
+    assert "no login yet" in project("exec", "-T", "gateway", "curl", "--silent", "http://127.0.0.1:8080/readyz").stdout
     login = project.endpoint.login()
     project.store.put(login, PERSON)
     wait_until(lambda: ANSWER in project("logs", "worker").stdout, "the worker's answer")

@@ -40,7 +40,7 @@ def everybody_tells(fleet, news):
 
 def test_production_lives_on_what_the_keeper_publishes(fleet, endpoint):
     fleet.start()
-    everybody_tells(fleet, "nobody has logged in")
+    everybody_tells(fleet, "no login yet")
     assert fleet.project.ask("/readyz")[0] == 200 and fleet.project.ask("/readyz/claude")[0] == 503
     fleet.log_in()
     wait_until(fleet.all_answer, "all answer")

@@ -113,7 +113,7 @@ def test_log_in_by_hand_and_find_out_that_it_works(person):
 
 def test_says_no_when_nobody_has_logged_in(person):
     told = person.type(str(TRY))
-    assert "nobody has logged in" in told
+    assert "no login yet" in told
     assert person.status() == 66
 
 

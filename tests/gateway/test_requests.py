@@ -145,7 +145,7 @@ def test_without_a_login_people_are_told_what_to_type(api, gateway):
                  '{"claudeAiOauth":{"accessToken":"a\\r\\nX: b","expiresAt":9e15}}'):
         gateway.put(text) if text is not None else gateway.published.unlink()
         status, body = gateway.get()
-        assert (status, message(body)) == (403, "claude-init: nobody has logged in yet; run: type this to log in")
+        assert (status, message(body)) == (403, "claude-init: no login yet; run: type this to log in")
         assert gateway.health("/readyz")[0] == 503 and gateway.health("/livez")[0] == 200
     gateway.log_in(left=-1)
     status, body = gateway.get()

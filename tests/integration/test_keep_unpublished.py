@@ -74,7 +74,7 @@ def test_nothing_is_ready_and_jobs_are_told_why_until_the_remedy_was_typed(corre
     eventually(lambda: 'claude_init_login_ready{store="dev"} 0\n' in metrics(corrected), "the metrics")
     status, said = waiting(corrected)
     assert status == 67, said
-    assert "the login is not published to here" in said and "nobody has logged in" not in said
+    assert "the login is not published to here" in said and "no login yet" not in said
     assert f"→ {chown}" in said
     # With the rights that it names, and no more.
     subprocess.run(["setpriv", "--bounding-set=-all,+chown,+dac_read_search", "--inh-caps=-all,+chown,+dac_read_search",

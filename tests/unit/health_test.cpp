@@ -358,7 +358,7 @@ TEST_CASE("a renewable login is of use only where the refresh token is handed on
   CHECK_FALSE(can_be_used(State::dead, true));
 }
 
-TEST_CASE("who waits where a keeper cannot publish is told that, not that nobody has logged in") {
+TEST_CASE("who waits where a keeper cannot publish is told that, not that there is no login") {
   store::Inspection waiting = inspection(State::missing);
   waiting.published = true;
   waiting.unpublished = "/published cannot be written: it is another user's\ndocker compose run chown\n";
