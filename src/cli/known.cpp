@@ -27,7 +27,7 @@ constexpr std::array kRows{
     Row{"--print /cost", Flaw::Kind::burns, kNone, {2, 1, 197}},
     Row{"doctor", Flaw::Kind::burns, {2, 1, 198}, {2, 1, 260}},
     Row{"--init-only", Flaw::Kind::asks_nobody, kNone, {2, 1, 197}},
-    Row{"--init-only", Flaw::Kind::burns, {2, 1, 197}, {2, 1, 330}},
+    Row{"--init-only", Flaw::Kind::burns, {2, 1, 197}, kNone},
     Row{"agents --json", Flaw::Kind::asks_nobody, kNone, {2, 1, 198}},
     Row{"agents --json", Flaw::Kind::burns, {2, 1, 198}, kNone},
 };

@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import signal
+import socket
 import subprocess
 import sys
 import termios
@@ -18,7 +19,7 @@ JOB = """
 import os, signal, threading, time
 def fill(*_):
     time.sleep(0.1)
-    threading.Thread(target=os.write, args=(2, b"x" * 65536), daemon=True).start()
+    threading.Thread(target=os.write, args=(2, b"x" * (1 << 20)), daemon=True).start()
 signal.signal(signal.SIGUSR1, fill)
 print("ready", flush=True)
 while True:
@@ -35,6 +36,11 @@ def a_pipe():
 def a_pipe_of_another_user():
     """Which we must not open: we ask the kernel not to wait."""
     return a_pipe()
+
+
+def a_socket():
+    """As systemd gives it to services."""
+    return [end.detach() for end in socket.socketpair()]
 
 
 def a_terminal():
@@ -73,7 +79,7 @@ def kernel_can_write_without_waiting():
         os.close(into)
 
 
-STREAMS = [a_pipe, a_terminal, *([a_pipe_of_another_user] if kernel_can_write_without_waiting() else [])]
+STREAMS = [a_pipe, a_socket, a_terminal, *([a_pipe_of_another_user] if kernel_can_write_without_waiting() else [])]
 
 
 @pytest.mark.parametrize("stream", STREAMS)

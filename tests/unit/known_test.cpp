@@ -55,6 +55,7 @@ TEST_CASE("what burns on a version is known, however it is written") {
   CHECK(flaw({"claude", "mcp", "list"}, {2, 1, 100}) == Flaw::Kind::asks_nobody);
   CHECK(flaw({"claude", "--init-only"}, {1, 0, 128}) == Flaw::Kind::asks_nobody);
   CHECK(flaw({"claude", "--init-only"}, {2, 1, 197}) == Flaw::Kind::burns);
+  CHECK(flaw({"claude", "--init-only"}, {2, 1, 332}) == Flaw::Kind::burns);
   CHECK(flaw({"claude", "--print", "/cost"}, {1, 0, 128}) == Flaw::Kind::burns);
   CHECK(flaw({"claude", "agents", "--json"}, {99, 0, 0}) == Flaw::Kind::burns);
 }

@@ -126,6 +126,22 @@ TEST_CASE("a root behind a directory that its owner may not search is entered wi
   CHECK(refused.error().kind == ErrorKind::permission);
 }
 
+TEST_CASE("a root behind such a directory is not reached by a link that its owner has made") {
+  if (!test::is_root()) {
+    WARN("skipped: needs root");
+    return;
+  }
+  const TempDir dir;
+  dir.dir("closed", 0700);
+  dir.dir("closed/open", 0755);
+  dir.link("link", dir.path("closed/open"));
+  CHECK(fs::open_root(dir.path("link"), {1234, 1234}).ok());  // root's own
+  REQUIRE(::lchown(dir.path("link").c_str(), 1234, 1234) == 0);
+  const auto refused = fs::open_root(dir.path("link"), {1234, 1234});
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().kind == ErrorKind::permission);
+}
+
 TEST_CASE("paths are joined and taken apart") {
   CHECK(fs::join("", "a") == "a");
   CHECK(fs::join("a/b", "c") == "a/b/c");

@@ -45,8 +45,8 @@ every client. Versions that tell a rejection may ask once more at once, and are 
 ## Other commands as `--renew-command`
 
 Three runs each, in a fresh configuration directory with an expired login, without claude-init. **burns**: the command ended
-before the new token was saved, which costs the login. That is a race, which a busy machine wins more often: *earlier* is what
-other runs have seen, on an idle one. claude-init does not run what burns, or does not ask, with that version
+before the new token was saved, which costs the login. That is a race, and machine and load decide it: *earlier* is what
+other runs have seen. claude-init does not run what burns, or does not ask, with that version
 (`src/cli/known.cpp`); between a version that burns and the next one that renews all versions count as burning.
 
 {commands}
@@ -132,9 +132,11 @@ def table(heads, found, key):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-# What has burnt in other runs, on an idle machine.
-EARLIER = {"2.1.260": ["auth status", "--init-only", "agents --json"], "2.1.220": ["auth status", "doctor", "--init-only"],
-           "2.1.197": ["--init-only"], "2.1.100": ["--print /cost"]}
+# What has burnt in some run.
+EARLIER = {**{version: ["--init-only", "agents --json"] for version in ("2.1.332", "2.1.330")},
+           "2.1.260": ["auth status", "--init-only", "agents --json"],
+           "2.1.220": ["auth status", "doctor", "--init-only", "agents --json"], "2.1.197": ["--init-only"],
+           **{version: ["--print /cost"] for version in ("2.1.100", "2.0.77", "1.0.128")}}
 
 
 def with_earlier(version, cells):
