@@ -27,7 +27,7 @@ set -euo pipefail
 test_packages=(catch2 python3 python3-pytest python3-pexpect python3-yaml strace jq procps shellcheck spin tini e2fsprogs
   curl util-linux man-db zsh fish openssl nginx libnginx-mod-http-js)
 e2e_packages=(ca-certificates iproute2 iptables mmdebstrap openssl runc)
-full_packages=(clang clang-tidy buildah podman uidmap xfsprogs btrfs-progs prometheus lintian dpkg-dev systemd)
+full_packages=(clang clang-tidy buildah podman uidmap xfsprogs btrfs-progs prometheus lintian dpkg-dev systemd mmdebstrap)
 
 lane=quick list=0 clean=0 names=()
 while [[ $# -gt 0 ]]; do

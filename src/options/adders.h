@@ -60,16 +60,10 @@ inline void add_list(Definitions& to, const std::string& name, const char* value
   option->delimiter(',')->expected(1)->take_all()->type_name(value);
 }
 
-/// What CLI11 does not take for a truth value would be refused by it without what to write.
-inline std::string check_flag(const std::string& text) {
-  bool value = false;
-  if (CLI::detail::lexical_cast(text, value)) return "";
-  return fmt::format("'{}' is not possible; use 1 or 0 (true or false, yes or no, on or off)", text);
-}
-
+/// Its value has no validator: since 2.4, CLI11 passes over a variable that one refuses. parse.cpp says what
+/// to write where it is no truth value.
 inline void add_flag(Definitions& to, const std::string& name, bool& target, const Text& text) {
-  auto* option = to.app.add_flag(name, target)->check(CLI::Validator(check_flag, ""));
-  describe(to, option, text);
+  describe(to, to.app.add_flag(name, target), text);
 }
 
 /// `target`: Milliseconds, or those that may be left out.

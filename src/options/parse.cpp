@@ -95,6 +95,19 @@ std::string wrong_number_of_values(const CLI::App& app, const std::string& probl
   return fmt::format("{}: it has no value; write {} {}", name, name, option->get_type_name());
 }
 
+/// The flag whose value CLI11 could not convert: all other options take texts.
+std::string wrong_flag(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    bool value = false;
+    if (option->get_expected_max() != 0 || option->count() == 0) continue;
+    const std::string& text = option->results().back();
+    if (!CLI::detail::lexical_cast(text, value))
+      return fmt::format("{}: '{}' is not possible; use 1 or 0 (true or false, yes or no, on or off)",
+                         option->get_name(), text);
+  }
+  return "cannot understand these options";
+}
+
 constexpr std::string_view kOurs = "CLAUDE_INIT_";
 
 /// Adds what the variables of the options are called behind that.
@@ -222,6 +235,8 @@ std::variant<CommandLine, Reply> parse_as(
     return refusal(rules.name, "cannot understand these options");
   } catch (const CLI::ArgumentMismatch& e) {
     return refusal(rules.name, name_variable(app, own, wrong_number_of_values(app, e.what())));
+  } catch (const CLI::ConversionError&) {
+    return refusal(rules.name, name_variable(app, own, wrong_flag(app)));
   } catch (const CLI::ParseError& e) {
     return refusal(rules.name, name_variable(app, own, e.what()));
   }

@@ -36,7 +36,7 @@ std::map<int, UnixMs> timers;  // of the wall clock → when it is due
 std::function<void()> while_sleeping;
 
 struct BeginsNow : Catch::TestEventListenerBase {
-  using TestEventListenerBase::TestEventListenerBase;
+  using Catch::TestEventListenerBase::TestEventListenerBase;
   void testCaseStarting(const Catch::TestCaseInfo&) override {
     const timespec now = real(CLOCK_REALTIME);
     wall = UnixMs{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;

@@ -5,9 +5,19 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators_all.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#ifdef CATCH_CONFIG_EXTERNAL_INTERFACES
+#include <catch2/catch_test_case_info.hpp>
+#include <catch2/reporters/catch_reporter_event_listener.hpp>
+#include <catch2/reporters/catch_reporter_registrars.hpp>
+#endif
 
-namespace Catch::Matchers {
+namespace Catch {
+#ifdef CATCH_CONFIG_EXTERNAL_INTERFACES
+using TestEventListenerBase = EventListenerBase;
+#endif
+namespace Matchers {
 inline auto Contains(const std::string& text) {
   return ContainsSubstring(text);
 }
-}  // namespace Catch::Matchers
+}  // namespace Matchers
+}  // namespace Catch
