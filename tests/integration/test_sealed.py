@@ -168,8 +168,8 @@ def test_another_key_is_told_from_a_damaged_file_and_changes_nothing(sealed, wor
 @pytest.mark.parametrize("make, told", [
     (lambda store, path: path / "none", "No such file"), (lambda store, path: path, "is not a file"),
     (lambda store, path: make_key(path / "short", "FAKE, and too short"), "at least 32"),
-    (lambda store, path: make_key(path / "open", mode=0o644), "open to everybody (mode 0644)"),
-    (lambda store, path: make_key(path / "written", mode=0o602), "open to everybody"),
+    (lambda store, path: make_key(path / "open", mode=0o644), "open to all users (mode 0644)"),
+    (lambda store, path: make_key(path / "written", mode=0o602), "open to all users"),
     (lambda store, path: make_key(store / "key"), "lies in the store"),
     (lambda store, path: link(path / "link", make_key(store / "key")), "lies in the store"),
 ], ids=["missing", "directory", "short", "readable", "writable", "in the store", "leads into the store"])
@@ -306,8 +306,19 @@ def test_a_keeper_without_the_key_publishes_and_does_not_renew(keeping, sealed, 
     shutil.copytree(sealed.store, tmp_path / "dev", symlinks=True)
     keeping.start("--publish", f"dev={tmp_path / 'published'}")
     keeping.has_token("a", "published")
+    keeping.says("the store is sealed, and this keeper has no key")
     assert keeping.stop()[0] == 0
     assert keeping.calls() == []
+
+
+def test_after_a_lost_key_a_new_login_is_sealed_with_another(sealed):
+    sealed.seal()
+    (sealed.store / ".claude-init/sealed-login").unlink()
+    shutil.rmtree(sealed.store / ".claude-init/generations", ignore_errors=True)
+    status, _, err = sealed.host.session("setup", "put b", f"--seal-key={sealed.other}")
+    assert status == 0, err
+    assert sealed.token(key=sealed.other) == "b"
+    assert sealed.exposed() == []
 
 
 def test_a_keeper_that_was_killed_in_its_renewal_loses_nothing(keeping, tmp_path):
