@@ -59,7 +59,7 @@ Result<seal::Key> read_key(const std::string& option, const std::string& path, c
   if (!S_ISREG(st.st_mode)) return refused(what, "is not a file", "name the file that has the key in it");
   if ((st.st_mode & (S_IROTH | S_IWOTH)) != 0) {
     return refused(
-        what, fmt::format("is open to everybody (mode {:04o})", st.st_mode & 07777),
+        what, fmt::format("is open to all users (mode {:04o})", st.st_mode & 07777),
         "chmod 600 it; in Kubernetes give the Secret's volume defaultMode: 0400, or 0440 with fsGroup");
   }
   if (lies_in(path, store)) {

@@ -9,7 +9,7 @@
 namespace claude_init::access {
 
 /// The keys of --seal-key and --old-seal-key, for `store` and how it is opened. Each is read once, with our
-/// rights or its owner's. Error usage: it cannot be one: not there, no file, too short, open to everybody,
+/// rights or its owner's. Error usage: it cannot be one: not there, no file, too short, open to all users,
 /// in the store.
 [[nodiscard]] Result<void> take_seal_key(const options::Sealing& options, const std::string& store,
                                          store::StoreOptions& how);

@@ -38,9 +38,19 @@ renew::Renewer::Options with_monitor(renew::Renewer::Options renewal, const std:
   return renewal;
 }
 
+/// What there is to renew is sealed, and there is no key.
+bool is_shut(const store::Inspection& seen) {
+  return seen.sealed && !seen.opened;
+}
+
 /// Why the login may not be renewed from here, where the store shows that before it is due. Another kind than
 /// `refused`: that is not known now.
 std::optional<renew::Outcome> why_refused(const store::Inspection& seen, const store::StoreOptions& how) {
+  if (is_shut(seen)) {
+    return renew::Outcome{renew::Outcome::Kind::refused, "the store is sealed, and this keeper has no key",
+                          "name the key's file: --seal-key FILE; a keeper that only publishes: --renew=never",
+                          "sealed"};
+  }
   if (const std::string problem = store::why_not_writable(seen); !problem.empty()) {
     return renew::Outcome{
         renew::Outcome::Kind::refused, problem,
@@ -57,7 +67,8 @@ std::optional<renew::Outcome> why_refused(const store::Inspection& seen, const s
 /// Whether there is something to renew; not of a login that has ended, whatever tokens it has.
 bool may_be_renewed(const store::Inspection& seen) {
   const bool lives = seen.state == login::State::usable || seen.state == login::State::renewable;
-  return lives && seen.login && seen.login->has_refresh_token && !login::has_ended(*seen.login, unix_now());
+  const bool renewable = seen.login && (seen.login->has_refresh_token || is_shut(seen));
+  return lives && renewable && !login::has_ended(*seen.login, unix_now());
 }
 
 loop::FileWatch::Options file_in(const std::string& directory, std::string_view name, fs::Identity who,

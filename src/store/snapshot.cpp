@@ -93,7 +93,6 @@ Snapshot::Marks Snapshot::read_marks() const {
   marks.transaction = mark_of(in_private_dir(kJournal));
   if (marks.transaction == Mark{}) marks.transaction = mark_of(in_private_dir(kCommitted));
   marks.credentials = mark_of(std::string(kCredentials));
-  marks.sealed = mark_of(std::string(kSealedLogin));
   marks.claude_json = mark_of(std::string(kClaudeJson));
   marks.data = fs::read_link(store_.root, kAtomicWriterData);
   return marks;

@@ -57,7 +57,6 @@ class Snapshot {
   struct Marks {
     Mark transaction{};
     Mark credentials{};
-    Mark sealed{};
     Mark claude_json{};
     std::string data;  // the target of `..data`
     bool operator==(const Marks&) const = default;

@@ -144,13 +144,20 @@ Result<void> remove_leftovers(const store::Store& store) {
 }
 
 /// What the store's login is, all in all. Nothing where there is none.
-std::optional<Secret> join(const store::StateFile& sealed, const store::StateFile& plain) {
+std::optional<Secret> join(const store::Store& store, const store::StateFile& sealed,
+                           const store::StateFile& plain) {
   const auto copy = [](const Secret& text) { return std::optional(Secret(std::string(text.reveal()))); };
   if (!sealed.text) return plain.text ? copy(*plain.text) : std::nullopt;
   if (!plain.text) return copy(*sealed.text);
   const UnixMs now = unix_now();
-  const auto verdict = login::compare(plain.text->reveal(), sealed.text->reveal(), now, {});
+  login::Rules rules;
+  rules.allow_account_change = plain.st && sealed.st && store::is_newer(*plain.st, *sealed.st);
+  const auto verdict = login::compare(plain.text->reveal(), sealed.text->reveal(), now, rules);
   const bool taken = verdict.choice == login::Choice::take;
+  if (verdict.choice == login::Choice::keep_store && is_exposed(plain)) {
+    log::warn("a login that lay in plain beside a sealed one was not taken over",
+              {{"store", store.path()}, {"reason", verdict.reason}});
+  }
   auto joined = login::merge(sealed.text->reveal(), plain.text->reveal(), {taken, false, now});
   return joined ? std::optional(std::move(*joined)) : copy(*sealed.text);
 }
@@ -218,7 +225,7 @@ Result<void> settle(const store::Store& store, const lock::Lock& lock) {
   }
   // 4. A sealed file that is damaged stays until there is another login: what it was may be found out.
   if (sealed.file.damaged && !is_exposed(plain)) return Done{};
-  const std::optional<Secret> login = join(sealed.file, plain);
+  const std::optional<Secret> login = join(store, sealed.file, plain);
   if (!login || !login::without_refresh_token(login->reveal())) return Done{};
   if (auto done = put_login(store, lock, login->reveal()); !done) return done.error_with("seal the login");
   log::info(sealed.file.text ? "the sealed login and the plain file beside it are in order again"
