@@ -8,6 +8,7 @@ import uuid
 import pytest
 from harness import Docker, Endpoint, Podman, Project, Store
 from production import ProductionContainer
+from small_machine import SmallMachine
 
 pytest.register_assert_rewrite("shell_tests")
 
@@ -91,3 +92,8 @@ def project(docker, endpoint, tmp_path):
     project = Project(docker, endpoint, tmp_path)
     yield project
     project.down()
+
+
+@pytest.fixture
+def small(tmp_path):
+    return SmallMachine(tmp_path)
