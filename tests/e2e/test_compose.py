@@ -102,6 +102,24 @@ def test_a_store_from_before_is_sealed_when_the_keeper_starts(project, endpoint)
     assert "Refresh token: sealed" in say_in_keeper(project, "health")
 
 
+def test_a_key_is_replaced_by_the_documented_lines(project, endpoint):
+    owner = 1000
+    project.environment["CLAUDE_HUB_USER"] = f"{owner}:{owner}"
+    login = endpoint.login()
+    project.store.create(owner).make_key(owner).put(login, owner)
+    project("up", "--detach", "keeper")
+    wait_until(lambda: project.store.is_sealed, "the keeper has sealed it")
+    project("stop", "keeper")
+    old = project.store.key.rename(project.directory / "old")
+    project.store.make_key(owner)
+    page = (TOP / "docs/operation.md").read_text(encoding="utf-8")
+    line = re.search(r"^docker compose (run .*OLD_SEAL_KEY.*)$", page, re.MULTILINE)[1]
+    project(*line.replace("~/.claude-hub.key.old", str(old)).replace("--rm", "--rm -T").split())
+    assert project.store.oauth == login.credentials["claudeAiOauth"], "the new key opens it"
+    project("up", "--detach", "keeper")
+    wait_until(lambda: project.ask("/readyz/claude")[0] == 200, "the keeper has published it")
+
+
 def test_claude_is_interactive_on_a_terminal(project, endpoint):
     project.store.create().put(endpoint.login())
     terminal = project.terminal("run", "--rm", "claude")

@@ -145,7 +145,7 @@ def fixture_kept(store, endpoint, tmp_path):
     keeper = subprocess.Popen([BINARY, "keep", f"--store={store.path}", f"--seal-key={store.key}",
                                f"--publish={published}", "--renew=never"], stderr=subprocess.PIPE)
     assert b"keeping stores=1" in keeper.stderr.readline()  # it publishes when it starts, and when it ends
-    wait_until(lambda: catches_term(keeper.pid), "the loop takes its signals: before, TERM ends its start by 143")
+    wait_until(lambda: not catches_term(keeper.pid), "the loop takes its signals: before, TERM ends its start by 143")
     keeper.terminate()
     keeper.communicate(timeout=60)
     assert keeper.returncode == 0
