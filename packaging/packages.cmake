@@ -48,7 +48,7 @@ install(FILES deploy/systemd/seal-key.conf DESTINATION ${doc}/examples/deploy/sy
 install(FILES compose.yaml DESTINATION ${doc}/examples)
 install(DIRECTORY examples/ DESTINATION ${doc}/examples)
 install(DIRECTORY deploy/compose deploy/env deploy/gateway deploy/kubernetes deploy/prometheus USE_SOURCE_PERMISSIONS
-  DESTINATION ${doc}/examples/deploy)
+  DESTINATION ${doc}/examples/deploy PATTERN seal-key EXCLUDE)
 
 # The package. The times of its files are SOURCE_DATE_EPOCH, where that is set.
 set(CPACK_PACKAGE_NAME claude-init)

@@ -2,11 +2,14 @@
 # Where claude-init and the CLI run, and on which store: in a container if docker or podman answers, else on this
 # machine.
 #
-#   choose_store ENVIRONMENT          sets `store`
+#   choose_store ENVIRONMENT          sets `store`, and `key`: the file with what seals it, beside it
+#   provide_key                       makes that file for a store that is not sealed yet
 #   typed SCRIPT                      how a person types another script of scripts/setup, for the same store
 #   choose_backend                    sets `backend` to docker, podman or none; describe_backend tells a person
 #   prepare_backend IMAGE             makes what it needs: the image, or the binary and the CLI
 #   run_claude_init IMAGE ARGUMENT... runs `claude-init ARGUMENT...` there, on the store
+#
+# With `give_key=1` claude-init gets the key, else it does not.
 #
 # Settings from the environment:
 #   CLAUDE_INIT_ENGINE         docker, podman or none, instead of what is found
@@ -21,6 +24,7 @@
 
 rebuild=0          # 1: make it anew even if it is there
 store_access=rw    # ro: containers get the store read-only
+give_key=0         # 1: claude-init gets the key; never where a job runs
 
 # Everything else of the caller's environment stays outside, so that a run in a container and a run on this machine are
 # the same: a stray ANTHROPIC_API_KEY would shadow the login.
@@ -32,8 +36,8 @@ data_home=${XDG_DATA_HOME:-${HOME:-}/.local/share}/claude-init
 native_cli=$data_home/cli
 native_binary=$top/build/release/claude-init
 
-# Sets `store` from CLAUDE_HUB_DIR, the environment's file, or the default. What the caller's own environment
-# says wins over the file, as in Compose.
+# Sets `store` from CLAUDE_HUB_DIR, the environment's file, or the default, and `key` from CLAUDE_HUB_KEY or, as Compose
+# does, from the store's name as it was given. What the caller's own environment says wins over the file.
 choose_store() {
   local name=$1 given=${CLAUDE_HUB_DIR:-} file
   [[ -n ${HOME:-} ]] || die "$exit_usage" "HOME is not set: nothing says where your files are." \
@@ -50,11 +54,14 @@ choose_store() {
     fi
   fi
   store=$(realpath -m -- "${CLAUDE_HUB_DIR:-$HOME/.claude-hub}")
+  key=${CLAUDE_HUB_DIR:-$HOME/.claude-hub}
+  while [[ $key == ?*/ ]]; do key=${key%/}; done
+  key=$(realpath -m -- "${CLAUDE_HUB_KEY:-$key.key}")
   [[ ! -e $store || -d $store ]] || die "$exit_no_store" "$store is a file, and a store is a directory." \
     "Set CLAUDE_HUB_DIR to a directory, such as the one that the file is in, or move the file away."
   typed_before=${SUDO_USER:+sudo } typed_after=${name:+ --env $name}
   [[ -z $given ]] || typed_before+="CLAUDE_HUB_DIR=$(printf %q "$store") "
-  for name in XDG_DATA_HOME CLAUDE_INIT_ENGINE CLAUDE_INIT_ENGINE_ARGS; do
+  for name in CLAUDE_HUB_KEY XDG_DATA_HOME CLAUDE_INIT_ENGINE CLAUDE_INIT_ENGINE_ARGS; do
     [[ -z ${!name:-} ]] || typed_before+="$name=$(printf %q "${!name}") "
   done
 }
@@ -62,6 +69,25 @@ choose_store() {
 # Somebody else keeps the login of such a store: claude-init says whom to ask, and nobody is to log in here.
 is_published_store() {
   [[ -e $store/.claude-init/published ]] && ! grep -qs refreshToken "$store/.credentials.json"
+}
+
+is_sealed_store() { [[ -e $store/.claude-init/sealed-login ]]; }
+
+# A key that is lost is never replaced: nothing else opens what it has sealed.
+provide_key() {
+  if [[ -e $key ]]; then return; fi
+  if is_sealed_store; then
+    die "$exit_usage" "The store $store is sealed, and its key is not there: $key." \
+      "Put it back from where you keep it, or name it: CLAUDE_HUB_KEY=FILE." \
+      "If it is lost, nothing opens that login any more: move the store away, and log in anew."
+  fi
+  [[ $key/ != "$store"/* ]] || die "$exit_usage" "The key $key would lie in the store, and go wherever that goes." \
+    "Set CLAUDE_HUB_KEY to a file outside of $store."
+  # First under another name: a key that was cut short seals nothing.
+  (umask 077 && mkdir -p -- "$(dirname "$key")" && od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n' > "$key.new" &&
+    mv -n -- "$key.new" "$key") ||
+    die "$exit_unavailable" "The key $key cannot be made." "Set CLAUDE_HUB_KEY to a file in a directory that is yours."
+  good "Made the key that seals the login: $key. Keep it apart from backups of the store."
 }
 
 typed() {
@@ -146,6 +172,9 @@ run_in_container() {
     arguments+=(--env NODE_EXTRA_CA_CERTS=/run/extra-ca.pem --volume "$NODE_EXTRA_CA_CERTS:/run/extra-ca.pem:ro")
   fi
   [[ $store_access == rw ]] || access=:ro
+  if [[ $give_key == 1 && -e $key ]]; then
+    arguments+=(--volume "$key:/run/secrets/seal-key:ro" --env CLAUDE_INIT_SEAL_KEY=/run/secrets/seal-key)
+  fi
   read -ra extra <<< "${CLAUDE_INIT_ENGINE_ARGS:-}"
   "$backend" "${arguments[@]}" "${extra[@]}" --volume "$store:/claude-auth$access" \
     "$image:latest" "$@"
@@ -233,11 +262,12 @@ clear_away_old_homes() {
 # subshell, which it replaces. Exported variables, not arguments of `env`: what is secret in them must not show up in a
 # process list.
 claude_init_in_home() {
-  local home=$1 stop=$2 subcommand=$3 name kept user path user_option no_terminal=() ends_with_us=()
+  local home=$1 stop=$2 subcommand=$3 name kept user path user_option=() key_option=() no_terminal=() ends_with_us=()
   shift 3
   # In a session of its own the CLI cannot take the terminal's foreground, and so ^C reaches us: the CLI ends well on it.
   [[ $subcommand == setup ]] || no_terminal=(setsid)
-  [[ $subcommand == health ]] || ends_with_us=(--pdeathsig "$stop")
+  [[ $subcommand == health || $subcommand == renew ]] || ends_with_us=(--pdeathsig "$stop")
+  if [[ $give_key == 1 && -e $key ]]; then key_option=(--seal-key "$key"); fi
   user=$(id -un 2>/dev/null) || user=$(id -u)
   path=$native_cli/bin:$(dirname "$native_binary"):$PATH
   kept=" NODE_EXTRA_CA_CERTS XDG_RUNTIME_DIR SHELL ${passed_variables[*]} ${CLAUDE_INIT_CLI_ENV:-} "
@@ -247,9 +277,10 @@ claude_init_in_home() {
   is_published_store || export CLAUDE_INIT_LOGIN_COMMAND=${CLAUDE_INIT_LOGIN_COMMAND:-$(typed setup-claude-interactive.sh)}
   export HOME=$home USER=$user LOGNAME=$user PATH=$path DISABLE_AUTOUPDATER=1
   export CLAUDE_CONFIG_DIR=$home/.claude
-  read -ra user_option <<< "$(native_user)"
+  [[ $subcommand == renew ]] || read -ra user_option <<< "$(native_user)"    # that has its owner's rights
   cd "$home" || exit
-  exec "${no_terminal[@]}" "$native_binary" "$subcommand" --store "$store" "${user_option[@]}" "${ends_with_us[@]}" "$@"
+  exec "${no_terminal[@]}" "$native_binary" "$subcommand" --store "$store" "${key_option[@]}" "${user_option[@]}" \
+    "${ends_with_us[@]}" "$@"
 }
 
 # As root claude-init would become the images' user if there is one; here everybody stays who he is.

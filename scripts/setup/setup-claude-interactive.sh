@@ -5,6 +5,7 @@
 #
 # Opens a shell in a container of the image claude-setup. In it: run `claude --dangerously-skip-permissions`, log in,
 # leave the CLI, then `exit`. What the CLI has written goes to the store. With a COMMAND, that runs instead of the shell.
+# The refresh token is sealed there, with a key beside the store, which is made the first time.
 # Without docker or podman the same happens on this machine, with the CLI in a private place and a home for the
 # occasion; your own ~/.claude is not touched.
 #
@@ -16,6 +17,7 @@
 #
 # Variables:
 #   CLAUDE_HUB_DIR             the store (default ~/.claude-hub)
+#   CLAUDE_HUB_KEY             the file with its key (default: the store's name with .key behind it)
 #   CLAUDE_INIT_ENGINE         docker, podman or none, instead of the first that answers
 #   CLAUDE_INIT_ENGINE_ARGS    further arguments for `docker run`, such as "--network=host"
 #   CLAUDE_INIT_CLI_ENV        names of further variables that the CLI is to get
@@ -60,7 +62,8 @@ fi
 
 # Made here, so that it belongs to you: the engine would make it for root.
 (umask 077 && mkdir -p -- "$store") || die "$exit_unavailable" "The store $store cannot be made."
-store_access=rw
+is_published_store || provide_key
+store_access=rw give_key=1
 status=0
 run_claude_init claude-setup setup -- "$@" || status=$?
 if [[ $status == 0 ]]; then

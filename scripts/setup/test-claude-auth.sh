@@ -5,7 +5,8 @@
 #
 # First `claude-init health`: what the stored login says of itself. Then the real CLI asks its question with a private
 # copy of the login, as every container does. Nothing in the store is changed, but a login whose access token has ended
-# is renewed.
+# is renewed before. Only health and the renewal have the store's key; the CLI that asks has neither that nor, if the
+# store is sealed, a refresh token.
 #
 #   --env NAME      use deploy/env/NAME.env: dev, staging, test
 #   --prompt TEXT   the question (default: a short one)
@@ -54,18 +55,27 @@ describe_backend
 [[ -d $store ]] ||
   die "$exit_no_store" "There is no store at $store: no login yet." "Log in: $setup_command"
 prepare_backend claude-runtime
-store_access=ro
+store_access=ro give_key=1
 
 step "What the login says of itself"
 status=0
 run_claude_init claude-runtime health --detailed-exit-code </dev/null >&2 || status=$?
 case $status in
   0) ;;
-  10) step "Its access token has ended: the run renews it in the store."; store_access=rw status=0 ;;
+  10)
+    step "Its access token has ended: claude-init renews it in the store."
+    store_access=rw status=0
+    run_claude_init claude-runtime renew </dev/null >&2 || status=$?
+    [[ $status == 0 ]] ||
+      die 1 "The login could not be renewed: claude-init renew $(ended_by "$status")" "${if_at_fault[@]}"
+    store_access=ro ;;
   1[1-7]) die 1 "The login cannot be used (status 1)." "Do what it says above${or_log_in:-.}" ;;
   *) die "$status" "claude-init health $(ended_by "$status")" ;;
 esac
 
+give_key=0
+is_sealed_store || is_published_store ||
+  warn "The store is not sealed: what runs on it can read its refresh token. $setup_command seals it."
 step "Asking the CLI: $prompt"
 SECONDS=0
 # Into a file without a name: in a $(…) it would not be this shell's child.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <boost/filesystem/operations.hpp>
 #include <cerrno>
 #include <memory>
@@ -16,6 +17,7 @@
 #include "base/unique_fd.h"
 #include "fs/file.h"
 #include "fs/identity.h"
+#include "fs/tree.h"
 #include "seal/seal.h"
 #include "store/sealed.h"
 
@@ -23,6 +25,7 @@ namespace claude_init::access {
 namespace {
 
 constexpr std::size_t kMaxKeyBytes = std::size_t{64} << 10;
+constexpr std::size_t kMaxEntriesOfStore = 10'000;
 
 Error refused(const std::string& what, std::string why, std::string remedy) {
   return make_error(ErrorKind::usage, what + " " + std::move(why), std::move(remedy));
@@ -45,6 +48,17 @@ bool lies_in(const std::string& path, const std::string& store) {
   return !ec && is_within(file, root);
 }
 
+/// Under another name: what an engine has mounted out of it, such as the .key of CLAUDE_HUB_DIR=/srv/store/.
+bool holds(const std::string& store, const struct stat& key) {
+  const auto opened = store::Store::open(store);
+  if (!opened) return false;
+  const fs::ActAs as(opened->owner());
+  const auto entries = fs::list_directory(opened->fd(), kMaxEntriesOfStore);
+  return entries && std::any_of(entries->begin(), entries->end(), [&key](const fs::Entry& entry) {
+           return entry.st.st_dev == key.st_dev && entry.st.st_ino == key.st_ino;
+         });
+}
+
 Result<seal::Key> read_key(const std::string& option, const std::string& path, const std::string& store) {
   const std::string what = option + " " + printable(path);
   const UniqueFd fd = open_key(path);
@@ -62,7 +76,7 @@ Result<seal::Key> read_key(const std::string& option, const std::string& path, c
         what, fmt::format("is open to all users (mode {:04o})", st.st_mode & 07777),
         "chmod 600 it; in Kubernetes give the Secret's volume defaultMode: 0400, or 0440 with fsGroup");
   }
-  if (lies_in(path, store)) {
+  if (lies_in(path, store) || holds(store, st)) {
     return refused(what, "lies in the store, and goes wherever that goes",
                    "keep it beside the store, where backups of the store do not have it");
   }

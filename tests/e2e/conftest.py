@@ -9,6 +9,7 @@ import pytest
 from harness import Docker, Endpoint, Podman, Project, Store
 from production import ProductionContainer
 from skips import pytest_runtest_makereport
+from small_machine import SmallMachine
 
 pytest.register_assert_rewrite("shell_tests")
 
@@ -82,3 +83,8 @@ def project(docker, endpoint, tmp_path):
     project = Project(docker, endpoint, tmp_path)
     yield project
     project.down()
+
+
+@pytest.fixture
+def small(tmp_path):
+    return SmallMachine(tmp_path)

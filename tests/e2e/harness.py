@@ -25,6 +25,7 @@ import pexpect
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests"))
 
+import sealed_format  # noqa: E402
 from isolation import dies_with_parent  # noqa: E402
 
 RIG = TOP / "tests/e2e/rig"
@@ -171,14 +172,22 @@ class Endpoint:
 
 
 class Store:
-    """A directory on the host that keeps a login."""
+    """A directory on the host that keeps a login; its key, if it has one, is the file beside it."""
 
     def __init__(self, path):
         self.path = Path(path)
+        self.key = self.path.with_name(self.path.name + ".key")
 
     def create(self, owner=0):
         self.path.mkdir(mode=0o700)
         os.chown(self.path, owner, owner)
+        return self
+
+    def make_key(self, owner=0):
+        """As the documented line does."""
+        self.key.write_text(f"{os.urandom(32).hex()}\n", encoding="ascii")
+        self.key.chmod(0o600)
+        os.chown(self.key, owner, owner)
         return self
 
     def put(self, login, owner=0):
@@ -194,8 +203,24 @@ class Store:
         os.chown(path, owner, owner)
 
     @property
+    def is_sealed(self):
+        return (self.path / ".claude-init/sealed-login").exists()
+
+    @property
     def oauth(self):
-        return json.loads((self.path / ".credentials.json").read_text(encoding="utf-8"))["claudeAiOauth"]
+        """With its refresh token, where it is sealed too."""
+        own = self.path / ".claude-init"
+        if not self.is_sealed:
+            text = (self.path / ".credentials.json").read_bytes()
+        else:
+            name = re.search(rb"^store (.+)$", (own / "id").read_bytes(), re.MULTILINE)[1]
+            text = sealed_format.open_((own / "sealed-login").read_bytes(), self.key.read_bytes(), name)
+        return json.loads(text)["claudeAiOauth"]
+
+    def exposed(self, token):
+        """The files of the store, claude-init's own among them, that have this token in plain."""
+        return [str(path.relative_to(self.path)) for path in sorted(self.path.rglob("*"))
+                if path.is_file() and token.encode() in path.read_bytes()]
 
     @property
     def settings(self):
@@ -392,7 +417,7 @@ class Project:
     def __init__(self, docker, endpoint, directory, owner=0):
         self.docker = docker
         self.directory = directory
-        self.store = Store(directory / "claude-hub")
+        self.store = Store(directory / "claude-hub").make_key(owner)
         self.port = free_port()  # the keeper's: all are on the host's network
         network = {"network_mode": "host", "dns": ["0.0.0.0"],
                    "extra_hosts": [f"{n}:{endpoint.address}" for n in HOST_NAMES],

@@ -319,10 +319,12 @@ class Chaos:
 
     def saved(self, token):
         """Whether it is in a file of the store, where whoever comes next finds it."""
-        for name in (".credentials.json", ".claude-init/renewal/config/.credentials.json"):
-            with contextlib.suppress(OSError):
-                if token in (self.store.path / name).read_text(encoding="utf-8"):
-                    return True
+        with contextlib.suppress(OSError, ValueError):
+            if token == self.store.oauth["refreshToken"]:
+                return True
+        left = self.store.path / ".claude-init/renewal/config/.credentials.json"
+        with contextlib.suppress(OSError):
+            return token in left.read_text(encoding="utf-8")
         return False
 
     def report(self):

@@ -54,8 +54,9 @@ def test_what_is_started_before_anybody_has_logged_in_says_so_and_goes_on_by_its
     assert project.docker("exec", "-u", "node", container, "claude", "--print", "hi").stdout == f"{ANSWER}\n"
     assert project.docker("inspect", "--format={{.RestartCount}}", container).stdout == "0\n"
     has = project.docker("exec", container, "cat", "/claude-published/login/.credentials.json").stdout
-    assert project.store.oauth["accessToken"] in has
-    assert project.store.oauth["refreshToken"] not in has
+    token = project.store.oauth["refreshToken"]
+    assert project.store.oauth["accessToken"] in has and token not in has
+    assert project.store.is_sealed and project.store.exposed(token) == []
     assert say_in_keeper(project, "health").startswith("usable: ")
     assert json.loads(say_in_keeper(project, "history", "--json"))["store"] == "/claude-auth"
 
@@ -63,7 +64,7 @@ def test_what_is_started_before_anybody_has_logged_in_says_so_and_goes_on_by_its
 def test_one_can_log_in_through_the_keepers_container_too(project, endpoint):
     owner = 1000
     project.environment["CLAUDE_HUB_USER"] = f"{owner}:{owner}"
-    project.store.create(owner)
+    project.store.create(owner).make_key(owner)
     (project.store.path / "projects").mkdir()
     (project.store.path / "projects" / "large").write_bytes(bytes(50_000_000))
     os.chown(project.store.path / "projects", owner, owner)
@@ -79,6 +80,44 @@ def test_one_can_log_in_through_the_keepers_container_too(project, endpoint):
     terminal.sendline("exit")
     assert terminal.finish() == 0, terminal.text
     assert "nothing has to be restarted" in terminal.text
+    assert project.store.is_sealed and project.store.exposed(project.store.oauth["refreshToken"]) == []
+
+
+def test_a_missing_key_is_named_and_not_made(project):
+    project.store.create()
+    project.store.key.unlink()
+    result = project("up", "--detach", "keeper", check=False)
+    assert result.returncode != 0 and f"{project.store.key}" in result.stderr, result.stderr
+    assert not project.store.key.exists()
+
+
+def test_a_store_from_before_is_sealed_when_the_keeper_starts(project, endpoint):
+    login = endpoint.login()
+    project.store.create().put(login)
+    assert project.store.exposed(login.refresh_token)
+    project("up", "--detach", "keeper")
+    wait_until(lambda: project.ask("/readyz/claude")[0] == 200, "the keeper has published it")
+    assert project.store.is_sealed and project.store.exposed(login.refresh_token) == []
+    assert project.store.oauth == login.credentials["claudeAiOauth"]
+    assert "Refresh token: sealed" in say_in_keeper(project, "health")
+
+
+def test_a_key_is_replaced_by_the_documented_lines(project, endpoint):
+    owner = 1000
+    project.environment["CLAUDE_HUB_USER"] = f"{owner}:{owner}"
+    login = endpoint.login()
+    project.store.create(owner).make_key(owner).put(login, owner)
+    project("up", "--detach", "keeper")
+    wait_until(lambda: project.store.is_sealed, "the keeper has sealed it")
+    project("stop", "keeper")
+    old = project.store.key.rename(project.directory / "old")
+    project.store.make_key(owner)
+    page = (TOP / "docs/operation.md").read_text(encoding="utf-8")
+    line = re.search(r"^docker compose (run .*OLD_SEAL_KEY.*)$", page, re.MULTILINE)[1]
+    project(*line.replace("~/.claude-hub.key.old", str(old)).replace("--rm", "--rm -T").split())
+    assert project.store.oauth == login.credentials["claudeAiOauth"], "the new key opens it"
+    project("up", "--detach", "keeper")
+    wait_until(lambda: project.ask("/readyz/claude")[0] == 200, "the keeper has published it")
 
 
 def test_claude_is_interactive_on_a_terminal(project, endpoint):
@@ -101,6 +140,7 @@ def test_each_environment_has_a_store_and_a_project_of_its_own(docker, name):
     assert configuration["name"] == f"claude-{name}"
     keeper, worker = (configuration["services"][service] for service in ("keeper", "worker"))
     assert keeper["volumes"][0]["source"] == f"{docker.home}/.claude-hub-{name}"
+    assert configuration["secrets"]["seal-key"]["file"] == f"{docker.home}/.claude-hub-{name}.key"
     assert keeper["command"] == [f"--store={name}=/claude-auth", "--publish=/claude-published/login"]
     assert not {"CLAUDE_INIT_STORE", "CLAUDE_INIT_PUBLISH"} & set(keeper["environment"]), "they are keep's words only"
     log_in = f"docker compose --env-file .env --env-file deploy/env/{name}.env run --rm setup"
@@ -115,7 +155,8 @@ ALL, PRODUCTION = {"setup", "keeper", "claude", "worker"}, {"claude", "worker"}
     ("CLAUDE_INIT_RENEW_BEFORE", {"setup", "keeper"}), ("CLAUDE_INIT_WEBHOOK_URL", {"keeper"}),
     ("CLAUDE_INIT_WAIT_LOGIN", PRODUCTION), ("CLAUDE_INIT_COPY", PRODUCTION),
     # What is wrong for one service, or has to go with a setting of the engine's.
-    ("CLAUDE_INIT_STORE", set()), ("CLAUDE_INIT_PUBLISH", set()), ("CLAUDE_INIT_STOP_TIMEOUT", set())])
+    ("CLAUDE_INIT_STORE", set()), ("CLAUDE_INIT_PUBLISH", set()), ("CLAUDE_INIT_STOP_TIMEOUT", set()),
+    ("CLAUDE_INIT_SEAL_KEY", set())])
 def test_what_the_caller_sets_is_passed_on_to_those_whom_it_concerns(docker, monkeypatch, variable, having):
     def seen():
         every = services(docker, "--profile", "*")["services"]
@@ -146,6 +187,9 @@ def test_production_is_locked_down(docker):
     store = os.path.join(docker.home, ".claude-hub")
     having = {name for name, service in every.items() if any(v["source"] == store for v in service["volumes"])}
     assert having == {"setup", "keeper"}
+    for name, service in every.items():
+        has_key = [secret["source"] for secret in service.get("secrets", [])] == ["seal-key"]
+        assert has_key == ("CLAUDE_INIT_SEAL_KEY" in service["environment"]) == (name in having), name
     keeper = every["keeper"]
     assert (keeper["user"], keeper.get("cap_add")) == ("1000:1000", None)
     for name in ("worker", "claude"):

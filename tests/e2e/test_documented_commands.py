@@ -8,7 +8,7 @@ import re
 import subprocess
 
 import pytest
-from harness import ANSWER, TOP, Terminal, ask, leave_claude
+from harness import ANSWER, TOP, Store, Terminal, ask, leave_claude, wait_until
 
 
 @pytest.fixture
@@ -93,3 +93,35 @@ def test_what_run_recommends_renews_the_login(shell, store, endpoint):
     terminal = shell(advice.replace("~/.claude-hub", '"$DIR"'), terminal=True)
     assert terminal.finish() == 0, terminal.text
     assert shell(ask_line).stdout == f"{ANSWER}\n"
+
+
+def test_docker_by_hand_on_a_sealed_store(docker, endpoint, container, tmp_path):
+    """docs/how-to/docker.md: the key, a login, a job and the keeper."""
+    page = re.sub(r"\\\n *", "", (TOP / "docs/how-to/docker.md").read_text(encoding="utf-8"))
+    directory, key, setup, job, keeper = (re.search(rf"^{start}.*", page, re.MULTILINE)[0] for start in (
+        "mkdir ", r"\(umask ", "docker run -it .*SEAL_KEY", r"docker run --rm .*:ro claude-runtime --print",
+        "docker run --detach"))
+    environment = {**docker.shim(endpoint, tmp_path / "bin"), "HOME": str(tmp_path)}
+    store = Store(tmp_path / ".claude-hub")
+
+    def shell(line):
+        return subprocess.run(["bash", "-c", line], env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=120, cwd=tmp_path, check=False)
+
+    assert shell(f"{directory}\n{key}").returncode == 0
+    before = store.key.read_bytes()
+    assert shell(key).returncode != 0 and store.key.read_bytes() == before, "one that exists is kept"
+    terminal = Terminal("bash", ["-c", setup], env=environment, cwd=str(tmp_path))
+    terminal.expect_prompt()
+    terminal.sendline(endpoint.login().command)
+    terminal.expect("Login successful")
+    terminal.expect_prompt()
+    terminal.sendline("exit")
+    assert terminal.finish() == 0, terminal.text
+    assert store.is_sealed and store.exposed(store.oauth["refreshToken"]) == []
+    asked = shell(job)
+    assert (asked.returncode, asked.stdout) == (0, f"{ANSWER}\n"), asked.stderr
+    started = shell(keeper.replace("--name keeper", f"--name {container}"))
+    assert started.returncode == 0, started.stderr
+    health = lambda: docker("exec", container, "claude-init", "health", check=False).stdout
+    wait_until(lambda: "can be renewed without a new login" in health(), "it has the key")

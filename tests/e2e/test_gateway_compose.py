@@ -38,7 +38,7 @@ class Project:
         self.address = configuration["Gateway"]
         (directory / "endpoint").mkdir()
         self.endpoint = Endpoint(directory / "endpoint", ADDRESS=self.address)
-        self.store = Store(directory / "hub").create(PERSON)
+        self.store = Store(directory / "hub").create(PERSON).make_key(PERSON)
         names = [f"{name}:{self.address}" for name in HOST_NAMES]
         certificate = f"{self.endpoint.certificate}:/run-stand-in-ca.pem:ro"
         override = {"networks": {"default": {"external": True, "name": self.outside}}, "services": {

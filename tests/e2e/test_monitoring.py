@@ -53,7 +53,7 @@ def test_its_files_are_where_it_looks_for_them(docker):
 
 
 def test_a_dead_login_is_an_alert(compose, tmp_path):
-    Store(tmp_path / "hub").create(1000).write(".credentials.json", json.dumps(DEAD), 1000)
+    Store(tmp_path / "hub").create(1000).make_key(1000).write(".credentials.json", json.dumps(DEAD), 1000)
     compose("up", "--detach", "keeper", "prometheus")
 
     def ask(path):

@@ -1,20 +1,22 @@
-"""In a production container with a published store there is no refresh token: in no file, no system call, no environment
-and no memory of any process, PID 1 included."""
+"""In a production container with a published store, or a sealed one, there is no refresh token: in no file, no system call,
+no environment and no memory of any process, PID 1 included. No job that README starts finds one."""
 
 import contextlib
 import mmap
 import os
 import re
+import shlex
 import signal
 import subprocess
 import threading
 from pathlib import Path
 
 import pytest
-from harness import Endpoint, wait_until
+from harness import TOP, Endpoint, Terminal, wait_until
 from native import descendants
 
 BINARY = os.environ.get("CLAUDE_INIT_BINARY", "")
+PERSON = 1000  # whose the store is, and whose the jobs are
 THINKING = 60  # seconds that the model takes; until then the container is frozen
 PAGE = mmap.PAGESIZE
 PIECE = 512 * PAGE
@@ -134,25 +136,98 @@ def catches_term(pid):
     return int(caught[1], 16) & 1 << signal.SIGTERM - 1
 
 
-def test_refresh_token_is_nowhere(store, endpoint, traced, tmp_path):
+@pytest.fixture(name="kept")
+def fixture_kept(store, endpoint, tmp_path):
+    """A login in a store that a keeper has sealed, and what it has published."""
     login = endpoint.login()
-    store.put(login)
+    store.make_key().put(login)
     published = tmp_path / "published"
-    keeper = subprocess.Popen([BINARY, "keep", f"--store={store.path}", f"--publish={published}", "--renew=never"],
-                              stderr=subprocess.PIPE)
+    keeper = subprocess.Popen([BINARY, "keep", f"--store={store.path}", f"--seal-key={store.key}",
+                               f"--publish={published}", "--renew=never"], stderr=subprocess.PIPE)
     assert b"keeping stores=1" in keeper.stderr.readline()  # it publishes when it starts, and when it ends
     wait_until(lambda: not catches_term(keeper.pid), "the loop takes its signals: before, TERM ends its start by 143")
     keeper.terminate()
     keeper.communicate(timeout=60)
     assert keeper.returncode == 0
-    container = traced(published)
+    return login, {"published": published, "sealed": store.path}
+
+
+@pytest.mark.parametrize("which", ["published", "sealed"])
+def test_refresh_token_is_nowhere(kept, traced, which):
+    login, paths = kept
+    container = traced(paths[which])
     assert container.finds(login.refresh_token) == set()
     assert container.finds(login.access_token) == {"trace", "files", "memory"}
 
 
 def test_search_finds_it_where_it_is(store, endpoint, traced):
-    """With a full store, which production is not to mount, and the token in a variable."""
+    """With a store that is not sealed, which production is not to mount, and the token in a variable."""
     login = endpoint.login()
     store.put(login)
     found = traced(store.path, f"--env=PLANTED={login.refresh_token}").finds(login.refresh_token)
     assert found == {"trace", "files", "environment", "memory"}
+
+
+# --- README -------------------------------------------------------------------------------------------------------
+
+README = re.sub(r"\\\n *", "", (TOP / "README.md").read_text(encoding="utf-8"))
+JOB = re.compile(r"docker (?:compose )?run [^\n|]*?(?= --print )")
+JOBS = JOB.findall(README)
+# As the job's user: what it can read of tokens, the key and what is sealed. No pattern finds itself.
+SEARCH = r"""
+look() { grep --recursive --files-with-matches --text --devices=skip --exclude-dir=proc --exclude-dir=sys \
+  --regexp="$1" / 2>/dev/null
+  cat /proc/[0-9]*/environ 2>/dev/null | grep --quiet --text --regexp="$1" && echo environment; }
+echo "refresh=$(look "sk-ant-ort0[1]-FAKE" | tr "\n" ,)."
+echo "access=$(look "sk-ant-oat0[1]-FAKE" | tr "\n" ,)."
+echo "sealed=$(find / -path /proc -prune -o "(" -name "*seal-key*" -o -name sealed-login ")" -print 2>/dev/null | tr "\n" ,)."
+echo "user=$(id -u)."
+"""
+
+
+def test_every_command_of_the_readme_that_starts_a_job_is_tried():
+    assert len(JOBS) == 3 and sum("compose" in line for line in JOBS) == 2
+    assert README.count(" --print ") == len(JOBS), "each job there asks by --print"
+    mounts = re.findall(r"(?:-v|--volume)[ =](\S+)", " ".join(JOBS))
+    assert all("hub" not in mount for mount in mounts), "no job gets a store"
+
+
+class Searched:
+    """What a job that searches has found, by kind; the line is typed as it is, but for the job's own command."""
+
+    def __init__(self, line, environment, directory):
+        line += f" bash -c {shlex.quote(SEARCH)}"
+        terminal = Terminal("bash", ["-c", line], env=environment, cwd=str(directory), timeout=300)
+        self.status, self.text = terminal.finish(), terminal.text
+        self.found = dict(re.findall(r"^(\w+)=(.*)\.$", self.text, re.MULTILINE))
+
+
+@pytest.fixture(name="typed")
+def fixture_typed(docker, project, endpoint, tmp_path):
+    """An environment in which README's lines mean this project, with a keeper that has published."""
+    project.environment["CLAUDE_HUB_USER"] = f"{PERSON}:{PERSON}"
+    project.store.create(PERSON).make_key(PERSON).put(endpoint.login(), PERSON)
+    project("up", "--detach", "keeper")
+    wait_until(lambda: project.ask("/readyz/claude")[0] == 200, "the keeper has published it")
+    shim = docker.shim(endpoint, tmp_path / "bin")
+    return {**project.environment, "PATH": shim["PATH"], "COMPOSE_FILE": ":".join(project.arguments[2::2])}
+
+
+@pytest.mark.parametrize("line", JOBS)
+def test_a_job_of_the_readme_finds_no_refresh_token(typed, line, tmp_path):
+    name, repository = typed["COMPOSE_PROJECT_NAME"], tmp_path / "repository"
+    repository.mkdir()
+    searched = Searched(line.replace("claude-init_published", f"{name}_published"), typed,
+                        TOP if "compose" in line else repository)
+    assert searched.status == 0, searched.text
+    assert (searched.found["refresh"], searched.found["sealed"]) == ("", ""), searched.text
+    assert ".credentials.json," in searched.found["access"], "it has searched"
+
+
+def test_a_job_finds_it_in_a_store_that_is_not_sealed(docker, store, endpoint, tmp_path):
+    store.put(endpoint.login(), PERSON)
+    os.chown(store.path, PERSON, PERSON)
+    line = f"docker run --rm -v {store.path}:/claude-auth:ro claude-runtime"
+    searched = Searched(line, docker.shim(endpoint, tmp_path / "bin"), tmp_path)
+    assert searched.found["user"] == str(PERSON)
+    assert searched.found["refresh"] == "/claude-auth/.credentials.json,", searched.text

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import pytest
 from harness import ANSWER, RIG, TOP, Store, Terminal, clean_environment, mode, wait_until
+from small_machine import SETUP, TRY
 
-SETUP = TOP / "scripts/setup/setup-claude-interactive.sh"
-TRY = TOP / "scripts/setup/test-claude-auth.sh"
 PERSON = 1000
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="a network namespace needs root")
@@ -122,42 +121,6 @@ def test_leaving_without_a_login_is_not_a_success(person):
     told = person.type("exit")
     assert "Not logged in" in told
     assert person.status() == 67
-
-
-class SmallMachine:
-    """A home with a login in it, and with a shell script as its CLI: for what the scripts make of how that ends."""
-
-    def __init__(self, directory):
-        self.home = directory
-        self.data = directory / ".local/share/claude-init"
-        self.bin = directory / "bin"
-        self.store = Store(directory / ".claude-hub").create()
-        self.store.write(".credentials.json", json.dumps({"claudeAiOauth": {
-            "accessToken": "sk-ant-oat01-FAKE", "refreshToken": "sk-ant-ort01-FAKE", "subscriptionType": "max",
-            "expiresAt": int((time.time() + 28800) * 1000), "scopes": ["user:inference", "user:profile"]}}))
-        self.environment = clean_environment(directory, CLAUDE_INIT_ENGINE="none", CLAUDE_CODE_VERSION="small")
-        self.environment["PATH"] = f"{self.bin}:{self.environment['PATH']}"
-        self.provide(self.data / "cli/bin/claude", f"echo {ANSWER}")
-        (self.data / "cli/version").write_text("small", encoding="ascii")
-
-    @staticmethod
-    def provide(path, text):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"#!/bin/sh\n{text}\n", encoding="ascii")
-        path.chmod(0o755)
-
-    def provide_engine(self, text):
-        self.provide(self.bin / "podman", text)
-        self.environment["CLAUDE_INIT_ENGINE"] = "podman"
-
-    def __call__(self, *command, **environment):
-        return subprocess.run(command, env={**self.environment, **environment}, stdin=subprocess.DEVNULL, cwd=TOP,
-                              capture_output=True, text=True, timeout=400, check=False)
-
-
-@pytest.fixture
-def small(tmp_path):
-    return SmallMachine(tmp_path)
 
 
 # Without an engine it gets claude-init's TERM, whatever we got.
@@ -286,7 +249,8 @@ def test_what_to_type_says_what_was_needed(small):
         typed = re.search(f"{line}: (.+)", told.stderr)[1]
         assert typed.startswith("sudo ")
         assert small("bash", "-c", typed).stdout == f"{ANSWER}\n", typed
-    (small.store.path / ".credentials.json").unlink()
+    for name in (".credentials.json", ".claude-init/sealed-login"):
+        (small.store.path / name).unlink()
     refused = small(TRY, **needed)
     for before in ("→ log in: ", "above, or log in: "):
         typed = re.search(f"{before}(.+)", refused.stderr)[1]
@@ -425,23 +389,6 @@ def test_a_long_build_shows_that_it_goes_on(small):
     told = small("bash", "-c", f'set -euo pipefail; . scripts/lib/common.sh; quietly "{failing}" || echo "status $?" >&2')
     assert told.stderr == "first\nthe reason\nstatus 3\n"
     assert small("bash", "-c", "set -euo pipefail; . scripts/lib/common.sh; quietly echo dull").stderr == ""
-
-
-def test_a_login_that_is_only_to_be_renewed_is_renewed_and_tried(small):
-    stored = small.store.path / ".credentials.json"
-    login = json.loads(stored.read_text(encoding="utf-8"))
-    login["claudeAiOauth"]["expiresAt"] = 1
-    small.store.write(".credentials.json", json.dumps(login))
-    login["claudeAiOauth"] |= {"expiresAt": int((time.time() + 28800) * 1000), "accessToken": "sk-ant-oat01-FAKE-next",
-                               "refreshToken": "sk-ant-ort01-FAKE-next"}
-    (small.home / "next").write_text(json.dumps(login), encoding="utf-8")
-    small.provide(small.data / "cli/bin/claude",
-                  f'if grep -q ort01 "$CLAUDE_CONFIG_DIR/.credentials.json"; then cat "{small.home}/next" '
-                  f'> "$CLAUDE_CONFIG_DIR/.credentials.json"; else echo {ANSWER}; fi')
-    told = small(TRY)
-    assert (told.returncode, told.stdout) == (0, f"{ANSWER}\n"), told.stderr
-    assert "cannot be used" not in told.stderr
-    assert "FAKE-next" in stored.read_text(encoding="utf-8")
 
 
 def test_a_container_is_told_what_to_type_here_and_what_is_typed_has_its_image(small):

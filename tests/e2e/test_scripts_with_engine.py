@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from harness import ANSWER, TOP, Store, Terminal, network
+from harness import ANSWER, TOP, Store, Terminal, mode, network
 
 SETUP = TOP / "scripts/setup/setup-claude-interactive.sh"
 TRY = TOP / "scripts/setup/test-claude-auth.sh"
@@ -37,7 +37,8 @@ def test_log_in_by_hand_and_find_out_that_it_works(environment, endpoint):
     assert "scripts/setup/test-claude-auth.sh --env staging" in terminal.text
 
     store = Store(environment["HOME"] + "/.claude-hub-staging")
-    assert store.oauth["refreshToken"]
+    assert store.is_sealed and store.exposed(store.oauth["refreshToken"]) == []
+    assert mode(store.key.stat()) == 0o600
     before = store.fingerprint()
     result = script(TRY, "--env", "staging", environment=environment)
     assert (result.returncode, result.stdout) == (0, f"{ANSWER}\n"), result.stderr

@@ -79,6 +79,7 @@ def test_it_fits_the_base(tmp_path):
         return
     shutil.copytree(TOP / "deploy/kubernetes", tmp_path / "kubernetes")
     overlay = tmp_path / "kubernetes/overlays/dev"
+    (overlay / "seal-key").write_text("FAKE key, long enough for a sealed store", encoding="ascii")
     with (overlay / "kustomization.yaml").open("a", encoding="utf-8") as file:
         file.write("components: [../../components/gateway]\n")
     done = subprocess.run(["kubectl", "kustomize", overlay], capture_output=True, text=True, check=False)

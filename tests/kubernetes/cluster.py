@@ -5,6 +5,7 @@ import base64
 import contextlib
 import http.client
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -65,9 +66,11 @@ class Cluster:
 
 def rendered(cluster, directory):
     """`kubectl kustomize` of a directory in deploy/kubernetes, for this cluster's age: its kubectl wants a directory among
-    the resources to be called a base."""
+    the resources to be called a base. Each overlay has a key of its own, as documented."""
     with tempfile.TemporaryDirectory() as copy:
         shutil.copytree(DEPLOY, copy, dirs_exist_ok=True)
+        for overlay in (Path(copy) / "overlays").iterdir():
+            (overlay / "seal-key").write_text(f"{os.urandom(32).hex()}\n", encoding="ascii")
         for path in Path(copy).rglob("kustomization.yaml"):
             text = path.read_text(encoding="utf-8").replace("  - ../../base\n", "bases: [../../base]\n")
             path.write_text(text, encoding="utf-8")

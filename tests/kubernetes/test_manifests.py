@@ -1,5 +1,6 @@
 """The manifests: what Pod Security calls "restricted", the least of rights, and that a cluster accepts them."""
 
+import base64
 import json
 
 import pytest
@@ -104,6 +105,26 @@ def test_only_the_keeper_has_a_token_of_a_service_account_and_the_login_with_its
         claims = {volume["persistentVolumeClaim"]["claimName"] for volume in spec["volumes"]
                   if "persistentVolumeClaim" in volume}
         assert ("claude-login" in claims) == (is_keeper or where == "setup"), where
+
+
+def test_the_login_and_its_key_come_together_and_no_job_has_either(manifests):
+    having = []
+    for where, one in manifests:
+        spec = pod_spec(one) or {"containers": [], "volumes": []}
+        secrets = {volume["name"]: volume["secret"] for volume in spec["volumes"] if "secret" in volume}
+        keys = [name for name, secret in secrets.items() if secret["secretName"] == "claude-seal-key"]
+        variables = [variable["value"] for container in spec["containers"] for variable in container.get("env", [])
+                     if variable["name"] == "CLAUDE_INIT_SEAL_KEY"]
+        assert len(keys) == len(variables), where
+        if not keys:
+            continue
+        having.append(where)
+        assert secrets[keys[0]]["defaultMode"] & 0o007 == 0, where
+        [place] = [mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"] if mount["name"] == keys[0]]
+        assert variables == [f"{place}/seal-key"], where
+    assert sorted(having) == ["overlays/dev", "overlays/staging", "overlays/test", "setup"]
+    made = [base64.b64decode(one["data"]["seal-key"]) for _, one in manifests if one["kind"] == "Secret"]
+    assert len(made) == len(set(made)) == len(OVERLAYS) and all(len(key.strip()) >= 32 for key in made)
 
 
 def test_what_people_are_told_to_type_goes_to_the_namespace_that_it_is_told_in(manifests):

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from cluster import ASKING, LOG_IN, Namespace, command, rendered
-from harness import ANSWER, wait_until
+from harness import ANSWER, Store, wait_until
 
 LIFETIME = 60
 EXPIRIES = 6
@@ -112,6 +112,8 @@ def test_a_person_logs_in_through_exec_and_all_become_ready_without_a_restart(st
     assert sum(pod.restarts() for pod in story.workers()) == 0
     text, notes = story.space.secret()
     assert "refreshToken\"" not in text and "ort01" not in json.dumps(story.space.get("secret", "claude-login"))
+    volume = Store(story.space.directory / "claude-login")
+    assert volume.is_sealed and "ort01" not in (volume.path / ".credentials.json").read_text(encoding="utf-8")
     assert notes["store"] == "login" and notes["state"] == "usable"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", notes["access-token-expires-at"])
     assert story.keeper_says("/readyz/login")[0] == 200
