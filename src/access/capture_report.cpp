@@ -37,7 +37,7 @@ int report_files(const ui::Console& console, const sync::CaptureReport& report) 
                                         report.unchanged, format_bytes(report.bytes)));
   print_list(console, "files were not saved", report.skipped,
              [](const sync::Skipped& s) { return fmt::format("{}: {}", printable(s.path), s.reason); });
-  print_list(console, "files were not saved: stop timeout reached", report.left_out,
+  print_list(console, "files were not saved before the stop timeout", report.left_out,
              [](const std::string& path) { return printable(path); });
   const sync::Skipped* failed = sync::first_failed(report.skipped);
   return failed == nullptr ? kExitOk : exit_status_of(system_error(failed->error, failed->path));

@@ -474,7 +474,7 @@ def test_a_published_store_is_not_the_place_to_log_in(health):
     (published / ".credentials.json").unlink()
     health.host.store = published
     for said in (health()[1], health.host.session("run", "true")[2]):
-        assert "log in there (claude-init setup), not here" in said and f"setup --store {published}" not in said
+        assert "log in where the keeper runs (claude-init setup)" in said and f"setup --store {published}" not in said
     assert "docker compose run" in health(CLAUDE_INIT_LOGIN_COMMAND="docker compose run --rm setup")[1]
 
 
@@ -512,6 +512,6 @@ def test_a_login_file_of_the_wrong_owner(health):
     make_unreadable(health.host)
     status, text = health()
     assert status == 1
-    assert "belongs to 0:0 with mode 0600, and we are 4321:4321" in text
+    assert "belongs to 0:0 with mode 0600, and claude-init runs as 4321:4321" in text
     assert "should belong to its owner, uid 4321" in text
     assert "sudo chown -R 4321:4321" in text and "--user 0:0" not in text

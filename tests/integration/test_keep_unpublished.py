@@ -95,7 +95,7 @@ def test_a_job_that_was_there_first_is_told_when_the_keeper_finds_out(corrected)
         while "is not published to here" not in said:
             assert select.select([job.stderr], [], [], max(0, end - time.monotonic()))[0], said
             said += os.read(job.stderr.fileno(), 65536).decode()
-            if "waiting for a login: missing: nobody" in said and corrected.process is None:
+            if "waiting for a login: missing: no login" in said and corrected.process is None:
                 start(corrected)
                 end = time.monotonic() + PATIENCE
         assert "--cap-add CHOWN" in said or select.select([job.stderr], [], [], PATIENCE)[0]

@@ -234,7 +234,7 @@ def test_setup_warns_where_the_keeper_s_cli_differs_in_what_a_renewal_needs(cli,
     cli.install(here)
     status, _, err = cli.host.session("setup", "true")
     assert status == 0, err
-    assert f"Claude Code is {here} here, and {keeper} where the keeper renews this login: 2.1.100 does not tell" in err
+    assert f"Claude Code is {here} here, and {keeper} in the keeper: 2.1.100 does not tell" in err
     assert "CLAUDE_CODE_VERSION" in err
 
 
