@@ -39,6 +39,20 @@ void print_deadlines(const ui::Console& console, const login::Login& login) {
   }
 }
 
+/// A container that renews the login: by the store's owner, since it needs no other rights.
+std::string keeper_command(const FoundStore& store) {
+  const fs::Identity owner = store.store.owner();
+  const std::string key =
+      store.seal_key.empty()
+          ? ""
+          : fmt::format(" -v KEY_FILE:{0}:ro -e CLAUDE_INIT_SEAL_KEY={0}", shell_quote(store.seal_key));
+  return fmt::format(
+      "{} run --detach --restart unless-stopped --user {}:{} {}{} --entrypoint claude-init claude-runtime "
+      "keep",
+      ui::engine_command(), owner.uid, owner.gid, options::mounted(store.host_side, store.store.path(), ""),
+      key);
+}
+
 void print_next(const ui::Console& console, const FoundStore& store) {
   if (store.deployed && !store.in_container)
     return;  // CLAUDE_INIT_LOGIN_COMMAND's author says how to go on, too
@@ -46,14 +60,18 @@ void print_next(const ui::Console& console, const FoundStore& store) {
   if (store.deployed) {
     console.text("Running containers take it over; restart nothing.");
   } else if (store.in_container) {
+    console.text("Keep it alive, or it works until the access token expires:");
+    console.command(keeper_command(store));
     console.text("Use it, in any number of containers:");
     console.command(fmt::format("{} run --rm {} claude-runtime --print hello", ui::engine_command(),
                                 options::mounted(store.host_side, store.store.path(), ":ro")));
-    console.text("(Use the directory that you gave to -v.)");
+    console.text(store.seal_key.empty() ? "(Use the directory that you gave to -v.)"
+                                        : "(Use the directory and the key that you gave to -v.)");
   } else {
     console.text("Use it:");
-    console.command(
-        fmt::format("claude-init run --store {} -- claude --print hello", shell_quote(store.store.path())));
+    console.command(fmt::format("claude-init run --store {}{} -- claude --print hello",
+                                shell_quote(store.store.path()),
+                                store.seal_key.empty() ? "" : " --seal-key " + shell_quote(store.seal_key)));
   }
 }
 

@@ -137,6 +137,7 @@ Result<FoundStore> open_setup_store(const options::Setup& options, const options
   FoundStore found{.store = std::move(*store),
                    .in_container = in_container,
                    .host_side = options::host_side_of(path, environment),
+                   .seal_key = options.sealing.key,
                    .at_home = path == account.home + "/.claude",
                    .deployed = !environment.get(options::kLoginCommand).empty(),
                    .read_only = false};
@@ -166,7 +167,7 @@ std::optional<Error> why_not_replaceable(const store::Inspection& before,
   const health::Explanation words = health::explain(before, access::health_context(before, environment));
   return make_error(before.in_the_way ? ErrorKind::invalid : ErrorKind::permission,
                     words.headline + ". " + words.meaning,
-                    fmt::format("{}", fmt::join(words.remedies, "\n  ")));
+                    fmt::format("{}", fmt::join(words.remedies, "\n")));
 }
 
 }  // namespace claude_init::setup

@@ -18,6 +18,7 @@ struct FoundStore {
   store::Store store;
   bool in_container = false;
   std::string host_side;  // what stands left of the colon in -v, as far as it is known here
+  std::string seal_key;   // the key's file as we see it, "" without one
   bool at_home = false;   // it is mounted at ~/.claude itself: the session then works on a copy
   bool deployed = false;  // by Compose, in a cluster or by a script (CLAUDE_INIT_LOGIN_COMMAND): nobody types
                           // docker run
