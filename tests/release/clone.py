@@ -15,12 +15,17 @@ ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.
                "GIT_COMMITTER_DATE": "2026-01-02T03:04:05Z"}
 
 
+def skip(reason):
+    """Visibly; where everything has to be there, it is a failure."""
+    if os.environ.get("CLAUDE_INIT_TEST_NO_SKIP") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def needed(*names):
     missing = [name for name in names if not shutil.which(name)]
-    if missing and os.environ.get("CLAUDE_INIT_TEST_NO_SKIP") == "1":
-        pytest.fail(f"there is no {', '.join(missing)}")
     if missing:
-        pytest.skip(f"there is no {', '.join(missing)}")
+        skip(f"there is no {', '.join(missing)}")
 
 
 class Clone:
