@@ -5,7 +5,8 @@ import json
 import platform
 
 import pytest
-from machine import Machine
+from skips import skip
+from machine import Machine, skip_without_root
 from test_debian import CLI, LOG_IN, login
 
 PACKAGES = ["g++", "g++-aarch64-linux-gnu", "cmake", "ninja-build", "libboost1.81-dev", "libboost1.81-dev:arm64",
@@ -24,7 +25,8 @@ kill -TERM $keeper; wait $keeper
 @pytest.fixture(scope="module", name="machine")
 def fixture_machine(tmp_path_factory):
     if platform.machine() != "x86_64":
-        pytest.skip("cross-compiles from amd64")
+        skip("cross-compiles from amd64")
+    skip_without_root()
     machine = Machine(tmp_path_factory.mktemp("arm64") / "root", "bookworm", PACKAGES, ["--architectures=amd64,arm64"])
     machine.take_source()
     machine.run("sh", "-c", "cd /src && cmake --preset arm64 && cmake --build --preset arm64 -j2", patience=HOURS)

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from clone import Clone, needed
+from clone import Clone
+from skips import needed
 from machine import Machine, skip_without_root
 
 RELEASE = os.environ.get("CLAUDE_INIT_DEBIAN", "trixie")
