@@ -7,6 +7,23 @@
 #include <cstring>
 #include <utility>
 
+// sodium_init() prepares all that libsodium has, and would link it: 130 kB of what nothing here calls. In
+// their place these do nothing. A libsodium that names them otherwise links more, and works.
+extern "C" {
+int claude_init_no_argon2() asm("_crypto_pwhash_argon2_pick_best_implementation");
+int claude_init_no_curve25519() asm("_crypto_scalarmult_curve25519_pick_best_implementation");
+int claude_init_no_salsa20() asm("_crypto_stream_salsa20_pick_best_implementation");
+[[gnu::used]] int claude_init_no_argon2() {
+  return 0;
+}
+[[gnu::used]] int claude_init_no_curve25519() {
+  return 0;
+}
+[[gnu::used]] int claude_init_no_salsa20() {
+  return 0;
+}
+}
+
 namespace claude_init::seal {
 namespace {
 

@@ -51,7 +51,8 @@ class World:
             file.write("1")
 
     def run(self, *strace):
-        return subprocess.run([*strace, DRIVER, *self.sealed, self.store, "/bin/sh", self.script], capture_output=True, text=True, timeout=60)
+        words = [*strace, DRIVER, *self.sealed, self.store, "/bin/sh", self.script]
+        return subprocess.run(words, capture_output=True, text=True, timeout=60)
 
     def token(self):
         """The number of the refresh token in the store, whose file is whole at any time."""

@@ -112,7 +112,8 @@ class World:
         """What any reader may count on at any moment: each file is whole, and none of the old ones is lost."""
         found = self.found()
         for path, entry in found.items():
-            assert entry in (*self.either.get(path, ()), self.new.get(path)), f"{path} is neither the old nor the new one"
+            wanted = (*self.either.get(path, ()), self.new.get(path))
+            assert entry in wanted, f"{path} is neither the old nor the new one"
         for path in self.old:
             assert path in found or path not in self.new, f"{path} is lost"
         if self.key:

@@ -1,6 +1,7 @@
 """Sealed stores: what each command does with the key, without it, and with another one."""
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -41,6 +42,10 @@ class Sealed:
                               stdin=subprocess.DEVNULL)
         assert "FAKEa" not in done.stdout + done.stderr
         return done.returncode, done.stdout + done.stderr
+
+    def named(self, words):
+        places = {"OUT": str(self.host.path / "out"), "HOME": str(self.host.home)}
+        return [functools.reduce(lambda word, place: word.replace(*place), places.items(), word) for word in words]
 
     def seal(self, name="a", **more):
         """A login in plain, sealed by a capture that has nothing of its own."""
@@ -141,8 +146,7 @@ def test_without_the_key_what_needs_the_refresh_token_is_refused_with_what_to_ty
     before = (sealed.store / ".claude-init/sealed-login").read_bytes()
     (sealed.host.home / ".claude").mkdir()
     (sealed.host.home / ".claude/.credentials.json").write_text(login("b", left=7200))
-    words = [word.replace("OUT", str(sealed.host.path / "out")).replace("HOME", str(sealed.host.home)) for word in words]
-    status, said = sealed.run(*words)
+    status, said = sealed.run(*sealed.named(words))
     assert status == (NOT_HERE if words[0] == "renew" else USAGE), said
     assert "is sealed" in said and "--seal-key FILE" in said
     assert (sealed.store / ".claude-init/sealed-login").read_bytes() == before
@@ -156,8 +160,7 @@ def test_another_key_is_told_from_a_damaged_file_and_changes_nothing(sealed, wor
     sealed.seal()
     file = sealed.store / ".claude-init/sealed-login"
     before = file.read_bytes()
-    words = [word.replace("OUT", str(sealed.host.path / "out")).replace("HOME", str(sealed.host.home)) for word in words]
-    status, said = sealed.run(*words, key=sealed.other)
+    status, said = sealed.run(*sealed.named(words), key=sealed.other)
     assert status != 0 and "was sealed with another key" in said and "--old-seal-key" in said, said
     assert file.read_bytes() == before
     file.write_bytes(before[:-1])
@@ -206,7 +209,7 @@ def test_a_session_with_the_key_seals_and_saves_the_login_that_is_made_in_it(sea
 
 def test_a_job_that_gets_the_refresh_token_needs_the_key_and_what_it_renews_comes_back_sealed(sealed):
     sealed.seal()
-    show = 'grep -c FAKE "$CLAUDE_CONFIG_DIR/.credentials.json"; grep -o "ort01-FAKE[a-z]*" "$CLAUDE_CONFIG_DIR/.credentials.json"; put b'
+    show = 'cd "$CLAUDE_CONFIG_DIR"; grep -c FAKE .credentials.json; grep -o "ort01-FAKE[a-z]*" .credentials.json; put b'
     status, out, err = sealed.host.session("run", show, f"--seal-key={sealed.key}", "--refresh-token=copy")
     assert (status, out) == (0, "1\nort01-FAKEa\n"), err
     assert sealed.token() == "b"
