@@ -1,5 +1,5 @@
-"""In a production container with a published store, or a sealed one, there is no refresh token: in no file, no system call,
-no environment and no memory of any process, PID 1 included. No job that README starts finds one."""
+"""In a production container with a published store, or a sealed one, there is no refresh token: in no file, no system
+call, no environment and no memory of any process, PID 1 included. No job that README starts finds one."""
 
 import contextlib
 import mmap
@@ -180,7 +180,8 @@ look() { grep --recursive --files-with-matches --text --devices=skip --exclude-d
   cat /proc/[0-9]*/environ 2>/dev/null | grep --quiet --text --regexp="$1" && echo environment; }
 echo "refresh=$(look "sk-ant-ort0[1]-FAKE" | tr "\n" ,)."
 echo "access=$(look "sk-ant-oat0[1]-FAKE" | tr "\n" ,)."
-echo "sealed=$(find / -path /proc -prune -o "(" -name "*seal-key*" -o -name sealed-login ")" -print 2>/dev/null | tr "\n" ,)."
+echo "sealed=$(find / -path /proc -prune -o "(" -name "*seal-key*" -o -name sealed-login ")" -print 2>/dev/null |
+  tr "\n" ,)."
 echo "user=$(id -u)."
 """
 
