@@ -3,7 +3,8 @@
 #
 # usage: run.sh build | run.sh FUZZER [SECONDS]
 #
-# Exits with 77, a skip, where there is no clang.
+# The same inputs in the same order each time, so that a find is one of the change that it comes with; the long lane looks
+# elsewhere each time. Exits with 77, a skip, where there is no clang.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$top"
@@ -21,9 +22,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/corpus"
 status=0
-# What it finds is printed in base64 too, and is no skip: libFuzzer's own status for it would be 77. A minute or two for one input: it hangs, however busy the machine is (linear.h
-# measures in processor time).
-"build/asan-ubsan/tests/fuzz/$1" -max_total_time="${CLAUDE_INIT_FUZZ_SECONDS:-${2:-60}}" -timeout=120 -rss_limit_mb=1024 -max_len=4096 \
-  -error_exitcode=1 -print_final_stats=1 -artifact_prefix="$work/" "$work/corpus" "tests/fuzz/seeds/$1" >"$work/output" 2>&1 || status=$?
+seed=1
+if [ "${CLAUDE_INIT_TEST_LANE:-}" = long ]; then seed=0; fi    # 0: a random one, which is printed
+# What it finds is printed in base64 too, and is no skip: libFuzzer's own status for it would be 77. A minute or two for
+# one input: it hangs, however busy the machine is (linear.h measures in processor time).
+"build/asan-ubsan/tests/fuzz/$1" -seed="$seed" -max_total_time="${CLAUDE_INIT_FUZZ_SECONDS:-${2:-60}}" \
+  -timeout=120 -rss_limit_mb=1024 -max_len=4096 -error_exitcode=1 -print_final_stats=1 -artifact_prefix="$work/" "$work/corpus" "tests/fuzz/seeds/$1" >"$work/output" 2>&1 || status=$?
 tail -n 40 "$work/output"
 exit "$status"
