@@ -27,6 +27,7 @@ if [ "${CLAUDE_INIT_TEST_LANE:-}" = long ]; then seed=0; fi    # 0: a random one
 # What it finds is printed in base64 too, and is no skip: libFuzzer's own status for it would be 77. A minute or two for
 # one input: it hangs, however busy the machine is (linear.h measures in processor time).
 "build/asan-ubsan/tests/fuzz/$1" -seed="$seed" -max_total_time="${CLAUDE_INIT_FUZZ_SECONDS:-${2:-60}}" \
-  -timeout=120 -rss_limit_mb=1024 -max_len=4096 -error_exitcode=1 -print_final_stats=1 -artifact_prefix="$work/" "$work/corpus" "tests/fuzz/seeds/$1" >"$work/output" 2>&1 || status=$?
+  -timeout=120 -rss_limit_mb=1024 -max_len=4096 -error_exitcode=1 -print_final_stats=1 -artifact_prefix="$work/" \
+  "$work/corpus" "tests/fuzz/seeds/$1" >"$work/output" 2>&1 || status=$?
 tail -n 40 "$work/output"
 exit "$status"
