@@ -92,6 +92,7 @@ def test_jobs_hold_no_token_and_reach_the_api_through_the_gateway_alone(project)
     project("up", "--detach")
     wait_until(lambda: ANSWER in project("logs", "worker").stdout, "the worker's answer")
     secrets = [login.access_token, login.refresh_token]
+    assert project.store.is_sealed and project.store.exposed(login.refresh_token) == []
 
     # No token, in what a job has.
     published = project.in_worker("cat /claude-published/login/.credentials.json").stdout
