@@ -31,11 +31,13 @@ FONT, LINE, CELL, MARGIN = 14, 19, 8.43, 16  # pixels
 COLORS = {"green": "g", "brown": "y", "red": "r"}
 # What is typed, and what its output ends with.
 SESSION = [
+    ("(umask 077; openssl rand -hex 32 > ~/hub.key)  # seals the login at rest", r"\$ $"),
+    ("export CLAUDE_INIT_SEAL_KEY=~/hub.key", r"\$ $"),
     ("claude-init setup            # 1. opens a shell to log in", r"\$ $"),
     ("claude auth login", r"(?i)success[^\r\n]*[\r\n][^$]*\$ $"),
     ("exit", r"Saved the login.*\$ $"),
     ("claude-init keep --publish ~/published 2>keeper.log &   # 2. keeps the login alive", r"\$ $"),
-    ("export CLAUDE_INIT_STORE=~/published", r"\$ $"),
+    ("unset CLAUDE_INIT_SEAL_KEY; export CLAUDE_INIT_STORE=~/published", r"\$ $"),
     ('claude-init run --wait-login -- claude --print "hello"  # 3. in as many jobs as you like', r"ANSWER.*\$ $"),
     ("claude-init health", r"usable.*\$ $"),
 ]
