@@ -12,7 +12,7 @@ import sys
 import termios
 
 import pytest
-from harness import BINARY, PATIENCE, eventually
+from harness import BINARY, PATIENCE, SANITIZED, eventually
 
 # At each USR1 that we pass on: it takes the room that we have just seen, and waits for more of it.
 JOB = """
@@ -79,6 +79,8 @@ def kernel_can_write_without_waiting():
         os.close(into)
 
 
+# A sanitizer that looks for leaks cannot do so under strace, and writes that to the stream.
+LEAKS = {"ASAN_OPTIONS": "detect_leaks=0"} if SANITIZED else {}
 STREAMS = [a_pipe, a_socket, a_terminal, *([a_pipe_of_another_user] if kernel_can_write_without_waiting() else [])]
 
 
@@ -87,7 +89,7 @@ def test_a_stream_that_the_job_fills_between_look_and_write_does_not_hold_us_up(
     out, into = stream()
     as_user = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"] if stream == a_pipe_of_another_user else []
     process = subprocess.Popen([*as_user, BINARY, "init", "--log-level=debug", "--", sys.executable, "-S", "-c", JOB],
-                               env=host.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=into,
+                               env={**host.environment, **LEAKS}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=into,
                                start_new_session=True)
     host.started.append(process)
     assert process.stdout.readline() == b"ready\n"
