@@ -122,11 +122,7 @@ class Fleet:
         self.login = self.endpoint.login(LIFETIME, LIFETIME)
         terminal = self.project.terminal("run", "--rm", "setup")
         terminal.expect_prompt()
-        terminal.sendline(self.login.command)
-        terminal.expect("Login successful")
-        terminal.expect_prompt()
-        terminal.sendline("exit")
-        assert terminal.finish() == 0, terminal.text
+        terminal.log_in(self.login.command)
         self.chaos = self.chaos or Chaos(self, [self.keeper], self.login, pause=(11, 17), renewers=1)
 
     def live(self, seconds):

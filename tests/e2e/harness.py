@@ -395,6 +395,14 @@ class Terminal(pexpect.spawn):
         self.close()
         return self.exitstatus if self.exitstatus is not None else 128 + self.signalstatus
 
+    def log_in(self, command):
+        """At the prompt of setup's shell, which ends."""
+        self.sendline(command)
+        self.expect("Login successful")
+        self.expect_prompt()
+        self.sendline("exit")
+        assert self.finish() == 0, self.text
+
     def settle(self):
         """Reads until the program has drawn what it wants to and waits for a key; a person is no faster."""
         while self.expect([pexpect.TIMEOUT, r".+"], timeout=0.5):

@@ -113,11 +113,7 @@ def test_docker_by_hand_on_a_sealed_store(docker, endpoint, container, tmp_path)
     assert shell(key).returncode != 0 and store.key.read_bytes() == before, "one that exists is kept"
     terminal = Terminal("bash", ["-c", setup], env=environment, cwd=str(tmp_path))
     terminal.expect_prompt()
-    terminal.sendline(endpoint.login().command)
-    terminal.expect("Login successful")
-    terminal.expect_prompt()
-    terminal.sendline("exit")
-    assert terminal.finish() == 0, terminal.text
+    terminal.log_in(endpoint.login().command)
     assert store.is_sealed and store.exposed(store.oauth["refreshToken"]) == []
     asked = shell(job)
     assert (asked.returncode, asked.stdout) == (0, f"{ANSWER}\n"), asked.stderr

@@ -29,11 +29,7 @@ def test_log_in_by_hand_and_find_out_that_it_works(environment, endpoint):
     terminal = Terminal(str(SETUP), ["--env", "staging"], env=environment)
     terminal.expect("docker")
     terminal.expect_prompt()
-    terminal.sendline(login.command)
-    terminal.expect("Login successful")
-    terminal.expect_prompt()
-    terminal.sendline("exit")
-    assert terminal.finish() == 0, terminal.text
+    terminal.log_in(login.command)
     assert "scripts/setup/test-claude-auth.sh --env staging" in terminal.text
 
     store = Store(environment["HOME"] + "/.claude-hub-staging")

@@ -231,9 +231,5 @@ class TestSetup:
         terminal = docker.terminal(endpoint, "--cap-drop=ALL", "--cap-add=SETUID", "--cap-add=SETGID", "--cap-add=KILL",
                                    "-v", f"{store.path}:/claude-auth", "claude-setup:latest")
         terminal.expect_prompt()
-        terminal.sendline(endpoint.login().command)
-        terminal.expect("Login successful")
-        terminal.expect_prompt()
-        terminal.sendline("exit")
-        assert terminal.finish() == 0, terminal.text
+        terminal.log_in(endpoint.login().command)
         assert {status.st_uid for status in store.files().values()} == {4321}

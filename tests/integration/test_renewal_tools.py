@@ -245,7 +245,7 @@ def test_setup_says_nothing_of_a_difference_that_does_not_matter_or_is_not_known
     cli.install(here)
     status, _, err = cli.host.session("setup", "true")
     assert status == 0, err
-    assert "where the keeper renews" not in err
+    assert "in the keeper" not in err
 
 
 def test_setup_without_a_keeper_asks_nobody_for_a_version(cli):

@@ -200,11 +200,7 @@ class Namespace:
         if words[0] == "attach":  # the first prompt was for nobody
             terminal.sendline("")
         terminal.expect_prompt()
-        terminal.sendline(login.command)
-        terminal.expect("Login successful")
-        terminal.expect_prompt()
-        terminal.sendline("exit")
-        assert terminal.finish() == 0, terminal.text
+        terminal.log_in(login.command)
         return terminal.text
 
     def remove(self):
