@@ -190,7 +190,17 @@ std::optional<Secret> join(const store::Store& store, const store::StateFile& se
   return joined ? std::optional(std::move(*joined)) : copy(*sealed.text);
 }
 
+/// Of a link only the link is replaced: the file that it led to is the person's.
+void warn_of_link(const store::Store& store) {
+  const fs::ActAs as(store.owner());
+  const std::string target = fs::read_link(store.fd(), std::string(store::kCredentials));
+  if (target.empty()) return;
+  log::warn("a link to the login is replaced; what it led to still has the refresh token in plain: remove it",
+            {{"store", store.path()}, {"target", target}});
+}
+
 Result<void> put_login(const store::Store& store, const lock::Lock& lock, std::string_view login) {
+  warn_of_link(store);
   const UniqueFd old = [&] {
     const fs::ActAs as(store.owner());
     return open_old(store.fd(), store::kCredentials);

@@ -56,7 +56,8 @@ def test_without_its_identity_nothing_opens_and_the_way_out_leads_out(sealed):
         identity.unlink() if content is None else identity.write_bytes(content)
         for words in (["health"], ["setup", "--adopt", "--", "true"], ["capture", "--from", empty(sealed)]):
             status, said = sealed.run(*words, key=sealed.key)
-            assert status != 0 and ".claude-init/id back from a backup" in said and "sealed-login and log in" in said, said
+            assert status != 0 and ".claude-init/id back from a backup" in said, said
+            assert "sealed-login and log in" in said, said
     identity.write_bytes(text)
     sealed.check()
     identity.unlink()
@@ -67,7 +68,8 @@ def test_without_its_identity_nothing_opens_and_the_way_out_leads_out(sealed):
 
 
 @pytest.mark.parametrize("make", [
-    lambda path, saved: os.mkfifo(path), lambda path, saved: path.mkdir(), lambda path, saved: os.truncate(path, 1 << 31),
+    lambda path, saved: os.mkfifo(path), lambda path, saved: path.mkdir(),
+    lambda path, saved: os.truncate(path, 1 << 31),
     lambda path, saved: path.symlink_to("/nonexistent"), lambda path, saved: path.symlink_to(path.name),
     lambda path, saved: path.symlink_to(f"../{saved.name}"),
 ], ids=["FIFO", "directory", "huge", "link out", "loop", "link"])
@@ -132,6 +134,14 @@ def test_a_file_that_a_cli_has_not_renamed_in_a_sealed_store_goes(sealed):
     (sealed.store / ".credentials.json.tmp.7.abc").write_text(login("b"))
     assert sealed.run("capture", "--from", empty(sealed), key=sealed.key)[0] == 0
     sealed.check()
+
+
+def test_a_link_to_the_login_is_replaced_and_what_it_led_to_is_named(sealed):
+    (sealed.store / "real.json").write_text(login("a"))
+    (sealed.store / ".credentials.json").symlink_to("real.json")
+    status, said = sealed.run("capture", "--from", empty(sealed), key=sealed.key)
+    assert status == 0 and "still has the refresh token in plain" in said and "target=real.json" in said, said
+    assert sealed.exposed() == [str(sealed.store / "real.json")]
 
 
 def test_a_key_that_is_too_large_is_refused_as_a_setting(sealed, tmp_path):
