@@ -266,6 +266,14 @@ Result<void> settle(const store::Store& store, const lock::Lock& lock) {
   const std::optional<Secret> login = join(store, sealed.file, plain);
   if (!login || !login::without_refresh_token(login->reveal())) return Done{};
   if (auto done = put_login(store, lock, login->reveal()); !done) return done.error_with("seal the login");
+  if (!sealed.file.text && login::refresh_token(login->reveal()).empty()) {
+    log::warn(
+        "the login has no refresh token, and nothing was sealed here: if there was, it is gone; log in anew, "
+        "or "
+        "take an earlier login: claude-init history lists them",
+        {{"store", store.path()}});
+    return Done{};
+  }
   log::info(sealed.file.text ? "the sealed login and the plain file beside it are in order again"
                              : "the login is sealed",
             {{"store", store.path()}});

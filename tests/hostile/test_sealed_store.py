@@ -136,6 +136,22 @@ def test_a_file_that_a_cli_has_not_renamed_in_a_sealed_store_goes(sealed):
     sealed.check()
 
 
+def test_a_sealed_login_that_is_gone_is_said_once_and_its_generation_brings_it_back(sealed):
+    source = sealed.host.home / ".claude"
+    source.mkdir()
+    (source / ".credentials.json").write_text(login("a"))
+    assert sealed.run("capture", "--from", source, key=sealed.key)[0] == 0
+    (sealed.store / ".claude-init/sealed-login").unlink()
+    said = [sealed.run("capture", "--from", empty(sealed), key=sealed.key)[1] for _ in range(2)]
+    assert ["has no refresh token, and nothing was sealed here" in each for each in said] == [True, False]
+    out = sealed.host.path / "out"
+    words = ("--to", out, "--refresh-token=copy", "--generation=1")
+    assert sealed.run("restore", *words, key=sealed.key)[0] == 0
+    assert sealed.run("capture", "--from", out, key=sealed.key)[0] == 0
+    assert sealed.token() == "a"
+    sealed.check()
+
+
 def test_a_link_to_the_login_is_replaced_and_what_it_led_to_is_named(sealed):
     (sealed.store / "real.json").write_text(login("a"))
     (sealed.store / ".credentials.json").symlink_to("real.json")
