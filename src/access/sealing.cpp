@@ -81,6 +81,8 @@ Result<seal::Key> read_key(const std::string& option, const std::string& path, c
                    "keep it beside the store, where backups of the store do not have it");
   }
   auto text = fs::read_all(fd.get(), kMaxKeyBytes, what);
+  if (!text && text.error().kind == ErrorKind::limit)
+    return refused(what, "is larger than 64 KiB", "make one: (umask 077; openssl rand -hex 32 > FILE)");
   if (!text) return text.error();
   const Secret content(std::move(*text));
   auto key = seal::Key::derive(content);

@@ -155,9 +155,11 @@ Result<Opened> Seal::open(std::string_view sealed, const Home& home) const {
                       "name that key's file: --seal-key FILE; to seal with a new one, the old one too: "
                       "--old-seal-key FILE");
   }
-  const bool is_former = !has(sealed, kStoreAt, name_of(home.name)) && !home.before.empty();
-  const std::string& store = is_former ? home.before : home.name;
-  if (!has(sealed, kStoreAt, name_of(store))) {
+  const auto is_of = [&](const std::string& name) { return has(sealed, kStoreAt, name_of(name)); };
+  const auto former = std::find_if(home.before.begin(), home.before.end(), is_of);
+  const bool is_former = !is_of(home.name) && former != home.before.end();
+  const std::string& store = is_former ? *former : home.name;
+  if (!is_of(store)) {
     return make_error(ErrorKind::usage, "is another store's",
                       "put this store's own back, or remove the file and log in anew");
   }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/secret.h"
@@ -53,15 +54,15 @@ class Key {
   std::array<unsigned char, 8> name_{};
 };
 
-/// The names of a store: its own, and the one that it had before it was taken over ("" = none).
+/// The names of a store: its own, and those that it had before it was taken over.
 struct Home {
   std::string name;
-  std::string before{};
+  std::vector<std::string> before{};
 };
 
 struct Opened {
   Secret text;
-  bool current = true;  // false: by the old key, or under the store's former name
+  bool current = true;  // false: by the old key, or under a former name of the store
 };
 
 /// One key that seals, and perhaps an older one that opens.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@ namespace {
 
 constexpr const char* kWitness = "locks/method";
 constexpr std::size_t kMaxId = 4096;
+constexpr std::size_t kMaxNames = 64;  // former ones, which fit into that
 
 /// What the store's directory looks like; 0 = not known.
 struct Evidence {
@@ -71,7 +73,8 @@ struct Record {
 
 std::string format(const Record& record) {
   const Evidence& e = record.evidence;
-  const std::string before = record.id.before.empty() ? "" : fmt::format("before {}\n", record.id.before);
+  const std::string before =
+      record.id.before.empty() ? "" : fmt::format("before {}\n", fmt::join(record.id.before, " "));
   return fmt::format("store {}\n{}host {}\nsince {}\ninode {}\nborn {}\nfs {}\nchanged {}\n", record.id.store,
                      before, record.id.host, record.id.since, e.inode, e.born, e.fs, e.changed);
 }
@@ -93,7 +96,8 @@ Result<Record> parse(std::string_view text, const std::string& path) {
   }
   Record record;
   record.id.store = values["store"];
-  record.id.before = values["before"];
+  for (std::string_view before = values["before"]; !before.empty();)
+    record.id.before.emplace_back(take_until(before, ' '));
   record.id.host = values["host"];
   parse_number(values, "since", record.id.since);
   parse_number(values, "inode", record.evidence.inode);
@@ -155,8 +159,14 @@ Result<void> ensure_id(const Store& store) {
 Result<seal::Home> home_of(const Store& store) {
   const fs::ActAs as(store.owner());
   const auto record = read_record(store, store.home());
-  if (!record) return record.error_with("the identity of " + printable(store.path()));
-  return seal::Home{record->id.store, record->id.before};
+  if (record) return seal::Home{record->id.store, record->id.before};
+  Error error = record.error_with("what is sealed there opens with the store's identity");
+  if (!is_for_now(error)) {
+    error.remedy = fmt::format("put {} back from a backup of this store, or remove {} and log in anew",
+                               printable(fs::join(fs::join(store.path(), kPrivateDir), kIdentity)),
+                               printable(fs::join(store.path(), kSealedLogin)));
+  }
+  return error;
 }
 
 Result<StoreId> read_id(const Store& store) {
@@ -191,9 +201,13 @@ Result<StoreId> replace_id(const Store& store) {
   if (!record) return record.error();
   const auto own = open_own(store);
   if (!own) return own.error();
-  // Who has the key seals it anew, under the new name (sync/settle.h).
+  // Who has the key seals it anew, under the new name (sync/settle.h); until then it may be taken over again.
   const auto former = read_record(store, store.fd());
-  if (former && is_sealed(store)) record->id.before = former->id.store;
+  if (former && is_sealed(store)) {
+    record->id.before = former->id.before;
+    record->id.before.insert(record->id.before.begin(), former->id.store);
+    record->id.before.resize(std::min(record->id.before.size(), kMaxNames));
+  }
   const auto written =
       fs::replace_file(own->get(), kIdentity, format(*record), store.modes().file, fs::Sync::yes);
   if (!written) return written.error();

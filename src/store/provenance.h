@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -37,7 +38,7 @@ struct StoreId {
   std::string store;  // 32 hexadecimal digits
   std::string host;
   UnixMs since = 0;
-  std::string before{};  // its name until it was taken over, if a login was sealed then
+  std::vector<std::string> before{};  // its names until it was taken over, sealed; the last one first
 };
 
 /// Gives the store its identity where it has none. Lock::acquire() does. Errors: read_only, permission,
@@ -52,7 +53,7 @@ struct StoreId {
 /// the remedy. Others as read_id().
 [[nodiscard]] Result<void> check_identity(const Store& store);
 
-/// The names that what is sealed in it is bound to. Errors as read_id().
+/// The names that what is sealed in it is bound to. Errors as read_id(); without them nothing sealed opens.
 [[nodiscard]] Result<seal::Home> home_of(const Store& store);
 
 /// Gives it another name, made here and now. Errors as ensure_id(), and those of looking at the place.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "base/text.h"
@@ -24,18 +25,28 @@ Error about(const Store& store, const Error& error) {
   return said;
 }
 
+/// It is no file, or one that is far too large.
+Error in_the_way(const Store& store, const Error& error) {
+  const std::string place = fs::join(store.path(), kSealedLogin);
+  return make_error(
+      ErrorKind::invalid, printable(store.path()) + ": " + error.message(),
+      "move it away, and log in anew: mv " + shell_quote(place) + " " + shell_quote(place + ".old"));
+}
+
 }  // namespace
 
+/// A login that a link leads to is sealed too, and what cannot be one is in the place of one.
 bool is_sealed(const Store& store) {
   const fs::ActAs as(store.owner());
   const auto file = fs::open_beneath(store.fd(), kSealedLogin, O_PATH, fs::Links::refuse);
-  return file.ok() || is_for_now(file.error());
+  return file.ok() || (file.error().number != ENOENT && file.error().number != ENOTDIR);
 }
 
 SealedLogin open_sealed(const Store& store) {
   SealedLogin found;
   if (!store.options().seal) return found;
   StateFile& file = found.file = read_state_file(store.tree(), kSealedLogin, kMaxSealed);
+  if (file.problem && is_verdict(*file.problem)) file.problem = in_the_way(store, *file.problem);
   if (!file.text) return found;
   const auto home = home_of(store);
   auto opened =

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <limits>
 #include <optional>
@@ -57,6 +58,15 @@ Result<void> replace(int directory, std::string_view name, std::string_view text
   return replaced;
 }
 
+/// Nothing in a generation's own directory is anybody else's: what is no directory there goes.
+Result<UniqueFd> make_own_directory(const store::Store& generation) {
+  const std::string name(store::kPrivateDir);
+  auto own = fs::make_directory(generation.fd(), name, generation.modes().directory);
+  if (own || !is_verdict(own.error())) return own;
+  if (auto removed = fs::remove_tree(generation.fd(), name); !removed) return removed.error();
+  return fs::make_directory(generation.fd(), name, generation.modes().directory);
+}
+
 // 1. In order already, or nothing that can be sealed.
 // 2. The sealed one, then the plain one: cut off in between, it is done again.
 Result<void> seal_generation(const store::Store& generation) {
@@ -82,9 +92,12 @@ Result<void> seal_generation(const store::Store& generation) {
     return replace(generation.fd(), store::kCredentials, login::with_secrets_blanked(whole.reveal()),
                    modes.file);
   }
-  const auto own = fs::make_directory(generation.fd(), std::string(store::kPrivateDir), modes.directory);
+  const auto own = make_own_directory(generation);
   if (!own) return own.error();
   const std::string name = fs::name_of(std::string(store::kSealedLogin));
+  if (sealed.file.problem && is_verdict(*sealed.file.problem)) {
+    if (auto removed = fs::remove_tree(own->get(), name); !removed) return removed;
+  }
   if (auto replaced = replace(own->get(), name, pair->sealed, modes.file); !replaced) return replaced;
   if (auto synced = fs::sync_to_disk(generation.fd(), name); !synced) return synced;
   if (plain.text && *plain.text == pair->plain) return Done{};
@@ -97,6 +110,10 @@ Result<void> seal_generations(const store::Store& store) {
   for (const std::uint64_t number : *numbers) {
     const auto generation = store::open_generation(store, number);
     if (!generation && generation.error().kind == ErrorKind::not_found) continue;
+    if (!generation && is_verdict(generation.error())) {
+      log::failure(log::Level::warn, generation.error());
+      continue;
+    }
     const auto sealed = generation ? seal_generation(*generation) : Result<void>(generation.error());
     if (!sealed) return sealed.error_with("seal the generation " + std::to_string(number));
   }
@@ -110,6 +127,18 @@ void overwrite_files(int directory, std::string_view name) {
   for (const fs::Entry& entry : *entries) {
     if (entry.name.starts_with(name)) fs::overwrite_file(directory, entry.name);
   }
+}
+
+/// A login that a CLI which works in the store itself has written and not put into place.
+bool is_temporary(std::string_view name) {
+  return name.starts_with(store::kCredentials) &&
+         name.substr(store::kCredentials.size()).starts_with(".tmp.");
+}
+
+bool has_temporary(const store::Store& store) {
+  const fs::ActAs as(store.owner());
+  const auto names = fs::list_names(store.fd());
+  return names && std::any_of(names->begin(), names->end(), is_temporary);
 }
 
 /// What captures that were cut short have left: a generation without a number, a stage without a journal,
@@ -132,11 +161,10 @@ Result<void> remove_leftovers(const store::Store& store) {
     const UniqueFd all = open(store::kGenerations);
     if (auto removed = fs::remove_tree(all.get(), store::kUnfinishedGeneration); !removed) return removed;
   }
-  const std::string temporary = std::string(store::kCredentials) + ".tmp.";
   const auto entries = fs::list_directory(store.fd(), kMaxEntries);
   if (!entries) return entries.error();
   for (const fs::Entry& entry : *entries) {
-    if (!entry.name.starts_with(temporary)) continue;
+    if (!is_temporary(entry.name)) continue;
     fs::overwrite_file(store.fd(), entry.name);
     if (auto removed = fs::remove_tree(store.fd(), entry.name); !removed) return removed;
   }
@@ -162,7 +190,17 @@ std::optional<Secret> join(const store::Store& store, const store::StateFile& se
   return joined ? std::optional(std::move(*joined)) : copy(*sealed.text);
 }
 
+/// Of a link only the link is replaced: the file that it led to is the person's.
+void warn_of_link(const store::Store& store) {
+  const fs::ActAs as(store.owner());
+  const std::string target = fs::read_link(store.fd(), std::string(store::kCredentials));
+  if (target.empty()) return;
+  log::warn("a link to the login is replaced; what it led to still has the refresh token in plain: remove it",
+            {{"store", store.path()}, {"target", target}});
+}
+
 Result<void> put_login(const store::Store& store, const lock::Lock& lock, std::string_view login) {
+  warn_of_link(store);
   const UniqueFd old = [&] {
     const fs::ActAs as(store.owner());
     return open_old(store.fd(), store::kCredentials);
@@ -198,6 +236,7 @@ bool is_settled(const store::Store& store) {
   const store::StateFile plain = store::read_state_file(store.tree(), store::kCredentials);
   const store::SealedLogin sealed = store::open_sealed(store);
   const bool nothing = !plain.text && !sealed.file.text && !sealed.file.problem;
+  if (has_temporary(store)) return false;
   return nothing || is_in_order(sealed, plain) || (sealed.file.damaged && !is_exposed(plain));
 }
 
@@ -212,22 +251,29 @@ Result<void> settle(const store::Store& store, const lock::Lock& lock) {
   if (sealed.file.problem && !sealed.file.damaged) return *sealed.file.problem;
   store::StateFile plain = store::read_state_file(store.tree(), store::kCredentials);
   if (plain.problem && is_for_now(*plain.problem)) return *plain.problem;
-  if (is_in_order(sealed, plain) || store::is_published(store)) return Done{};
+  const bool in_order = is_in_order(sealed, plain) && !has_temporary(store);
+  if (in_order || store::is_published(store)) return Done{};
   // 2.
   const auto locks = lock::CliLocks::take(store.tree(), lock::CliLocks::What::login, lock.patience_ends());
   if (!locks) return locks.error();
   plain = store::read_state_file(store.tree(), store::kCredentials);
   if (plain.problem && is_for_now(*plain.problem)) return *plain.problem;
   // 3.
-  if (!sealed.file.text || !sealed.current || is_exposed(plain)) {
-    if (auto done = seal_generations(store); !done) return done;
-    if (auto done = remove_leftovers(store); !done) return done.error_with("seal " + printable(store.path()));
-  }
+  if (auto done = seal_generations(store); !done) return done;
+  if (auto done = remove_leftovers(store); !done) return done.error_with("seal " + printable(store.path()));
   // 4. A sealed file that is damaged stays until there is another login: what it was may be found out.
   if (sealed.file.damaged && !is_exposed(plain)) return Done{};
   const std::optional<Secret> login = join(store, sealed.file, plain);
   if (!login || !login::without_refresh_token(login->reveal())) return Done{};
   if (auto done = put_login(store, lock, login->reveal()); !done) return done.error_with("seal the login");
+  if (!sealed.file.text && login::refresh_token(login->reveal()).empty()) {
+    log::warn(
+        "the login has no refresh token, and nothing was sealed here: if there was, it is gone; log in anew, "
+        "or "
+        "take an earlier login: claude-init history lists them",
+        {{"store", store.path()}});
+    return Done{};
+  }
   log::info(sealed.file.text ? "the sealed login and the plain file beside it are in order again"
                              : "the login is sealed",
             {{"store", store.path()}});

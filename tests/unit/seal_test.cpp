@@ -24,7 +24,7 @@ Seal seal_with(std::string_view text) {
 }
 
 Home home(std::string_view name, std::string_view before = "") {
-  return {std::string(name), std::string(before)};
+  return {std::string(name), before.empty() ? std::vector<std::string>() : std::vector{std::string(before)}};
 }
 
 Nonce counted_nonce() {
