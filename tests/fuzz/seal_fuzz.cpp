@@ -26,7 +26,7 @@ const Seal& the_seal() {
 }
 
 const Home& the_home() {
-  static const Home home{"00112233445566778899aabbccddeeff", ""};
+  static const Home home{"00112233445566778899aabbccddeeff", {}};
   return home;
 }
 
