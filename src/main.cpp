@@ -5,6 +5,7 @@
 
 #include <array>
 #include <boost/system/system_error.hpp>
+#include <cstdlib>
 #include <exception>
 #include <string>
 #include <variant>
@@ -103,6 +104,12 @@ int main_status(int argc, char** argv, char** envp) {
 
 }  // namespace
 }  // namespace claude_init
+
+/// The one of libstdc++ prints the type of an exception that nothing has caught, and links a demangler for
+/// that. main() catches all.
+void __gnu_cxx::__verbose_terminate_handler() {
+  std::abort();
+}
 
 int main(int argc, char** argv, char** envp) {
   try {

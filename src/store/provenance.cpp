@@ -153,7 +153,8 @@ Result<void> ensure_id(const Store& store) {
     error = ::renameat(own->get(), temporary.c_str(), own->get(), kIdentity) == 0 ? 0 : errno;
   ::unlinkat(own->get(), temporary.c_str(), 0);
   if (error != 0 && error != EEXIST) return system_error(error, "name the store");
-  return Done{};
+  // What is sealed opens with this name only: it must not be lost by a power loss that spares the login.
+  return fs::sync_to_disk(own->get(), kIdentity);
 }
 
 Result<seal::Home> home_of(const Store& store) {
