@@ -73,14 +73,20 @@ def test_runtime_image(shell):
 
 
 def test_what_setup_recommends_works(shell, store):
-    """The command that setup prints in the end, typed as it is."""
+    """The commands that setup prints in the end, typed as they are: a keeper, and a job."""
     terminal = shell('docker run -it --rm -v "$DIR:/claude-auth" claude-setup:latest', terminal=True)
     terminal.expect_prompt()
     terminal.sendline("exit")
     assert terminal.finish() == 0, terminal.text
-    line = next(line for line in terminal.text.splitlines() if line.strip().startswith("docker run"))
-    result = shell(line)
-    assert (result.returncode, result.stdout) == (0, f"{ANSWER}\n"), result.stderr
+    keeper, job = [line for line in terminal.text.splitlines() if line.strip().startswith("docker run")]
+    started = shell(keeper)
+    assert started.returncode == 0, started.stderr
+    try:
+        assert shell(f"docker exec {started.stdout.strip()} claude-init health").returncode == 0
+        result = shell(job)
+        assert (result.returncode, result.stdout) == (0, f"{ANSWER}\n"), result.stderr
+    finally:
+        shell(f"docker rm --force {started.stdout.strip()}")
 
 
 def test_what_run_recommends_renews_the_login(shell, store, endpoint):

@@ -267,7 +267,7 @@ def test_nobody_is_sent_to_log_in_to_a_published_store(small):
     (small.store.path / ".claude-init/published").touch()
     refused = small(TRY)
     assert refused.returncode == 1
-    assert "not here" in refused.stderr and SETUP.name not in refused.stderr
+    assert "log in where the keeper runs" in refused.stderr and SETUP.name not in refused.stderr
     assert "ask Bob" in small(TRY, CLAUDE_INIT_LOGIN_COMMAND="ask Bob").stderr
     login["claudeAiOauth"]["expiresAt"] = int((time.time() + 28800) * 1000)
     small.store.write(".credentials.json", json.dumps(login))
