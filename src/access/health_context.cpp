@@ -113,7 +113,7 @@ void print_explanation(log::Level level, std::string_view before, const health::
     console.warning(headline);
   }
   console.text(words.meaning);
-  for (const auto& remedy : words.remedies) console.text("→ " + remedy);
+  for (const auto& remedy : words.remedies) console.remedy(remedy);
   for (const auto& note : words.notes) console.text("note: " + note);
 }
 

@@ -107,15 +107,14 @@ int report(const renew::Outcome& outcome, const store::Inspection& seen, options
   }
   const ui::Console console(access::is_plain(environment));
   console.bad(headline(outcome), name_of_exit_status(status_of(outcome)));
-  if (!outcome.remedy.empty()) console.text("→ " + outcome.remedy);
-  if (outcome.kind == Kind::rejected)
-    console.text("→ " + access::health_context(seen, environment).setup_command);
+  console.remedy(outcome.remedy);
+  if (outcome.kind == Kind::rejected) console.remedy(access::health_context(seen, environment).setup_command);
   return status_of(outcome);
 }
 
 /// Whether this one can be renewed; else prints why not and gives the status.
 std::optional<int> why_none(const store::Inspection& seen, const options::Environment& environment) {
-  if (seen.sealed && !seen.opened && seen.problem.empty()) {
+  if (seen.is_shut() && seen.problem.empty()) {
     const auto store = store::Store::open(seen.path);
     return ui::refuse(
         store ? store::needs_key(*store, "its login cannot be renewed without the key") : store.error(),

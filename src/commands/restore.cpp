@@ -98,7 +98,7 @@ int report_login(const ui::Console& console, const std::string& store, const syn
         fmt::format("{}it is expired: its access token has ended, and it is without its refresh token",
                     before),
         name_of_exit_status(status));
-    console.text("→ --refresh-token=copy hands that on; or let a session on the store renew it first");
+    console.remedy("--refresh-token=copy hands that on; or let a session on the store renew it first");
     return status;
   }
   // An earlier login is not what the store has now, nor is what has been put there meanwhile.

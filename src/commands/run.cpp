@@ -282,8 +282,7 @@ follow::Coherence::Options coherent_session(const options::Run& options, run::Lo
   session.checkpoint = options.checkpoint;
   session.why_not = why_not_writable(inspection);
   const auto store = store::Store::open(inspection.path, session.how);
-  if (inspection.sealed && !inspection.opened)
-    session.renewed = follow::Coherence::Options::Renewed::elsewhere;
+  if (inspection.is_shut()) session.renewed = follow::Coherence::Options::Renewed::elsewhere;
   if (store && store::is_published(*store)) {
     session.why_not = "the store is a published one, which has no refresh tokens";
     session.renewed = follow::Coherence::Options::Renewed::elsewhere;

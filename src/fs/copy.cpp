@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "base/interrupt.h"
+#include "fs/file.h"
 
 namespace claude_init::fs {
 namespace {
@@ -19,19 +20,6 @@ constexpr std::int64_t kWrittenOutAtOnce = 32 << 20;
 
 Copied ended(Copied::End end, std::uint64_t bytes, int read_error = 0) {
   return Copied{end, read_error, bytes};
-}
-
-/// Writes all of it at `offset`; 0 or errno.
-int write_at(int fd, const char* data, std::int64_t size, std::int64_t offset) {
-  while (size > 0) {
-    const ssize_t n = ::pwrite(fd, data, static_cast<std::size_t>(size), offset);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno;
-    data += n;
-    size -= n;
-    offset += n;
-  }
-  return 0;
 }
 
 }  // namespace
@@ -47,19 +35,12 @@ Result<Copied> Copier::copy(int from, int to, const struct stat& st, const Deadl
 Result<Copied> Copier::copy_edited(int from, int to, const struct stat& st, const Edit& edit) {
   if (auto go_on = interrupt::check(); !go_on) return go_on.error();
   if (buffer_.empty()) buffer_.resize(kBuffer);
-  const std::int64_t wanted = std::min<std::int64_t>(st.st_size, kBuffer);
-  std::int64_t size = 0;
-  while (size < wanted) {
-    const ssize_t n = ::pread(from, buffer_.data() + size, static_cast<std::size_t>(wanted - size), size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ended(Copied::End::unreadable, 0, errno);
-    if (n == 0) break;  // it has shrunk
-    size += n;
-  }
-  edit(buffer_.data(), static_cast<std::size_t>(size));
-  if (const int error = write_at(to, buffer_.data(), size, 0); error != 0)
-    return system_error(error, "write");
-  return ended(Copied::End::complete, static_cast<std::uint64_t>(size));
+  const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(st.st_size, kBuffer));
+  const auto size = read_at(from, buffer_.data(), wanted, 0, "read");
+  if (!size) return ended(Copied::End::unreadable, 0, size.error().number);
+  edit(buffer_.data(), *size);
+  if (auto written = write_at(to, {buffer_.data(), *size}, 0, "write"); !written) return written.error();
+  return ended(Copied::End::complete, *size);
 }
 
 bool Copier::clone(int from, int to, const struct stat& st) {
@@ -112,8 +93,8 @@ Result<Copied> Copier::copy_range(int from, int to, std::int64_t begin, std::int
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return ended(Copied::End::unreadable, bytes(), errno);
     if (n == 0) break;  // it has shrunk
-    if (const int error = write_at(to, buffer_.data(), n, at); error != 0)
-      return system_error(error, "write");
+    if (auto written = write_at(to, {buffer_.data(), static_cast<std::size_t>(n)}, at, "write"); !written)
+      return written.error();
     at += n;
     if (auto written = write_out(to, at); !written) return written.error();
   }

@@ -108,6 +108,29 @@ std::function<std::string_view()> read_pieces(int fd, int* error) {
   };
 }
 
+Result<std::size_t> read_at(int fd, char* into, std::size_t size, off_t offset, std::string_view what) {
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t n = ::pread(fd, into + done, size - done, offset + static_cast<off_t>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(errno, std::string(what));
+    if (n == 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  return done;
+}
+
+Result<void> write_at(int fd, std::string_view text, off_t offset, std::string_view what) {
+  while (!text.empty()) {
+    const ssize_t n = ::pwrite(fd, text.data(), text.size(), offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return system_error(errno, std::string(what));
+    text.remove_prefix(static_cast<std::size_t>(n));
+    offset += n;
+  }
+  return Done{};
+}
+
 Result<void> write_all(int fd, std::string_view text, std::string_view what) {
   while (!text.empty()) {
     const ssize_t n = ::write(fd, text.data(), text.size());

@@ -27,6 +27,12 @@ enum class Sync { no, yes };
 /// descriptor's position is not used.
 [[nodiscard]] std::function<std::string_view()> read_pieces(int fd, int* error = nullptr);
 
+/// Reads from `offset` on until `size` bytes are there or the file ends; how many.
+[[nodiscard]] Result<std::size_t> read_at(int fd, char* into, std::size_t size, off_t offset,
+                                          std::string_view what);
+/// Writes all of `text` at `offset`.
+[[nodiscard]] Result<void> write_at(int fd, std::string_view text, off_t offset, std::string_view what);
+
 /// Writes all of `text` at the descriptor's position.
 [[nodiscard]] Result<void> write_all(int fd, std::string_view text, std::string_view what);
 

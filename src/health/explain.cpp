@@ -46,14 +46,9 @@ std::string login_deadline(const login::Login& login, UnixMs now) {
   return fmt::format("The login itself expires {}.", when(*login.refresh_expires_at, now));
 }
 
-/// Without the key.
-bool is_shut(const store::Inspection& inspection) {
-  return inspection.sealed && !inspection.opened;
-}
-
 /// With a key that does not open it, or where there is nothing to be opened any more.
 bool cannot_be_opened(const store::Inspection& inspection) {
-  return is_shut(inspection) && !inspection.problem.empty() && !inspection.is_for_now;
+  return inspection.is_shut() && !inspection.problem.empty() && !inspection.is_for_now;
 }
 
 Explanation sealed_shut(std::string_view state, const store::Inspection& inspection) {
@@ -67,7 +62,7 @@ Explanation sealed_shut(std::string_view state, const store::Inspection& inspect
 
 std::string_view where_renewed(const store::Inspection& inspection) {
   if (inspection.login->has_refresh_token) return " and can be renewed without a new login.";
-  if (is_shut(inspection)) return ". The store is sealed: only with its key it is renewed.";
+  if (inspection.is_shut()) return ". The store is sealed: only with its key it is renewed.";
   return inspection.placeholder
              ? ". This store has a placeholder instead: the gateway puts the access token into each request."
              : "; it is renewed where the refresh token is kept, not here.";
@@ -136,7 +131,7 @@ Explanation expired(const store::Inspection& inspection, const Context& context)
     out.meaning = fmt::format("It expired {}, and its last access token {}. {}",
                               when(*login.refresh_expires_at, context.now),
                               when(login.expires_at, context.now), kNormalEnd);
-  } else if (is_shut(inspection)) {
+  } else if (inspection.is_shut()) {
     out.headline = "expired: the access token has expired, and the store is sealed";
     out.meaning = fmt::format("It expired {}. Only with the store's key it is renewed.",
                               when(login.expires_at, context.now));

@@ -38,15 +38,10 @@ renew::Renewer::Options with_monitor(renew::Renewer::Options renewal, const std:
   return renewal;
 }
 
-/// What there is to renew is sealed, and there is no key.
-bool is_shut(const store::Inspection& seen) {
-  return seen.sealed && !seen.opened;
-}
-
 /// Why the login may not be renewed from here, where the store shows that before it is due. Another kind than
 /// `refused`: that is not known now.
 std::optional<renew::Outcome> why_refused(const store::Inspection& seen, const store::StoreOptions& how) {
-  if (is_shut(seen)) {
+  if (seen.is_shut()) {
     return renew::Outcome{renew::Outcome::Kind::refused, "the store is sealed, and this keeper has no key",
                           "name the key's file: --seal-key FILE; a keeper that only publishes: --renew=never",
                           "sealed"};
@@ -67,7 +62,7 @@ std::optional<renew::Outcome> why_refused(const store::Inspection& seen, const s
 /// Whether there is something to renew; not of a login that has ended, whatever tokens it has.
 bool may_be_renewed(const store::Inspection& seen) {
   const bool lives = seen.state == login::State::usable || seen.state == login::State::renewable;
-  const bool renewable = seen.login && (seen.login->has_refresh_token || is_shut(seen));
+  const bool renewable = seen.login && (seen.login->has_refresh_token || seen.is_shut());
   return lives && renewable && !login::has_ended(*seen.login, unix_now());
 }
 

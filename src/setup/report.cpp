@@ -87,16 +87,16 @@ int print_no_login(const ui::Console& console, const FoundStore& store, const lo
                                   ? "none either"
                                   : fmt::format("one that is {}", login::name_of(verdict.store_state))),
                   name);
-      console.text("→ start setup again: claude, /login, /exit, then exit");
+      console.remedy("start setup again: claude, /login, /exit, then exit");
       break;
     case login::State::empty:
       console.bad("Login not saved: the CLI's .credentials.json is empty.", name);
       console.text(fmt::format("Either {}.", health::kWhyEmpty));
-      console.text("→ start setup again and complete the login");
+      console.remedy("start setup again and complete the login");
       break;
     case login::State::malformed:
       console.bad("Login not saved: the CLI's .credentials.json is incomplete or damaged.", name);
-      console.text("→ start setup again and log in");
+      console.remedy("start setup again and log in");
       break;
     case login::State::unreadable:
       console.bad("Login not saved: the CLI's .credentials.json cannot be read.", name);
@@ -105,7 +105,7 @@ int print_no_login(const ui::Console& console, const FoundStore& store, const lo
       break;
     default:
       console.bad(fmt::format("Login not saved: it is {}.", login::name_of(verdict.source_state)), name);
-      console.text("→ start setup again and log in with /login");
+      console.remedy("start setup again and log in with /login");
   }
   return status;
 }
@@ -185,7 +185,7 @@ int report_failure(const ui::Console& console, const FoundStore& store, const Er
   console.blank();
   const int status = exit_status_of(error);
   console.bad(fmt::format("Not everything was saved: {}", error.message()), name_of_exit_status(status));
-  for (const std::string_view line : lines_of(error.remedy)) console.text(fmt::format("→ {}", line));
+  console.remedy(error.remedy);
   console.text(
       fmt::format("Each file in {} is whole: as it was before, or as it is now.", store.store.path()));
   return status;

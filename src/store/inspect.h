@@ -40,6 +40,7 @@ struct Inspection {
   std::vector<login::Other> other_logins;  // beside it
   bool sealed = false;                     // its login is (store/sealed.h)
   bool opened = false;                     // and was read by its key
+  [[nodiscard]] bool is_shut() const { return sealed && !opened; }
   bool open_to_all = false;  // the login can be read by everyone: its mode and those of all directories
                              // above it allow that
   bool read_only = false;    // the mount is read-only

@@ -37,7 +37,8 @@ struct SealedPair {
 /// and those of home_of().
 [[nodiscard]] Result<SealedPair> seal_login(const Store& store, std::string_view login);
 
-/// Its login has to be opened to be renewed or copied whole, and there is no key for it. Error usage.
+/// Whether the key opens what is sealed; a damaged file counts as none, and so does a store without one.
+/// Errors as read_login().
 [[nodiscard]] Result<void> check_opens(const Store& store);
 
 /// The refusal of what cannot be done without the key: "STORE is sealed: WHAT".

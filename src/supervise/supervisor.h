@@ -26,7 +26,7 @@ struct Options {
   // Between TERM and KILL (the CLI needs 3 s to save a token it is fetching). None: the command is not killed
   // by us, however long it takes; what it leaves behind has kGrace.
   std::optional<Milliseconds> grace{kGrace};
-  // What the engine sends between its TERM and its KILL, into which everything has to fit. None: not
+  // The time from the engine's TERM to its KILL, into which everything has to fit. None: not
   // known, and nothing is cut to it.
   std::optional<Milliseconds> stop_timeout{10'000};
   bool group = false;                      // forward to the child's process group

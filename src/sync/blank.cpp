@@ -12,6 +12,7 @@
 
 #include "base/interrupt.h"
 #include "base/text.h"
+#include "fs/file.h"
 #include "fs/open.h"
 #include "fs/tree.h"
 #include "login/secrets.h"
@@ -21,30 +22,6 @@ namespace claude_init::sync {
 namespace {
 
 constexpr off_t kPieceBytes = off_t{1} << 20;
-
-/// Until `size` bytes are there or the file ends; how many.
-Result<std::size_t> read_at(int file, char* into, std::size_t size, off_t offset, const std::string& path) {
-  std::size_t done = 0;
-  while (done < size) {
-    const ssize_t n = ::pread(file, into + done, size - done, offset + static_cast<off_t>(done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return system_error(errno, "look through " + printable(path));
-    if (n == 0) break;
-    done += static_cast<std::size_t>(n);
-  }
-  return done;
-}
-
-Result<void> write_at(int file, std::string_view text, off_t offset, const std::string& path) {
-  while (!text.empty()) {
-    const ssize_t n = ::pwrite(file, text.data(), text.size(), offset);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return system_error(errno, "write " + printable(path));
-    text.remove_prefix(static_cast<std::size_t>(n));
-    offset += n;
-  }
-  return Done{};
-}
 
 /// Where there is something from `from` on; `size` where there is nothing more.
 off_t next_data(int file, off_t from, off_t size) {
@@ -111,7 +88,8 @@ Result<void> blank_secrets(int file, const std::string& path, login::Withheld wi
     const bool hole = data - from > kPieceBytes;
     const off_t wanted = hole ? 0 : std::min<off_t>(kPieceBytes, st.st_size - from);
     piece.resize(kept + static_cast<std::size_t>(wanted));
-    const auto got = read_at(file, piece.data() + kept, piece.size() - kept, from, path);
+    const auto got =
+        fs::read_at(file, piece.data() + kept, piece.size() - kept, from, "look through " + printable(path));
     if (!got) return got.error();
     piece.resize(kept + *got);
     if (begin == 0) is_json = login::begins_as_json(piece);
@@ -119,7 +97,8 @@ Result<void> blank_secrets(int file, const std::string& path, login::Withheld wi
     const bool more = *got > 0 && begin + static_cast<off_t>(piece.size()) < st.st_size;
     const std::size_t done = blanker->blank(piece.data(), piece.size(), more);
     if (blanker->take_changed()) {
-      if (auto written = write_at(file, piece, begin, path); !written) return written;
+      if (auto written = fs::write_at(file, piece, begin, "write " + printable(path)); !written)
+        return written;
     }
     if (hole) {
       begin = data;

@@ -269,8 +269,7 @@ Result<void> settle(const store::Store& store, const lock::Lock& lock) {
   if (!sealed.file.text && login::refresh_token(login->reveal()).empty()) {
     log::warn(
         "the login has no refresh token, and nothing was sealed here: if there was, it is gone; log in anew, "
-        "or "
-        "take an earlier login: claude-init history lists them",
+        "or take an earlier login: claude-init history lists them",
         {{"store", store.path()}});
     return Done{};
   }

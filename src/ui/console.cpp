@@ -7,6 +7,7 @@
 
 #include "base/output.h"
 #include "base/result.h"
+#include "base/text.h"
 #include "log/log.h"
 #include "log/redact.h"
 #include "ui/exit_status.h"
@@ -47,6 +48,9 @@ void Console::blank() const {
 }
 void Console::text(std::string_view line) const {
   put(fmt::format("  {}", line));
+}
+void Console::remedy(std::string_view lines) const {
+  for (const std::string_view line : lines_of(lines)) text(fmt::format("→ {}", line));
 }
 void Console::title(std::string_view line) const {
   put(rich_ ? fmt::format("{}{}{}", kBold, line, kReset) : std::string(line));

@@ -15,6 +15,8 @@ class Console {
 
   void blank() const;
   void text(std::string_view line) const;
+  /// What to type or do: each line of it behind an arrow.
+  void remedy(std::string_view lines) const;
   void title(std::string_view line) const;
   void good(std::string_view line) const;
   void warning(std::string_view line) const;

@@ -1,8 +1,5 @@
 #include "ui/refusal.h"
 
-#include <fmt/format.h>
-
-#include "base/text.h"
 #include "log/log.h"
 #include "ui/exit_status.h"
 
@@ -17,7 +14,7 @@ int refuse(const Error& error, std::optional<int> status) {
 int refuse(const Console& console, const Error& error, std::optional<int> status) {
   const int chosen = status.value_or(exit_status_of(error));
   console.bad(error.message(), name_of_exit_status(chosen));
-  for (const std::string_view line : lines_of(error.remedy)) console.text(fmt::format("→ {}", line));
+  console.remedy(error.remedy);
   return chosen;
 }
 
